@@ -1,0 +1,25 @@
+"""Errors that a user can mend: each message says what is wrong, in which file, and what to do next."""
+
+
+class FrozenSegLabelError(Exception):
+    """Anything that the user can mend; the command line prints it as one sentence and exits with 1."""
+
+
+class VocabularyError(FrozenSegLabelError):
+    """A vocabulary that cannot be used: file missing, wrong form, duplicate or empty names."""
+
+
+class ImageError(FrozenSegLabelError):
+    """An image that cannot be read, or a folder without images."""
+
+
+class CheckpointError(FrozenSegLabelError):
+    """Weights that are missing, damaged, of another model, or of a form that is not loaded."""
+
+
+class FormatError(FrozenSegLabelError):
+    """A label file whose content is not what its format promises."""
+
+
+class RunError(FrozenSegLabelError):
+    """A run folder that is not ours, in use, or made with other weights, words or options."""
