@@ -1,3 +1,28 @@
-"""The label life cycle around the FrozenSeg model (filled in by its Python face)."""
+"""Label image folders with the FrozenSeg open-vocabulary panoptic model.
+
+Everything that a command does, a function here does with the same defaults. They are imported when they are first
+used, so that `import frozenseg_label` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from frozenseg_label.annotation.annotate_folder import AnnotateSummary, annotate
+    from frozenseg_label.demo.write_demo import write_demo
+
+__all__ = ["AnnotateSummary", "__version__", "annotate", "write_demo"]
+
+_HOMES = {
+    "annotate": "frozenseg_label.annotation.annotate_folder",
+    "AnnotateSummary": "frozenseg_label.annotation.annotate_folder",
+    "write_demo": "frozenseg_label.demo.write_demo",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,1 @@
+"""The job of labelling image folders."""

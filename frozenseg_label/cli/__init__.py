@@ -1,0 +1,115 @@
+"""The command line: options in, messages out. Each command is one file, imported when it is called."""
+
+import importlib
+import logging
+import signal
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from frozenseg_label import __version__
+from frozenseg_label.errors import FrozenSegLabelError
+
+CONFIG_FILE = "frozenseg-label.toml"
+INTERRUPTED = 130
+
+# name -> one line of help; the module of the same name in this folder holds the command
+COMMANDS = {
+    "annotate": "Label folders of images.",
+    "demo": "Write demonstration images of the nano world.",
+    "doctor": "Say what works on this machine, and what to do about the rest.",
+    "weights": "List, fetch, convert and verify model files.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is asked for, so that `--help` is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"frozenseg_label.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which ones there are."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            ctx.fail(f"no command {name!r}; there are {', '.join(COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "FROZENSEG_LABEL",
+        "max_content_width": 100,
+    },
+)
+@click.version_option(__version__, prog_name="frozenseg-label")
+@click.option("-q", "--quiet", is_flag=True, help="Errors only.")
+@click.option("-v", "--verbose", is_flag=True, help="More messages.")
+@click.pass_context
+def commands(ctx: click.Context, quiet: bool, verbose: bool) -> None:
+    """Label image folders with your own words, with the FrozenSeg panoptic model.
+
+    Options come from the command line, else from FROZENSEG_LABEL_COMMAND_OPTION variables, else from
+    frozenseg-label.toml in the working folder (a table per command), else from the defaults shown.
+    """
+    level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("frozenseg_label").setLevel(level)
+    ctx.default_map = read_config(Path(CONFIG_FILE))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read option values of the commands; keys are option names with - or _."""
+    if not path.exists():
+        return {}
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FrozenSegLabelError(f"{path} is not valid TOML: {error}; mend or remove it") from error
+    config: dict[str, Any] = {}
+    for command, options in tables.items():
+        if command not in COMMANDS or not isinstance(options, dict):
+            raise FrozenSegLabelError(
+                f"{path}: {command!r} is no command; use tables named {', '.join(COMMANDS)}"
+            )
+        config[command] = {key.replace("-", "_"): value for key, value in options.items()}
+    return config
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code is that of DESIGN.md, section 4."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill stops as cleanly as Ctrl-C
+    try:
+        code = commands.main(arguments, prog_name="frozenseg-label", standalone_mode=False)
+    except FrozenSegLabelError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted; what was finished is kept.", err=True)
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0

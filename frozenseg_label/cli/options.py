@@ -1,0 +1,26 @@
+"""Options take their defaults from the Python function that they call, so that a default lives in one place."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+def default_of(function: Callable[..., Any], parameter: str) -> Any:  # noqa: ANN401 - any default
+    """Return the default of one parameter of a function."""
+    return inspect.signature(function).parameters[parameter].default
+
+
+def option_of(
+    function: Callable[..., Any], name: str, **settings: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a click option `--name` whose default is that of the function's parameter of the same name."""
+    parameter = settings.pop("parameter", name.lstrip("-").replace("-", "_"))
+    return click.option(
+        name,
+        parameter,
+        default=default_of(function, parameter),
+        show_default=True,
+        **settings,
+    )

@@ -1,0 +1,1 @@
+"""Demonstration images of the nano world."""

@@ -1,0 +1,1 @@
+"""Label files: COCO panoptic, which is the form on disk, and what is made from it."""

@@ -1,0 +1,229 @@
+"""COCO panoptic: a PNG per image whose colour is the segment id, and one JSON for all of them.
+
+The form is that of https://cocodataset.org/#format-data (panoptic segmentation) and of panopticapi.
+Our own fields stand beside COCO's in `segments_info`; readers that do not know them pass over them.
+"""
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from frozenseg_label.errors import FormatError
+from frozenseg_label.formats.atomic_file import atomic_stream, atomic_write
+from frozenseg_label.panoptic import MAX_SEGMENT_ID, UNLABELLED, Segment, State
+from frozenseg_label.vocabulary import Vocabulary
+
+ImageState = Literal["unseen", "in review", "reviewed"]
+BBox = tuple[int, int, int, int]  # x, y, width, height in pixels
+
+
+class SegmentInfo(BaseModel):
+    """An entry of `segments_info`, as files spell it.
+
+    Entries of other tools have no source and state of ours: they count as imported and accepted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    id: int = Field(gt=UNLABELLED, le=MAX_SEGMENT_ID)
+    category_id: int
+    iscrowd: bool = False
+    score: float | None = None
+    margin: float | None = None
+    second: int | None = None
+    disagreement: float | None = None
+    source: str = "imported"
+    state: State = "accepted"
+
+    def segment(self, is_thing: bool, area: int, bbox: BBox) -> Segment:
+        """The segment that the entry describes."""
+        return Segment(
+            id=self.id,
+            category_id=self.category_id,
+            is_thing=is_thing,
+            area=area,
+            bbox=bbox,
+            score=self.score,
+            margin=self.margin,
+            second=self.second,
+            disagreement=self.disagreement,
+            source=self.source,
+            state=self.state,
+            is_crowd=self.iscrowd,
+        )
+
+
+@dataclass(frozen=True)
+class PanopticAnnotation:
+    """What the JSON says of one image; the pixels lie in its PNG.
+
+    Attributes:
+        image_id: unique in its file.
+        file_name: of the image.
+        png_name: of the PNG, relative to the folder of PNGs.
+        width, height: of both.
+        segments: one entry for each id in the PNG, 0 (unlabelled) left out.
+        state: how far a person has looked at it; unlabelled pixels are truth in reviewed ones only.
+    """
+
+    image_id: int
+    file_name: str
+    png_name: str
+    width: int
+    height: int
+    segments: tuple[Segment, ...]
+    state: ImageState = "unseen"
+
+
+def png_name(relative: str) -> str:
+    """The label file of an image; it keeps the image's suffix, so no two images meet."""
+    return f"{relative}.png"
+
+
+def write_panoptic_png(path: Path, ids: NDArray[np.int32]) -> None:
+    """Write ids [H, W] as a COCO panoptic PNG."""
+    atomic_write(path, encode_panoptic_png(ids))
+
+
+def read_panoptic_png(path: Path) -> NDArray[np.int32]:
+    """The ids [H, W] of a COCO panoptic PNG."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read, {error.strerror}; restore the file") from error
+    return decode_panoptic_png(data, f"{path}")
+
+
+def encode_panoptic_png(ids: NDArray[np.int32]) -> bytes:
+    """The PNG file of ids [H, W]."""
+    file = io.BytesIO()
+    Image.fromarray(ids_to_rgb(ids)).save(file, "PNG")
+    return file.getvalue()
+
+
+def decode_panoptic_png(data: bytes, name: str) -> NDArray[np.int32]:
+    """The ids [H, W] in a PNG file's bytes; `name` is what an error calls it."""
+    try:
+        # Not Image.open: its limit on pixels guards against strangers' files, these are labels.
+        with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
+            pixels = np.asarray(image)  # [H, W, 3]
+    except (OSError, SyntaxError, ValueError) as error:
+        raise FormatError(f"{name}: no whole PNG file ({error}); write it again") from error
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise FormatError(f"{name}: mode {image.mode}, but a panoptic PNG is RGB, 8 bit a channel")
+    return rgb_to_ids(pixels)
+
+
+def ids_to_rgb(ids: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Colours [H, W, 3] of ids [H, W]: id = R + 256 G + 65536 B."""
+    if ids.size and not 0 <= ids.min() <= ids.max() < 256**3:
+        raise ValueError(f"ids must lie in 0..2^24 - 1, got {ids.min()}..{ids.max()}")
+    four = np.ascontiguousarray(ids, dtype="<u4").view(np.uint8).reshape(*ids.shape, 4)
+    return np.ascontiguousarray(four[..., :3])
+
+
+def rgb_to_ids(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Ids [H, W] of colours [H, W, 3]."""
+    four = np.zeros((*pixels.shape[:2], 4), dtype=np.uint8)
+    four[..., :3] = pixels
+    return four.view("<u4")[..., 0].astype(np.int32)
+
+
+def measure(ids: NDArray[np.int32]) -> dict[int, tuple[int, BBox]]:
+    """Area (pixels) and bbox of each id in [H, W] but 0."""
+    found: dict[int, tuple[int, BBox]] = {}
+    values, areas = np.unique(ids, return_counts=True)
+    for value, area in zip(values.tolist(), areas.tolist(), strict=True):
+        if value == UNLABELLED:
+            continue
+        mask = ids == value  # [H, W]
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        y, x = int(rows[0]), int(columns[0])
+        found[value] = (area, (x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1))
+    return found
+
+
+def segment_row(segment: Segment) -> dict[str, JsonValue]:
+    """A segment as an entry of `segments_info`; what no model gave is left out."""
+    row: dict[str, JsonValue] = {
+        "id": segment.id,
+        "category_id": segment.category_id,
+        "area": segment.area,
+        "bbox": list(segment.bbox),
+        "iscrowd": int(segment.is_crowd),
+        "isthing": int(segment.is_thing),
+        "source": segment.source,
+        "state": segment.state,
+    }
+    optional: dict[str, JsonValue] = {
+        "score": segment.score,
+        "margin": segment.margin,
+        "second": segment.second,
+        "disagreement": segment.disagreement,
+    }
+    return row | {key: value for key, value in optional.items() if value is not None}
+
+
+def categories_of(vocabulary: Vocabulary) -> list[JsonValue]:
+    """The vocabulary as COCO's `categories`."""
+    return [
+        {
+            "id": category.id,
+            "name": category.name,
+            "supercategory": "thing" if category.is_thing else "stuff",
+            "isthing": int(category.is_thing),
+            "color": list(category.color),
+            "synonyms": list(category.synonyms),
+        }
+        for category in vocabulary.categories
+    ]
+
+
+def write_coco_panoptic(
+    path: Path,
+    vocabulary: Vocabulary,
+    annotations: Iterable[PanopticAnnotation],
+    info: Mapping[str, JsonValue] | None = None,
+) -> None:
+    """Write the JSON; annotations are taken one at a time and not kept.
+
+    `images` comes last in the file: a pass over the annotations then serves both lists. Names of
+    files that are no Unicode survive, as JSON escapes.
+    """
+    images: list[bytes] = []
+    with atomic_stream(path) as file:
+        file.write(b'{"info": ' + _json(dict(info or {})))
+        file.write(b',\n"categories": ' + _json(categories_of(vocabulary)))
+        file.write(b',\n"annotations": [')
+        separator = b"\n"
+        for annotation in annotations:
+            image: dict[str, JsonValue] = {
+                "id": annotation.image_id,
+                "file_name": annotation.file_name,
+                "width": annotation.width,
+                "height": annotation.height,
+            }
+            images.append(_json(image))
+            file.write(separator + _json(_annotation_row(annotation)))
+            separator = b",\n"
+        file.write(b'\n],\n"images": [\n' + b",\n".join(images) + b"\n]}\n")
+
+
+def _annotation_row(annotation: PanopticAnnotation) -> dict[str, JsonValue]:
+    return {
+        "image_id": annotation.image_id,
+        "file_name": annotation.png_name,
+        "state": annotation.state,
+        "segments_info": [segment_row(segment) for segment in annotation.segments],
+    }
+
+
+def _json(value: JsonValue) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

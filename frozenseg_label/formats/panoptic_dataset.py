@@ -1,0 +1,193 @@
+"""Reading COCO panoptic: ours, or that of any other tool, with what is wrong in it told at once."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from frozenseg_label.errors import FormatError, VocabularyError
+from frozenseg_label.formats.coco_panoptic import (
+    BBox,
+    ImageState,
+    PanopticAnnotation,
+    SegmentInfo,
+    measure,
+    read_panoptic_png,
+)
+from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.vocabulary import NO_COLOR, Category, Color, Vocabulary
+
+_SHOWN_PROBLEMS = 10
+
+
+@dataclass(frozen=True)
+class PanopticDataset:
+    """The images of one panoptic JSON; iterating reads one PNG after the other.
+
+    Attributes:
+        path: of the JSON.
+        folder: of the PNGs.
+        vocabulary: the JSON's `categories`.
+        annotations: in the order of the JSON; areas and boxes of segments come with the PNG, and
+            are 0 here.
+    """
+
+    path: Path
+    folder: Path
+    vocabulary: Vocabulary
+    annotations: tuple[PanopticAnnotation, ...]
+
+    def __len__(self) -> int:
+        return len(self.annotations)
+
+    def __iter__(self) -> Iterator[tuple[PanopticAnnotation, PanopticMap]]:
+        for annotation in self.annotations:
+            yield annotation, self.read_map(annotation)
+
+    def read_map(self, annotation: PanopticAnnotation) -> PanopticMap:
+        """The map of one image; FormatError lists where PNG and JSON differ."""
+        ids = read_panoptic_png(self.folder / annotation.png_name)
+        problems, height, width = [], *ids.shape
+        if (width, height) != (annotation.width, annotation.height):
+            stated = f"{annotation.width} x {annotation.height}"
+            problems.append(f"the PNG is {width} x {height}, the JSON says {stated}")
+        measured = measure(ids)
+        listed = {segment.id for segment in annotation.segments}
+        problems += [f"id {id_} is in the PNG only" for id_ in sorted(measured.keys() - listed)]
+        problems += [f"id {id_} is in the JSON only" for id_ in sorted(listed - measured.keys())]
+        if problems:
+            raise _format_error(self.folder / annotation.png_name, problems)
+        return PanopticMap(
+            ids, tuple(_measured(segment, measured[segment.id]) for segment in annotation.segments)
+        )
+
+
+def read_coco_panoptic(path: Path, folder: Path | None = None) -> PanopticDataset:
+    """Open a COCO panoptic JSON; PNGs are read when iterating.
+
+    Args:
+        path: of the JSON.
+        folder: of the PNGs; None: the folder named like the JSON, without its suffix, beside it.
+    """
+    folder = path.with_suffix("") if folder is None else folder
+    document = _read_document(path)
+    vocabulary = _vocabulary_of(path, document.categories)
+    problems = _problems(document, vocabulary)
+    images = {image.id: image for image in document.images}
+    annotations = []
+    for row in document.annotations:
+        if not (folder / row.file_name).is_file():
+            problems.append(f"{folder / row.file_name} is missing")
+        if (image := images.get(row.image_id)) is not None and not problems:
+            annotations.append(_annotation(row, image, vocabulary))
+    if problems:
+        raise _format_error(path, problems)
+    return PanopticDataset(path, folder, vocabulary, tuple(annotations))
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Category(_Row):
+    id: int
+    name: str
+    isthing: bool = True
+    color: Color = NO_COLOR
+    synonyms: tuple[str, ...] = ()
+
+
+class _Image(_Row):
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class _Annotation(_Row):
+    image_id: int
+    file_name: str
+    segments_info: tuple[SegmentInfo, ...]
+    state: ImageState = "unseen"
+
+
+class _Document(_Row):
+    images: tuple[_Image, ...]
+    annotations: tuple[_Annotation, ...]
+    categories: tuple[_Category, ...]
+
+
+def _read_document(path: Path) -> _Document:
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise FormatError(
+            f"{path}: cannot be read, {error.strerror}; name the JSON file"
+        ) from error
+    except ValueError as error:
+        raise FormatError(f"{path}: no whole JSON file ({error}); write it again") from error
+    try:
+        # Not model_validate_json: it refuses the escapes of file names that are no Unicode.
+        return _Document.model_validate(data)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors()
+        ]
+        raise _format_error(path, problems) from None
+
+
+def _vocabulary_of(path: Path, rows: Sequence[_Category]) -> Vocabulary:
+    try:
+        categories = [
+            Category(row.name, row.id, row.synonyms, row.isthing, row.color) for row in rows
+        ]
+        return Vocabulary(path.stem, tuple(categories))
+    except VocabularyError as error:
+        raise FormatError(f"{path}: in `categories`, {error}") from error
+
+
+def _problems(document: _Document, vocabulary: Vocabulary) -> list[str]:
+    """What in the JSON contradicts itself."""
+    problems = []
+    images = Counter(image.id for image in document.images)
+    annotated = Counter(row.image_id for row in document.annotations)
+    problems += [f"image {id_} is listed twice" for id_, count in images.items() if count > 1]
+    problems += [f"image {id_} has two annotations" for id_, n in annotated.items() if n > 1]
+    problems += [f"image {id_} has no annotation" for id_ in sorted(images.keys() - annotated)]
+    problems += [f"image {id_} is not in `images`" for id_ in sorted(annotated.keys() - images)]
+    known = {category.id for category in vocabulary.categories}
+    for row in document.annotations:
+        ids = Counter(info.id for info in row.segments_info)
+        problems += [f"{row.file_name}: id {id_} twice" for id_, count in ids.items() if count > 1]
+        problems += [
+            f"{row.file_name}: segment {info.id} has category {info.category_id}, which is unknown"
+            for info in row.segments_info
+            if info.category_id not in known
+        ]
+    return problems
+
+
+def _annotation(row: _Annotation, image: _Image, vocabulary: Vocabulary) -> PanopticAnnotation:
+    segments = tuple(
+        info.segment(vocabulary.by_id(info.category_id).is_thing, 0, (0, 0, 0, 0))
+        for info in row.segments_info
+    )
+    return PanopticAnnotation(
+        row.image_id, image.file_name, row.file_name, image.width, image.height, segments, row.state
+    )
+
+
+def _measured(segment: Segment, measured: tuple[int, BBox]) -> Segment:
+    area, bbox = measured
+    return replace(segment, area=area, bbox=bbox)
+
+
+def _format_error(path: Path, problems: Sequence[str]) -> FormatError:
+    shown = "; ".join(problems[:_SHOWN_PROBLEMS])
+    more = len(problems) - _SHOWN_PROBLEMS
+    rest = f"; and {more} more" if more > 0 else ""
+    return FormatError(f"{path}: {shown}{rest}. Mend it where it was made, and write it again")

@@ -1,0 +1,203 @@
+"""Images on disk: which ones there are, and the pixels of each as people see them."""
+
+import io
+import os
+import struct
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from frozenseg_label.errors import ImageError
+
+# Registered with Pillow, but no still pictures: films, drawings that another program has to paint,
+# and containers that it only recognises.
+NOT_STILL = {"BUFR", "EPS", "FLI", "GRIB", "HDF5", "MPEG", "WMF"}
+PAPER = (255, 255, 255)  # what shows through transparent pixels, as in most viewers
+
+# Pillow's plugins let all of these through on damaged files.
+_DAMAGED = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError,
+    ArithmeticError, MemoryError, RuntimeError, struct.error, Image.DecompressionBombError,
+)  # fmt: skip
+_guard_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image file; nothing of it has been decoded yet.
+
+    Attributes:
+        path: where the file lies.
+        relative: its identity in labels: the path below the folder that was given (of several
+            folders: below their common parent), suffix kept, with `/` on every system.
+        size: bytes; with `mtime_ns` it tells whether the file is still the same.
+        mtime_ns: time of the last change, in nanoseconds.
+    """
+
+    path: Path
+    relative: str
+    size: int
+    mtime_ns: int
+
+
+def find_images(sources: Sequence[Path]) -> list[ImageRecord]:
+    """All images in these folders (and the folders below) and files, sorted by `relative`.
+
+    Hidden files and folders and run folders of ours are passed over; a file that is named itself is
+    taken whatever its suffix. Each file comes once, however many sources contain it.
+    """
+    sources = [Path(os.path.abspath(source)) for source in sources]  # noqa: PTH100 (keeps links)
+    roots: list[Path] = []
+    paths: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            if is_run_folder(source):
+                raise ImageError(f"{source}: holds labels of a run; give a folder of images")
+            roots.append(source)
+            paths.extend(_walk(source))
+        elif source.exists():
+            roots.append(source.parent)
+            paths.append(source)
+        else:
+            raise ImageError(f"{source}: there is no such file or folder; check the path")
+    if not paths:
+        places = ", ".join(map(str, sources)) or "no folder given"
+        raise ImageError(f"0 images found ({places}); give a folder of JPEG, PNG, ... files")
+    try:
+        root = Path(os.path.commonpath(roots))
+    except ValueError as error:
+        raise ImageError(f"{error} (of the folders given); label them apart") from error
+    return sorted((_record(path, root) for path in set(paths)), key=lambda record: record.relative)
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether labels were written there (DESIGN.md, section 3): its PNGs are no photographs."""
+    return (folder / "run.json").is_file() and (folder / "panoptic").is_dir()
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Suffixes, in lower case, of the still image formats that Pillow reads."""
+    registered = Image.registered_extensions()  # loads Pillow's plugins
+    readable = (set(Image.OPEN) | {"MPO"}) - NOT_STILL  # MPO is opened by way of JPEG
+    return frozenset(suffix for suffix, kind in registered.items() if kind in readable)
+
+
+def decode_image(record: ImageRecord, max_pixels: int | None = None) -> NDArray[np.uint8]:
+    """The picture as RGB, uint8 [H, W, 3], turned as its EXIF orientation says.
+
+    Of several frames the first; transparent pixels show white paper; grey levels of more than
+    8 bits are scaled down, not cut off. Colour profiles are not applied: nor did CLIP's and SAM's
+    training.
+
+    Args:
+        max_pixels: larger images (width x height) are refused undecoded; None takes any.
+    """
+    try:
+        image = _open_header(record.path.read_bytes())
+        width, height = image.size
+        if max_pixels is not None and width * height > max_pixels:
+            raise ImageError(
+                f"{record.path}: {width} x {height} pixels are more than the {max_pixels} allowed;"
+                " raise --max-pixels or scale the image down"
+            )
+        image.load()  # before the orientation is asked for: TIFF files turn themselves here
+        return np.array(_upright(_to_rgb(image), _orientation(image)))  # [H, W, 3]
+    except _DAMAGED as error:
+        unknown = isinstance(error, UnidentifiedImageError)  # its message has only an address
+        reason = "of no known format" if unknown else " ".join(f"{error}".split())
+        reason = reason or type(error).__name__
+        message = f"cannot be read as an image ({reason}); replace the file or take it out"
+        raise ImageError(f"{record.path}: {message}") from error
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """The image files below a folder; linked folders last, and none twice, so that circles end."""
+    pending, links, seen = deque([folder]), deque[Path](), set[str]()
+    while pending or links:
+        here = pending.popleft() if pending else links.popleft()
+        real = os.path.realpath(here)
+        if real in seen:
+            continue
+        seen.add(real)
+        for entry in _entries(here):
+            path, is_link = Path(entry.path), entry.is_symlink()
+            if path.is_dir() if is_link else entry.is_dir():
+                if not is_run_folder(path):
+                    (links if is_link else pending).append(path)
+            elif path.suffix.lower() in image_suffixes() and (is_link or entry.is_file()):
+                yield path  # a broken link is an image that will be reported as unreadable
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise ImageError(f"{folder}: cannot be listed ({error}); make it readable") from error
+    return sorted(visible, key=lambda entry: entry.name)
+
+
+def _record(path: Path, root: Path) -> ImageRecord:
+    try:
+        status = path.stat()
+    except OSError:
+        status = path.lstat()  # a broken link
+    relative = path.relative_to(root).as_posix()
+    return ImageRecord(path, relative, size=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def _open_header(content: bytes) -> Image.Image:
+    """Pillow's image, not decoded yet, whatever its size: `max_pixels` is the guard here."""
+    with _guard_lock:
+        guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(io.BytesIO(content))
+        finally:
+            Image.MAX_IMAGE_PIXELS = guard
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return _from_grey(np.asarray(image) / 257.0)  # 65535 -> 255
+    if image.mode in ("I", "F"):  # no known range: stretch from the darkest to the brightest
+        levels = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        span = float(np.ptp(levels)) or 1.0
+        return _from_grey((levels - levels.min()) * (255.0 / span))
+    if image.has_transparency_data:
+        paper = Image.new("RGBA", image.size, PAPER)
+        paper.alpha_composite(image.convert("RGBA"))
+        image = paper
+    return image.convert("RGB")
+
+
+def _from_grey(levels: NDArray[np.float64]) -> Image.Image:
+    return Image.fromarray(np.rint(levels).astype(np.uint8)).convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 (upright) to 8; 1 where there is none that can be read."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except _DAMAGED:  # the picture itself is fine
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation)
+    return image if turn is None else image.transpose(turn)

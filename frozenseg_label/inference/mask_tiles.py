@@ -1,0 +1,96 @@
+"""Bilinear resizing of which any few rows of the result can be had by themselves.
+
+Q masks of full size are the largest thing that inference could make, so it never makes them: each
+result is computed from a few rows of all masks at a time, and memory does not grow with Q x H x W.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from frozenseg_label.model.proposals import ClassifiedMasks
+
+Size = tuple[int, int]  # height, width
+
+TILE_VALUES = 2**22  # floats of one tile, 16 MiB: a few such tiles still meet in the cache
+
+
+class TiledResize:
+    """Bilinear resizes in a row; equals `F.interpolate` (align_corners False) of the whole maps.
+
+    Resizing is linear and its two axes are independent: a few rows of the result are a small
+    matrix times the few rows of the input that they lie between.
+
+    Args:
+        size: height and width that come in.
+        steps: for each resize the size to resize to and the size that is then kept of it, from the
+            upper left corner.
+    """
+
+    def __init__(self, size: Size, steps: Sequence[tuple[Size, Size]]) -> None:
+        heights = [(to[0], keep[0]) for to, keep in steps]
+        self.widths = [(to[1], keep[1]) for to, keep in steps]
+        # What the resize makes of each unit vector: F.interpolate's own weights, to the last bit.
+        self.weights = _resize_last(torch.eye(size[0])[None], heights)[0].T.contiguous()  # [H, h]
+        self.output_size: Size = steps[-1][1]
+
+    def needed(self, start: int, stop: int) -> slice:
+        """Return the input rows that rows start..stop of the result are made of."""
+        used = self.weights[start:stop].any(dim=0).nonzero()
+        return slice(int(used[0]), int(used[-1]) + 1)
+
+    def rows(self, maps: Tensor, start: int, stop: int) -> Tensor:
+        """Return rows start..stop of the result, [N, stop - start, W].
+
+        Args:
+            maps: [N, rows, w], the input's `needed(start, stop)` rows.
+            start: first row of the result.
+            stop: the row after the last.
+        """
+        weights = self.weights[start:stop, self.needed(start, stop)].to(maps.device)
+        with torch.autocast(maps.device.type, enabled=False):  # half precision would move edges
+            return weights @ _resize_last(maps.float(), self.widths)
+
+
+def _resize_last(x: Tensor, steps: Sequence[tuple[int, int]]) -> Tensor:
+    """Resize [N, R, n] along its last axis to each length in turn, keeping the beginning."""
+    for length, keep in steps:
+        if x.shape[-1] != length:
+            x = F.interpolate(x, size=length, mode="linear", align_corners=False)
+        x = x[..., :keep]
+    return x
+
+
+def row_tiles(height: int, values_per_row: int) -> Iterator[tuple[int, int]]:
+    """Cut `height` rows into tiles (start, stop) of about `TILE_VALUES` values each."""
+    step = max(1, TILE_VALUES // max(1, values_per_row))
+    for start in range(0, height, step):
+        yield start, min(start + step, height)
+
+
+def masks_resize(
+    masks: Tensor, padded_size: Size, image_size: Size, output_size: Size
+) -> TiledResize:
+    """Return the published way of mask logits back to the image.
+
+    Up to the padded input size, padding cut off, then to the output size.
+
+    Args:
+        masks: [..., h, w] that cover the padded image.
+        padded_size: height and width of the model's input with padding.
+        image_size: the same without padding.
+        output_size: height and width of the labels.
+    """
+    size = masks.shape[-2], masks.shape[-1]
+    return TiledResize(size, [(padded_size, image_size), (output_size, output_size)])
+
+
+def single_image(masks: ClassifiedMasks) -> ClassifiedMasks:
+    """Return the masks of one image without the batch dimension: [Q, h, w], [Q, K + 1], [Q]."""
+    if masks.mask_logits.ndim == 3:
+        return masks
+    if masks.mask_logits.shape[0] != 1:
+        raise ValueError(f"expected the masks of one image, got {masks.mask_logits.shape[0]}")
+    return ClassifiedMasks(masks.mask_logits[0], masks.class_probs[0], masks.disagreement[0])

@@ -1,0 +1,186 @@
+"""From classified masks to one panoptic map: every pixel goes to the mask that claims it most.
+
+The rule is Mask2Former's (arXiv 2112.01527); what is new is that every segment keeps its scores.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects
+from torch import Tensor
+
+from frozenseg_label.inference.mask_tiles import (
+    Size,
+    TiledResize,
+    masks_resize,
+    row_tiles,
+    single_image,
+)
+from frozenseg_label.model.proposals import ClassifiedMasks
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
+from frozenseg_label.vocabulary import Vocabulary
+
+
+def panoptic_merge(
+    masks: ClassifiedMasks,
+    padded_size: Size,
+    image_size: Size,
+    output_size: Size,
+    vocabulary: Vocabulary,
+    *,
+    source: str,
+    min_score: float = 0.0,
+    min_visible: float = 0.8,
+) -> PanopticMap:
+    """Give every pixel to the mask that claims it most strongly, if that mask is sure of it.
+
+    Segments are numbered from 1 in the order of the masks. A second segment of a stuff category
+    joins the first; the part that covers the most pixels then speaks for the whole.
+
+    Args:
+        masks: of one image.
+        padded_size: height and width of the model's input with padding.
+        image_size: the same without padding.
+        output_size: height and width of the map.
+        vocabulary: names the K columns of `masks.class_probs`.
+        source: `Segment.source` of every segment, `model:<hash>`.
+        min_score: masks whose class probability is not above this, or not above the `min_score` of
+            their category, take no part at all, 0..1 (published: 0.0; BDD 0.4).
+        min_visible: masks of which less than this share stays visible are dropped, 0..1.
+    """
+    if not 0.0 <= min_score <= 1.0 or not 0.0 <= min_visible <= 1.0:
+        raise ValueError(f"expected 0..1, got min_score {min_score}, min_visible {min_visible}")
+    masks = single_image(masks)
+    candidates = _candidates(masks, vocabulary, min_score)
+    resize = masks_resize(masks.mask_logits, padded_size, image_size, output_size)
+    claims = _claim_pixels(candidates, resize)
+    ids, parts = _number_segments(candidates, claims, vocabulary, min_visible)
+    return PanopticMap(ids, _describe(ids, parts, candidates, claims, vocabulary, source))
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """The N masks that may become segments; the rest never reaches full size."""
+
+    mask_logits: Tensor  # [N, h, w]
+    scores: Tensor  # [N]
+    labels: list[int]  # [N], index of the best category
+    seconds: list[int]  # [N], index of the second; empty where there is one category only
+    margins: list[float]  # [N], likewise
+    disagreement: list[float]  # [N]
+
+
+def _candidates(masks: ClassifiedMasks, vocabulary: Vocabulary, min_score: float) -> _Candidates:
+    """Drop what is void or below its threshold."""
+    probs = masks.class_probs.float()  # [Q, K + 1]
+    if probs.shape[1] != len(vocabulary) + 1:
+        raise ValueError(
+            f"class_probs has {probs.shape[1]} columns, vocabulary {vocabulary.name!r} needs "
+            f"{len(vocabulary) + 1}"
+        )
+    top, index = probs[:, :-1].topk(min(2, len(vocabulary)), dim=1)  # [Q, 2]
+    floors = [max(min_score, category.min_score) for category in vocabulary.categories]
+    floor = probs.new_tensor(floors)[index[:, 0]]  # [Q]
+    kept = ((top[:, 0] >= probs[:, -1]) & (top[:, 0] > floor)).nonzero()[:, 0]  # [N]
+    top, index = top[kept], index[kept]
+    return _Candidates(
+        mask_logits=masks.mask_logits[kept],
+        scores=top[:, 0],
+        labels=index[:, 0].tolist(),
+        seconds=index[:, 1:].flatten().tolist(),
+        margins=(top[:, :1] - top[:, 1:]).flatten().tolist(),
+        disagreement=masks.disagreement[kept].tolist(),
+    )
+
+
+@dataclass(frozen=True)
+class _Claims:
+    """Who gets which pixel. A mask covers the pixels where its probability is at least one half."""
+
+    owner: NDArray[np.int64]  # [H, W], 1 + the mask that wins the pixel and covers it; 0 = nobody
+    won: NDArray[np.int64]  # [N], pixels that the mask wins, covered or not
+    covered: NDArray[np.int64]  # [N], pixels that it covers, won or not
+    painted: NDArray[np.int64]  # [N], pixels that it wins and covers
+
+
+def _claim_pixels(candidates: _Candidates, resize: TiledResize) -> _Claims:
+    """Let the candidates compete for every pixel with score x mask probability."""
+    logits, scores = candidates.mask_logits, candidates.scores
+    height, width = resize.output_size
+    number = len(scores)
+    owner = torch.zeros(height, width, dtype=torch.int64)
+    won = torch.zeros(number, dtype=torch.int64, device=logits.device)
+    covered = torch.zeros_like(won)
+    for start, stop in row_tiles(height, number * width) if number else ():
+        probs = resize.rows(
+            logits[:, resize.needed(start, stop)], start, stop
+        ).sigmoid_()  # [N, T, W]
+        winner = (scores[:, None, None] * probs).max(dim=0).indices  # [T, W]
+        covers = probs >= 0.5  # [N, T, W]
+        won += winner.flatten().bincount(minlength=number)
+        covered += covers.sum(dim=(1, 2))
+        owner[start:stop] = (winner + 1) * covers.gather(0, winner[None])[0]
+    painted = owner.flatten().bincount(minlength=number + 1)[1:]
+    return _Claims(owner.numpy(), won.cpu().numpy(), covered.cpu().numpy(), painted.numpy())
+
+
+def _number_segments(
+    candidates: _Candidates, claims: _Claims, vocabulary: Vocabulary, min_visible: float
+) -> tuple[NDArray[np.int32], list[list[int]]]:
+    """Return the map [H, W] and, for the ids 1, 2, ..., the masks that each is made of."""
+    parts: list[list[int]] = []
+    id_of_mask = np.full(len(candidates.labels) + 1, UNLABELLED, np.int32)
+    id_of_stuff: dict[int, int] = {}
+    for mask, label in enumerate(candidates.labels):
+        hidden = claims.won[mask] < min_visible * claims.covered[mask]
+        if hidden or not claims.painted[mask]:
+            continue
+        segment_id = id_of_stuff.get(label)
+        if segment_id is None:
+            parts.append([])
+            segment_id = len(parts)
+            if not vocabulary.categories[label].is_thing:
+                id_of_stuff[label] = segment_id
+        parts[segment_id - 1].append(mask)
+        id_of_mask[mask + 1] = segment_id
+    return id_of_mask[claims.owner], parts
+
+
+def _describe(
+    ids: NDArray[np.int32],
+    parts: list[list[int]],
+    candidates: _Candidates,
+    claims: _Claims,
+    vocabulary: Vocabulary,
+    source: str,
+) -> tuple[Segment, ...]:
+    """Return one `Segment` for each id of the map."""
+    areas = np.bincount(ids.ravel(), minlength=len(parts) + 1)
+    segments = []
+    for index, (masks, box) in enumerate(zip(parts, find_objects(ids), strict=True)):
+        speaker = max(masks, key=lambda mask: int(claims.painted[mask]))
+        category = vocabulary.categories[candidates.labels[speaker]]
+        rows, columns = box
+        second = candidates.seconds[speaker] if candidates.seconds else None
+        segments.append(
+            Segment(
+                id=index + 1,
+                category_id=category.id,
+                is_thing=category.is_thing,
+                area=int(areas[index + 1]),
+                bbox=(
+                    columns.start,
+                    rows.start,
+                    columns.stop - columns.start,
+                    rows.stop - rows.start,
+                ),
+                score=float(candidates.scores[speaker]),
+                margin=candidates.margins[speaker] if candidates.margins else None,
+                second=None if second is None else vocabulary.categories[second].id,
+                disagreement=candidates.disagreement[speaker],
+                source=source,
+            )
+        )
+    return tuple(segments)

@@ -1,0 +1,96 @@
+"""What a checkpoint says of itself. Read from the file's header alone: no tensors, no torch."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from frozenseg_label.errors import CheckpointError
+
+HEADER_KEY = "frozenseg_label"
+_ZIP = b"PK\x03\x04"  # what torch.save has written since 1.6
+_PICKLE = b"\x80"
+
+
+class TrainingCategory(BaseModel):
+    """A category whose masks the decoder was trained on: its main name first, then its synonyms."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    names: tuple[str, ...]
+    is_thing: bool
+
+
+class CheckpointInfo(BaseModel):
+    """The header of a checkpoint.
+
+    Attributes:
+        builder: name of the builder whose architecture the tensors fit (`model/builders.py`).
+        categories: the training vocabulary.
+        clip_hash, sam_hash, decoder_hash: SHA-256 of each part's tensors as float32.
+        frozen_inside: whether CLIP and SAM lie in the same file; else they lie in the cache under their hashes.
+        origin: where the weights come from, for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    builder: str
+    categories: tuple[TrainingCategory, ...]
+    clip_hash: str
+    sam_hash: str
+    decoder_hash: str
+    frozen_inside: bool
+    origin: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that makes this model give the labels that it gives."""
+        parts = [self.builder, self.clip_hash, self.sam_hash, self.decoder_hash]
+        parts += ["|".join(category.names) for category in self.categories]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    @property
+    def seen_names(self) -> frozenset[str]:
+        """Every name of the training vocabulary, synonyms included."""
+        return frozenset(name for category in self.categories for name in category.names)
+
+
+def read_checkpoint_info(path: Path) -> CheckpointInfo:
+    """Read the header of one of our checkpoints; CheckpointError says what else the file is."""
+    header = read_header(path)
+    if HEADER_KEY not in header:
+        raise CheckpointError(
+            f"{path} is a safetensors file, but no checkpoint of frozenseg-label; convert published weights with "
+            f"`frozenseg-label weights convert`"
+        )
+    try:
+        return CheckpointInfo.model_validate(json.loads(header[HEADER_KEY]))
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            f"{path}: its header cannot be read ({error}); it may come from a newer frozenseg-label: update, or fetch "
+            f"the weights again"
+        ) from error
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """Return the text fields of a safetensors file, refusing everything that is none."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; `frozenseg-label weights list` shows what there is")
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith((_ZIP, _PICKLE)):
+        raise CheckpointError(
+            f"{path} is a pickled PyTorch file, which could run code when opened; only safetensors are loaded: convert "
+            f"it with `frozenseg-label weights convert {path}`"
+        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or cut off ({error}); delete it and fetch or copy it again"
+        ) from error

@@ -1,0 +1,99 @@
+"""FrozenSeg (Chen et al. 2024, arXiv 2409.03525): two frozen encoders, a light trained decoder, names at the very end.
+
+Read from top to bottom: an image becomes features, features become masks without names, and only then do words
+come in. The vocabulary is an argument; the model keeps none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from frozenseg_label.model.clip_backbone import FrozenClip
+from frozenseg_label.model.everything_settings import EverythingSettings
+from frozenseg_label.model.mask_classification import classify_masks
+from frozenseg_label.model.pixel_decoder import PixelDecoder
+from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
+from frozenseg_label.model.sam import FrozenSam
+from frozenseg_label.model.text_classifier import TextClassifier
+from frozenseg_label.model.transformer_decoder import TransformerDecoder
+
+
+@dataclass(frozen=True)
+class InputSize:
+    """How large an image enters: shortest side, longest side at most, both a multiple of divisor after padding."""
+
+    shortest: int
+    longest: int
+    divisor: int = 32
+
+
+class FrozenSeg(nn.Module):
+    """Frozen CLIP, frozen SAM, and the decoder between them, which is all that is trained.
+
+    Args:
+        alpha: weight of the CLIP branch for categories seen in training, 0..1.
+        beta: the same for unseen ones (FC-CLIP, arXiv 2308.02487, section 3.3).
+        everything: how SAM's own masks are made, where they are asked for.
+    """
+
+    def __init__(
+        self,
+        clip: FrozenClip,
+        sam: FrozenSam,
+        pixel_decoder: PixelDecoder,
+        transformer_decoder: TransformerDecoder,
+        input_size: InputSize,
+        alpha: float = 0.4,
+        beta: float = 0.8,
+        everything: EverythingSettings = EverythingSettings(),
+    ) -> None:
+        super().__init__()
+        self.clip = clip.requires_grad_(False)
+        self.sam = sam.requires_grad_(False)
+        self.pixel_decoder = pixel_decoder
+        self.transformer_decoder = transformer_decoder
+        self.void_embedding = nn.Parameter(torch.randn(1, clip.embedding_size))
+        self.input_size = input_size
+        self.alpha = alpha
+        self.beta = beta
+        self.everything = everything
+
+    @torch.no_grad()
+    def extract_features(self, pixels: Tensor, image_sizes: Sequence[tuple[int, int]]) -> Features:
+        """See the images with both frozen encoders.
+
+        Args:
+            pixels: [B, 3, h, w] RGB, 0..255, padded right and bottom.
+            image_sizes: height and width of each image without its padding.
+        """
+        pyramid, dense = self.clip.extract_features(pixels, image_sizes)
+        return Features(pyramid, dense, self.sam.encode(pixels, image_sizes))
+
+    def propose(self, features: Features) -> MaskProposals:
+        """Turn features into Q masks, each with an embedding but no name."""
+        pixels = self.pixel_decoder(features)
+        decoded = self.transformer_decoder(pixels, features.sam)
+        clip_embeddings, valid = self.clip.embed_masks(features.dense, decoded.mask_logits)
+        return MaskProposals(decoded.mask_logits, decoded.class_embeddings, clip_embeddings, valid)
+
+    def classify(self, proposals: MaskProposals, names: TextClassifier) -> ClassifiedMasks:
+        """Say what each mask is, in the words of one vocabulary."""
+        return classify_masks(
+            proposals,
+            names,
+            self.void_embedding,
+            in_scale=self.transformer_decoder.logit_scale,
+            out_scale=self.clip.logit_scale,
+            alpha=self.alpha,
+            beta=self.beta,
+        )
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch the decoder's mode; the frozen encoders stay in evaluation mode (BatchNorm too)."""
+        super().train(mode)
+        self.clip.eval()
+        self.sam.eval()
+        return self

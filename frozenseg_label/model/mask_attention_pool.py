@@ -1,0 +1,46 @@
+"""OpenAI's attention pool, looking through masks: how ResNet CLIP brings a mask into CLIP space."""
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from open_clip.modified_resnet import AttentionPool2d
+
+
+def pool_by_attention(pool: "AttentionPool2d", dense: Tensor, inside: Tensor) -> Tensor:
+    """Return what the pool's one query finds at the positions of each mask, [B, Q, D].
+
+    A mask that covers no position gives exactly the bias of the output projection.
+
+    Args:
+        pool: learned at some map size; its position embedding is resized (bilinear) to this one.
+        dense: [B, C, h, w].
+        inside: bool [B, Q, h w].
+    """
+    class_position, grid = pool.positional_embedding[:1], pool.positional_embedding[1:]
+    side = round(len(grid) ** 0.5)
+    grid = grid.T.unflatten(1, (side, side))[None]  # [1, C, side, side]
+    grid = F.interpolate(grid, size=dense.shape[2:], mode="bilinear", align_corners=False)
+
+    tokens = dense.flatten(2).transpose(1, 2)  # [B, h w, C]
+    query = tokens.mean(dim=1, keepdim=True) + class_position  # [B, 1, C], the same for all masks
+    # Upstream's mean token is no key here: a mask sees its own positions and nothing else.
+    tokens = tokens + grid.flatten(2).transpose(1, 2)
+
+    def heads(x: Tensor) -> Tensor:  # [B, n, C] -> [B, heads, n, C / heads]
+        return x.reshape(*x.shape[:2], pool.num_heads, -1).transpose(1, 2)
+
+    queries = heads(pool.q_proj(query))  # [B, heads, 1, C / heads]
+    keys, values = heads(pool.k_proj(tokens)), heads(pool.v_proj(tokens))
+    scores = queries @ keys.transpose(2, 3) * queries.shape[-1] ** -0.5  # [B, heads, 1, h w]
+
+    seen = inside[:, None]  # [B, 1, Q, h w]
+    # The smallest number and not -inf, which would be 0 / 0 for an empty mask; the product with
+    # `seen` then leaves such a mask nothing at all.
+    scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(dim=-1) * seen  # [B, heads, Q, h w]
+    pooled: Tensor = pool.c_proj((weights.to(values.dtype) @ values).transpose(1, 2).flatten(2))
+    return pooled

@@ -1,0 +1,130 @@
+"""From embeddings to a distribution over the categories of a vocabulary and void.
+
+Two opinions on every mask: the decoder's (in-vocabulary, trained on the seen categories) and
+CLIP's (out-of-vocabulary, trained on none); FC-CLIP's geometric ensemble joins them
+(Yu et al. 2023, arXiv 2308.02487, section 3.3).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from frozenseg_label.model.proposals import ClassifiedMasks, MaskProposals
+from frozenseg_label.model.text_classifier import TextClassifier
+
+MAX_SCALE = 100.0  # CLIP's own limit in training (arXiv 2103.00020, section 2.5)
+PROBABILITY_FLOOR = 1e-8  # upstream hands log(p + 1e-8) on, and takes its softmax again
+
+
+def classify_masks(
+    proposals: MaskProposals,
+    classifier: TextClassifier,
+    void_embedding: Tensor,
+    in_scale: Tensor,
+    out_scale: Tensor,
+    alpha: float = 0.4,
+    beta: float = 0.8,
+) -> ClassifiedMasks:
+    """Give every proposal its distribution over K categories and void.
+
+    Args:
+        proposals: masks with the embeddings of both branches.
+        classifier: the K categories.
+        void_embedding: [1, D], learned; not normalised.
+        in_scale: the decoder's scale, a logarithm, scalar.
+        out_scale: CLIP's scale, likewise.
+        alpha: weight of CLIP's opinion for categories seen in training, 0 (none) to 1 (all).
+        beta: the same for unseen ones.
+    """
+    in_logits = category_logits(proposals.class_embeddings, classifier, void_embedding, in_scale)
+    out_logits = category_logits(proposals.clip_embeddings, classifier, void_embedding, out_scale)
+    seen = classifier.seen.to(in_logits.device)
+    valid = proposals.valid
+    probs = geometric_ensemble(in_logits, out_logits, seen, valid, alpha, beta)
+    return ClassifiedMasks(proposals.mask_logits, probs, disagreement(in_logits, out_logits, valid))
+
+
+def classify_by_clip(
+    clip_embeddings: Tensor, classifier: TextClassifier, void_embedding: Tensor, out_scale: Tensor
+) -> Tensor:
+    """Return CLIP's opinion alone, [B, Q, K + 1]; void takes part, unlike in the ensemble.
+
+    Args:
+        clip_embeddings: [B, Q, D], of SAM's masks for instance.
+        classifier: the K categories.
+        void_embedding: [1, D].
+        out_scale: CLIP's scale, a logarithm, scalar.
+    """
+    logits = category_logits(clip_embeddings, classifier, void_embedding, out_scale)
+    return logits.softmax(dim=-1)
+
+
+def category_logits(
+    embeddings: Tensor, classifier: TextClassifier, void_embedding: Tensor, log_scale: Tensor
+) -> Tensor:
+    """Return scaled cosines with the best name of each category, and last with void: [B, Q, K + 1].
+
+    Args:
+        embeddings: [B, Q, D], of any length.
+        classifier: the K categories.
+        void_embedding: [1, D], likewise.
+        log_scale: logarithm of the scale, which is at most 100; scalar.
+    """
+    device = embeddings.device
+    # In bfloat16, which autocast would take, logits near 100 are half a unit apart.
+    with torch.autocast(device.type, enabled=False):
+        names = torch.cat([classifier.embeddings.to(device), void_embedding.float()])  # [S + 1, D]
+        cosines = F.normalize(embeddings.float(), dim=-1) @ F.normalize(names, dim=-1).T
+        logits = log_scale.float().exp().clamp(max=MAX_SCALE) * cosines  # [B, Q, S + 1]
+    return _best_of_names(logits, (*classifier.synonyms, 1))
+
+
+def geometric_ensemble(
+    in_logits: Tensor,
+    out_logits: Tensor,
+    seen: Tensor,
+    valid: Tensor,
+    alpha: float = 0.4,
+    beta: float = 0.8,
+) -> Tensor:
+    """Join both opinions: probabilities [B, Q, K + 1], void last, each row summing to 1.
+
+    Args:
+        in_logits: [B, Q, K + 1], void last.
+        out_logits: likewise; its void has no say.
+        seen: bool [K], categories that the decoder was trained on.
+        valid: bool [B, Q]; elsewhere `in_logits` decide alone, and out_logits may even be NaN.
+        alpha: weight of `out_logits` for seen categories.
+        beta: for the others.
+    """
+    void = in_logits.softmax(dim=-1)[..., -1:]  # [B, Q, 1]
+    # All in logarithms: p^(1 - a) q^a underflows, and upstream's 0 x log 0 then makes NaN.
+    in_log = in_logits[..., :-1].log_softmax(dim=-1)  # [B, Q, K]
+    out_log = out_logits[..., :-1].log_softmax(dim=-1)  # [B, Q, K]
+    of_seen = (1 - alpha) * in_log + alpha * out_log
+    of_unseen = (1 - beta) * in_log + beta * out_log
+    mixed = torch.where(valid[..., None], torch.where(seen, of_seen, of_unseen), in_log)
+    probs = torch.cat([mixed.softmax(dim=-1) * (1 - void), void], dim=-1) + PROBABILITY_FLOOR
+    return probs / probs.sum(dim=-1, keepdim=True)
+
+
+def disagreement(in_logits: Tensor, out_logits: Tensor, valid: Tensor) -> Tensor:
+    """Return the total variation distance of both opinions on the K categories, [B, Q] in 0..1.
+
+    Args:
+        in_logits: [B, Q, K + 1]; void, the last, is left out.
+        out_logits: likewise.
+        valid: bool [B, Q]; 0 elsewhere.
+    """
+    in_probs = in_logits[..., :-1].softmax(dim=-1)
+    out_probs = out_logits[..., :-1].softmax(dim=-1)
+    distance = (in_probs - out_probs).abs().sum(dim=-1) / 2
+    return torch.where(valid, distance, 0.0)
+
+
+def _best_of_names(logits: Tensor, synonyms: tuple[int, ...]) -> Tensor:
+    """Return the highest logit of each group of neighbouring names, [B, Q, groups]."""
+    counts = torch.tensor(synonyms, device=logits.device)
+    groups = torch.arange(len(synonyms), device=logits.device).repeat_interleave(counts)  # [S + 1]
+    lowest = logits.new_full((*logits.shape[:-1], len(synonyms)), -torch.inf)
+    return lowest.scatter_reduce(-1, groups.expand_as(logits), logits, "amax")

@@ -1,0 +1,214 @@
+"""The frozen SAM: image embedding for the decoder, and masks from points for the mask ensemble.
+
+The modules are segment-anything's, with its parameter names (arXiv 2304.02643); only the attention
+of the image encoder is computed another way, see `relative_position_attention`.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, TwoWayTransformer
+from segment_anything.modeling.image_encoder import Attention, get_rel_pos
+from torch import Tensor, nn
+
+from frozenseg_label.model.conv_stem import ConvStem
+from frozenseg_label.model.pixel_normalisation import normalise_pixels
+from frozenseg_label.model.relative_position_attention import attend_with_relative_positions
+
+SAM_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255; segment_anything/build_sam.py
+SAM_STD = (58.395, 57.12, 57.375)
+
+
+class FrozenSam(nn.Module):
+    """Segment Anything as FrozenSeg uses it.
+
+    Args:
+        image_encoder: [B, 3, S, S] -> [B, C, s, s], with S = `image_size`.
+        prompt_encoder: segment-anything's, for an image of S x S and an embedding of s x s.
+        mask_decoder: segment-anything's.
+        channels: C.
+        image_size: S; every image is stretched to this square.
+    """
+
+    def __init__(
+        self,
+        image_encoder: nn.Module,
+        prompt_encoder: PromptEncoder,
+        mask_decoder: MaskDecoder,
+        channels: int,
+        image_size: int,
+    ) -> None:
+        super().__init__()
+        self.image_encoder = image_encoder
+        self.prompt_encoder = prompt_encoder
+        self.mask_decoder = mask_decoder
+        self.channels = channels
+        self.image_size = image_size
+
+    def encode(self, pixels: Tensor, image_sizes: Sequence[tuple[int, int]]) -> Tensor:
+        """Return the image embedding, [B, C, s, s].
+
+        The padded image is stretched to a square: its aspect ratio is lost and the padding comes
+        along, unlike in segment-anything. The published FrozenSeg weights expect that.
+
+        Args:
+            pixels: float [B, 3, h, w] RGB 0..255, padded right and bottom.
+            image_sizes: height and width of each image without its padding.
+        """
+        normalised = normalise_pixels(pixels, image_sizes, SAM_MEAN, SAM_STD)  # zero in the padding
+        square = (self.image_size, self.image_size)
+        stretched = F.interpolate(normalised, square, mode="bilinear", align_corners=False)
+        embedding: Tensor = self.image_encoder(stretched)  # [B, C, s, s]
+        return embedding
+
+    def encode_points(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed single foreground points: sparse [P, 2, C] and dense [P, C, s, s].
+
+        Args:
+            points: [P, 2], x and y in 0..1 of the padded image; 0 and 1 are its outer edges.
+        """
+        # The prompt encoder takes pixel indices and moves them to the pixels' centres.
+        coordinates = points.float()[:, None] * self.image_size - 0.5  # [P, 1, 2]
+        labels = torch.ones(coordinates.shape[:2], dtype=torch.int32, device=points.device)
+        # Sines of many radians: half precision would move the points by pixels.
+        with torch.autocast(points.device.type, enabled=False):
+            sparse, dense = self.prompt_encoder(
+                points=(coordinates, labels), boxes=None, masks=None
+            )
+        return sparse, dense
+
+    def decode_points(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return three masks of every point, logits [P, 3, 4s, 4s], and their predicted IoU [P, 3].
+
+        The masks lie on the stretched image; `restore_masks` brings them back.
+
+        Args:
+            embedding: [1, C, s, s], of one image.
+            points: [P, 2], x and y in 0..1 of the padded image.
+        """
+        if embedding.shape[0] != 1:
+            raise ValueError(
+                f"decode_points takes the embedding of one image, got {embedding.shape[0]}"
+            )
+        sparse, dense = self.encode_points(points)
+        masks, iou = self.mask_decoder(
+            image_embeddings=embedding,
+            image_pe=self.position_encoding(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+        )
+        return masks, iou
+
+    def position_encoding(self) -> Tensor:
+        """Return the position encoding of the embedding's cells, [1, C, s, s]."""
+        device: torch.device = self.prompt_encoder.no_mask_embed.weight.device
+        with torch.autocast(device.type, enabled=False):  # sines again
+            encoding: Tensor = self.prompt_encoder.get_dense_pe()
+        return encoding
+
+
+def restore_masks(
+    logits: Tensor,
+    padded_size: tuple[int, int],
+    image_size: tuple[int, int],
+    output_size: tuple[int, int] | None = None,
+) -> Tensor:
+    """Bring mask logits [P, M, m, m] of the stretched image back: [P, M, *output_size].
+
+    Stretching is linear, so resizing to the padded size undoes it; then the padding is cut off.
+
+    Args:
+        logits: [P, M, m, m] as `FrozenSam.decode_points` gives them.
+        padded_size: height and width of the image that SAM was given, with padding.
+        image_size: the same without padding.
+        output_size: resized to this after cropping; by default `image_size`.
+    """
+    padded = F.interpolate(logits, padded_size, mode="bilinear", align_corners=False)
+    cropped = padded[..., : image_size[0], : image_size[1]]
+    if output_size is None or output_size == image_size:
+        return cropped
+    return F.interpolate(cropped, output_size, mode="bilinear", align_corners=False)
+
+
+def vit_sam(
+    *,
+    image_size: int,
+    embed_dim: int,
+    depth: int,
+    heads: int,
+    channels: int,
+    patch_size: int = 16,
+    window: int = 0,
+    global_blocks: Sequence[int] = (),
+    conv_stem: Sequence[int] | None = None,
+    decoder_depth: int = 2,
+    decoder_heads: int = 8,
+    decoder_feedforward: int = 2048,
+    iou_hidden: int = 256,
+) -> FrozenSam:
+    """Build a SAM with random weights.
+
+    Args:
+        image_size: side of the square that the encoder sees.
+        embed_dim: width of the encoder's blocks.
+        depth: number of blocks.
+        heads: attention heads of each block.
+        channels: C, of the image embedding and the mask decoder.
+        patch_size: pixels of the image per cell of the embedding.
+        window: side of the attention windows; 0 = every block is global.
+        global_blocks: blocks without windows.
+        conv_stem: widths of a `ConvStem` in place of the patch embedding (nano).
+        decoder_depth: two-way layers of the mask decoder.
+        decoder_heads: their attention heads.
+        decoder_feedforward: their hidden width.
+        iou_hidden: hidden width of the IoU head.
+    """
+    encoder = ImageEncoderViT(
+        img_size=image_size,
+        patch_size=patch_size,
+        embed_dim=embed_dim,
+        depth=depth,
+        num_heads=heads,
+        out_chans=channels,
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        use_rel_pos=True,
+        window_size=window,
+        global_attn_indexes=tuple(global_blocks),
+    )
+    side = image_size // patch_size
+    for block in encoder.blocks:
+        block.attn = RelativePositionAttention(
+            embed_dim, heads, use_rel_pos=True, input_size=(block.window_size or side,) * 2
+        )
+    if conv_stem is not None:
+        if 2 ** (len(conv_stem) + 1) != patch_size:
+            raise ValueError(
+                f"conv_stem {tuple(conv_stem)} does not make patches of {patch_size} pixels"
+            )
+        encoder.patch_embed = ConvStem(conv_stem, embed_dim)
+    prompt_encoder = PromptEncoder(
+        channels, (side, side), (image_size, image_size), mask_in_chans=16
+    )
+    transformer = TwoWayTransformer(decoder_depth, channels, decoder_heads, decoder_feedforward)
+    mask_decoder = MaskDecoder(
+        transformer_dim=channels, transformer=transformer, iou_head_hidden_dim=iou_hidden
+    )
+    return FrozenSam(encoder, prompt_encoder, mask_decoder, channels, image_size)
+
+
+class RelativePositionAttention(Attention):  # type: ignore[misc]  # segment-anything has no types
+    """segment-anything's attention, same parameters and numbers, through PyTorch's fused kernel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend within each map of x, [N, h, w, C] -> [N, h, w, C]."""
+        n, h, w, _ = x.shape
+        qkv = self.qkv(x).view(n, h * w, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)  # each [N, heads, h * w, d]
+        row_table = get_rel_pos(h, h, self.rel_pos_h)  # [h, h, d]
+        column_table = get_rel_pos(w, w, self.rel_pos_w)  # [w, w, d]
+        mixed = attend_with_relative_positions(q, k, v, row_table, column_table)
+        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(n, h, w, -1))
+        return out

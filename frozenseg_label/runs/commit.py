@@ -1,0 +1,100 @@
+"""Committing an image, and taking up a run folder after a kill.
+
+PNGs are staged first (whole, on the disk, under another name), then a row of the journal commits
+them, then they get their names. A program that dies between the row and the renaming leaves a
+staged file whose key and hash the row names: it gets its name when the folder is opened next. Every
+other leftover belongs to no row and is removed.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from frozenseg_label.errors import RunError
+from frozenseg_label.formats.atomic_file import (
+    PREFIX,
+    STAGED_SUFFIX,
+    TEMPORARY_SUFFIX,
+    explained,
+    publish,
+    stage,
+)
+from frozenseg_label.formats.coco_panoptic import png_name
+from frozenseg_label.runs.entry import Entry, Labels
+from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.label_files import PANOPTIC, PROPOSED
+
+
+def staging_key(file: str, png: str) -> str:
+    """The name under which a file (path in the run folder, SHA-256 of its content) is staged."""
+    return hashlib.sha256(os.fsencode(f"{file}\0{png}")).hexdigest()[:32]
+
+
+def committed_files(image: str, labels: Labels) -> Iterator[tuple[str, str]]:
+    """The files that a row commits: path in the run folder, and SHA-256 of the content."""
+    yield f"{PANOPTIC}/{png_name(image)}", labels.current.png
+    if labels.proposed is not None:
+        yield f"{PROPOSED}/{png_name(image)}", labels.proposed.png
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """Paths of all files in the folder and below, relative to it, with `/`."""
+    for here, _, names in os.walk(folder):
+        prefix = Path(here).relative_to(folder).as_posix()
+        yield from (name if prefix == "." else f"{prefix}/{name}" for name in names)
+
+
+def commit_entry(
+    folder: Path, journal: Journal, entry: Entry, files: Mapping[str, bytes], *, durable: bool
+) -> None:
+    """Write files and append the row that names them: all of it stands afterwards, or nothing.
+
+    Args:
+        files: contents by path in the folder, those that `committed_files` says of the entry.
+        durable: all is on the disk when this returns. Else a power cut may cost the labels of the
+            last seconds; the next plan finds their files missing, or their rows.
+    """
+    staged: list[tuple[Path, Path]] = []
+    try:
+        for file, data in files.items():
+            key = staging_key(file, hashlib.sha256(data).hexdigest())
+            staged.append((stage(folder / file, key, data), folder / file))
+        journal.append(entry, durable=durable)
+    except RunError:
+        for waiting, _ in staged:
+            waiting.unlink(missing_ok=True)
+        raise
+    for waiting, path in staged:
+        publish(waiting, path, lasting=durable)
+
+
+def recover(folder: Path, journal: Journal) -> None:
+    """Finish what the journal commits and remove other leftovers; nobody else may be writing."""
+    staged = []
+    for file in files_in(folder):
+        name = file.rpartition("/")[2]
+        if name.startswith(PREFIX) and name.endswith(TEMPORARY_SUFFIX):
+            with explained(folder / file):
+                (folder / file).unlink()
+        elif name.startswith(PREFIX) and name.endswith(STAGED_SUFFIX):
+            staged.append(folder / file)
+    if staged:
+        _settle(folder, journal, staged)
+
+
+def _settle(folder: Path, journal: Journal, staged: list[Path]) -> None:
+    committed = {
+        staging_key(file, png): (folder / file, png)
+        for entry in journal.entries()
+        if entry.labels is not None
+        for file, png in committed_files(entry.image, entry.labels)
+    }
+    for path in staged:
+        key = path.name.removeprefix(PREFIX).removesuffix(STAGED_SUFFIX)
+        target, png = committed.get(key, (None, ""))
+        if target is not None and hashlib.sha256(path.read_bytes()).hexdigest() == png:
+            publish(path, target)
+        else:
+            with explained(path):
+                path.unlink()

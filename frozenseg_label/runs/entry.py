@@ -1,0 +1,131 @@
+"""One line of the journal: what happened to one image, and the labels that stand since then."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from frozenseg_label.formats.coco_panoptic import BBox, ImageState, SegmentInfo, segment_row
+from frozenseg_label.panoptic import Segment
+from frozenseg_label.runs.ownership import RejectedSegment, is_owned
+from frozenseg_label.vocabulary import Vocabulary
+
+Event = Literal["annotated", "failed", "reviewed", "imported"]
+
+
+class StoredSegment(SegmentInfo):
+    """An entry of `segments_info` as we write it: nothing is left to look up."""
+
+    area: int
+    bbox: BBox
+    isthing: bool
+
+
+class StoredMap(BaseModel):
+    """A panoptic map whose pixels lie in a PNG.
+
+    Attributes:
+        png: SHA-256 (hex) of the PNG file.
+        segments_info: of each id in the PNG.
+        names: of the category ids used here. Names are what lasts when the vocabulary changes.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    png: str
+    segments_info: tuple[StoredSegment, ...]
+    names: dict[int, str]
+
+    @classmethod
+    def of(cls, png: str, segments: Sequence[Segment], vocabulary: Vocabulary) -> "StoredMap":
+        """The record of a map whose segments are of this vocabulary."""
+        used = {segment.category_id for segment in segments}
+        used |= {segment.second for segment in segments if segment.second is not None}
+        return cls(
+            png=png,
+            segments_info=tuple(
+                StoredSegment.model_validate(segment_row(segment)) for segment in segments
+            ),
+            names={id_: vocabulary.by_id(id_).name for id_ in sorted(used)},
+        )
+
+    def class_names(self) -> set[str]:
+        """Names of the classes that occur."""
+        return {self.names[info.category_id] for info in self.segments_info}
+
+    def lost_classes(self, vocabulary: Vocabulary) -> set[str]:
+        """Names of the classes that occur here and that the vocabulary has not."""
+        return self.class_names() - {category.name for category in vocabulary.categories}
+
+    def segments(self, vocabulary: Vocabulary) -> tuple[Segment, ...]:
+        """The segments with the ids of this vocabulary, those of lost classes left out."""
+        by_name = {category.name: category for category in vocabulary.categories}
+        segments = []
+        for info in self.segments_info:
+            category = by_name.get(self.names[info.category_id])
+            second = by_name.get(self.names[info.second]) if info.second is not None else None
+            if category is not None:
+                segment = info.segment(category.is_thing, info.area, info.bbox)
+                second_id = second.id if second is not None else None
+                segments.append(replace(segment, category_id=category.id, second=second_id))
+        return tuple(segments)
+
+
+class Labels(BaseModel):
+    """What is known of the pixels of one image.
+
+    Attributes:
+        width, height: of the image, in pixels.
+        state: how far a person has looked at it.
+        current: the labels as they stand, `panoptic/REL.png`.
+        proposed: the model's own map, `proposed/REL.png`; None until a person corrects the image.
+        rejected: proposals that a person refused.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    width: int
+    height: int
+    state: ImageState
+    current: StoredMap
+    proposed: StoredMap | None = None
+    rejected: tuple[RejectedSegment, ...] = ()
+
+    def owned_classes(self) -> set[str]:
+        """Names of the classes of the segments that a person owns."""
+        infos = [info for info in self.current.segments_info if is_owned(info.state)]
+        return {self.current.names[info.category_id] for info in infos}
+
+    def is_corrected(self) -> bool:
+        """Whether a person has done anything here that a later run must not undo."""
+        touched = self.state != "unseen" or self.rejected or self.proposed
+        return bool(touched or self.owned_classes())
+
+
+class Entry(BaseModel):
+    """One event of one image.
+
+    Attributes:
+        event: what happened.
+        image: path relative to the images' folder, with `/`; the image's identity.
+        size, mtime_ns: of the image file, bytes and nanoseconds.
+        sha256: of the image file; None unless `--checksum` was given.
+        time: when, UTC.
+        run: fingerprint of the weights, words and options that proposed the labels; None where no
+            model did.
+        seconds: that the image took; None where nobody timed it.
+        message: why it failed; None where it did not.
+        labels: that stand after the event. A failure keeps what stood before; None: nothing did.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    event: Event
+    image: str
+    size: int
+    mtime_ns: int
+    sha256: str | None = None
+    time: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    run: str | None = None
+    seconds: float | None = None
+    message: str | None = None
+    labels: Labels | None = None

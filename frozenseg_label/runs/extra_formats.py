@@ -1,0 +1,101 @@
+"""What is written beside COCO panoptic: files made from an image's panoptic map, semantic maps."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frozenseg_label.formats.atomic_file import atomic_write, explained
+from frozenseg_label.formats.class_png import (
+    CLASS_PNG,
+    PER_CLASS_PNG,
+    SEMANTIC,
+    class_png_files,
+    classes_file,
+    encode_class_png,
+    per_class_png_files,
+    per_class_png_path,
+)
+from frozenseg_label.formats.coco_panoptic import png_name
+from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.runs.commit import files_in
+from frozenseg_label.runs.entry import Entry, Labels
+from frozenseg_label.vocabulary import Vocabulary
+
+ExtraFormat = Literal["class-png", "per-class-png"]
+
+FilesOf = Callable[[str, PanopticMap, Vocabulary], Iterator[tuple[str, bytes]]]
+
+_FILES_OF: dict[ExtraFormat, FilesOf] = {
+    "class-png": class_png_files,
+    "per-class-png": per_class_png_files,
+}
+
+
+@dataclass(frozen=True)
+class ExtraFiles:
+    """The extra files of a run folder.
+
+    Attributes:
+        folder: of the run.
+        formats: those that are asked for. Files of others vanish once they say what is true no
+            more.
+    """
+
+    folder: Path
+    vocabulary: Vocabulary
+    formats: tuple[ExtraFormat, ...]
+
+    def write(self, image: str, panoptic_map: PanopticMap, before: Labels | None) -> None:
+        """Write an image's files; `before`: the labels that the map replaces."""
+        written = set()
+        for name in self.formats:
+            for path, data in _FILES_OF[name](image, panoptic_map, self.vocabulary):
+                atomic_write(self.folder / path, data, lasting=False)
+                written.add(path)
+        for path in _paths(image, before, tuple(_FILES_OF)) - written if before else ():
+            self._remove(path)
+
+    def write_semantic(self, image: str, indices: NDArray[np.integer] | None) -> None:
+        """Write the semantic map, category indices 0..K-1 [H, W]; None removes an earlier one."""
+        path = f"{SEMANTIC}/{png_name(image)}"
+        if indices is None:
+            self._remove(path)
+        else:
+            png = encode_class_png(indices + 1, self.vocabulary)
+            atomic_write(self.folder / path, png, lasting=False)
+
+    def lacking(self, entries: Iterable[Entry]) -> Iterator[str]:
+        """The labelled images of which a file is missing."""
+        if not self.formats:
+            return
+        there = {f"{name}/{path}" for name in self.formats for path in files_in(self.folder / name)}
+        for entry in entries:
+            labels = entry.labels
+            if labels is None or labels.current.lost_classes(self.vocabulary):
+                continue
+            if _paths(entry.image, labels, self.formats) - there:
+                yield entry.image
+
+    def write_classes_files(self) -> None:
+        """Write `classes.json` into folders of class PNGs; leave those that say the same."""
+        content = classes_file(self.vocabulary)
+        for name in (CLASS_PNG, SEMANTIC):
+            path = self.folder / name / "classes.json"
+            if path.parent.is_dir() and not (path.exists() and path.read_bytes() == content):
+                atomic_write(path, content)
+
+    def _remove(self, path: str) -> None:
+        with explained(self.folder / path):
+            (self.folder / path).unlink(missing_ok=True)
+
+
+def _paths(image: str, labels: Labels, formats: Sequence[ExtraFormat]) -> set[str]:
+    """Where the files of an image with these labels lie."""
+    paths = {f"{CLASS_PNG}/{png_name(image)}"} if CLASS_PNG in formats else set()
+    if PER_CLASS_PNG in formats:
+        paths |= {per_class_png_path(image, name) for name in labels.current.class_names()}
+    return paths

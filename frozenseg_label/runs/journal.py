@@ -1,0 +1,189 @@
+"""The journal: append-only, a line is one event of one image, and the last line of an image wins.
+
+A row is written in one piece and handed to the system at once, so a killed run loses none. It is
+forced to the disk at least once a second while rows come, and at the end: a power cut costs the
+labels of the last second, which the next run makes again. Rows that commit a person's work are
+forced to the disk one by one.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from io import FileIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from frozenseg_label.errors import RunError
+from frozenseg_label.formats.atomic_file import explained, sync_folder
+from frozenseg_label.runs.entry import Entry, Event
+
+SYNC_SECONDS = 1.0
+
+
+class Known(NamedTuple):
+    """What memory keeps of an image's last row; the rest is read from the file when needed.
+
+    Attributes:
+        offset, length: of the row in the file, bytes.
+        has_labels: whether labels stand, be the last event a failure or not.
+        is_reviewed: whether these labels are a person's last word.
+        others: as in `Entry`.
+    """
+
+    offset: int
+    length: int
+    event: Event
+    size: int
+    mtime_ns: int
+    sha256: str | None
+    run: str | None
+    has_labels: bool
+    is_reviewed: bool
+
+
+class Journal:
+    """The rows of one `journal.jsonl`.
+
+    Opened to write, it cuts a torn last line off the file; opened to read, it passes over it.
+    Rows may be appended from several threads.
+    """
+
+    def __init__(self, path: Path, *, writable: bool) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._synced_at = time.monotonic()
+        with explained(path):
+            # Unbuffered: a row is with the system when `write` returns.
+            there = writable or path.exists()
+            self._file = FileIO(path if there else os.devnull, "a+" if writable else "r")
+        try:
+            self._known, self._end = _replay(path)
+            if writable:
+                with explained(path):
+                    self._file.truncate(self._end)
+                    sync_folder(path.parent)
+        except BaseException:
+            self._file.close()
+            raise
+
+    @property
+    def known(self) -> dict[str, Known]:
+        """The last row of each image, images in the order in which they first came."""
+        return self._known
+
+    @property
+    def length(self) -> int:
+        """Bytes of whole rows."""
+        return self._end
+
+    def last(self, image: str) -> Entry | None:
+        """The last row of an image; None if it never came."""
+        known = self._known.get(image)
+        return None if known is None else self._read(known)
+
+    def entries(self) -> Iterator[Entry]:
+        """The last row of each image, read one by one, in the order of `known`."""
+        for known in list(self._known.values()):
+            yield self._read(known)
+
+    def append(self, entry: Entry, *, durable: bool = False) -> None:
+        """Add a row.
+
+        Args:
+            durable: it is on the disk when this returns; else within a second, or at the next row.
+        """
+        row = entry.model_dump(exclude_none=True) | {"time": entry.time.isoformat()}
+        line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+        with self._lock, explained(self.path):
+            try:
+                _write_all(self._file, line)
+                if durable or time.monotonic() - self._synced_at >= SYNC_SECONDS:
+                    self._sync()
+            except BaseException:
+                self._file.truncate(self._end)  # a full disk leaves whole rows only
+                raise
+            self._known[entry.image] = _known(row, self._end, len(line))
+            self._end += len(line)
+
+    def sync(self) -> None:
+        """Force all rows to the disk."""
+        with self._lock, explained(self.path):
+            self._sync()
+
+    def close(self) -> None:
+        """Let the file go; `sync` first where rows were appended."""
+        self._file.close()
+
+    def _sync(self) -> None:
+        os.fsync(self._file.fileno())
+        self._synced_at = time.monotonic()
+
+    def _read(self, known: Known) -> Entry:
+        with self._lock:
+            self._file.seek(known.offset)  # appending goes to the end all the same
+            line = self._file.read(known.length)
+        try:
+            return Entry.model_validate(json.loads(line))
+        except ValidationError as error:
+            where = f"{self.path}, at byte {known.offset}"
+            raise RunError(f"{where}: no journal row ({error}); delete that line") from None
+
+
+def _replay(path: Path) -> tuple[dict[str, Known], int]:
+    """The last row of each image, and where whole rows end."""
+    known: dict[str, Known] = {}
+    end = 0
+    if not path.exists():
+        return known, end
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            row = _parse(line)
+            if row is None:
+                if file.readline():
+                    raise RunError(
+                        f"{path}, line {number}: no whole journal row; delete that line, "
+                        "and its image is labelled again"
+                    )
+                break
+            try:
+                known[row["image"]] = _known(row, end, len(line))
+            except (KeyError, TypeError) as error:
+                raise RunError(
+                    f"{path}, line {number}: a journal row without {error}; delete that line, "
+                    "and its image is labelled again"
+                ) from None
+            end += len(line)
+    return known, end
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """The row in a line; None if the line is torn."""
+    try:
+        row = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _known(row: Mapping[str, Any], offset: int, length: int) -> Known:
+    return Known(
+        offset=offset,
+        length=length,
+        event=row["event"],
+        size=row["size"],
+        mtime_ns=row["mtime_ns"],
+        sha256=row.get("sha256"),
+        run=row.get("run"),
+        has_labels="labels" in row,
+        is_reviewed="labels" in row and row["labels"]["state"] == "reviewed",
+    )
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    """Write all bytes; the system may take them in pieces."""
+    while data:
+        data = data[file.write(data) :]

@@ -1,0 +1,230 @@
+"""The manifest `run.json`: with what the labels of a run folder were made."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from frozenseg_label.errors import RunError
+from frozenseg_label.formats.atomic_file import atomic_write
+from frozenseg_label.vocabulary import Category, Color, Vocabulary
+
+MANIFEST = "run.json"
+SCHEMA_VERSION = 1
+
+
+class _Recorded(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RecordedWeights(_Recorded):
+    """The model file: the name people gave, and the fingerprint that counts."""
+
+    name: str
+    fingerprint: str
+
+
+class RecordedCategory(_Recorded):
+    """A `Category`, in COCO's words."""
+
+    id: int
+    name: str
+    synonyms: tuple[str, ...]
+    isthing: bool
+    color: Color
+    min_score: float
+
+
+class RecordedVocabulary(_Recorded):
+    """A `Vocabulary` and its fingerprint."""
+
+    name: str
+    fingerprint: str
+    categories: tuple[RecordedCategory, ...]
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary) -> "RecordedVocabulary":
+        """The record of a vocabulary."""
+        return cls(
+            name=vocabulary.name,
+            fingerprint=vocabulary.fingerprint,
+            categories=tuple(
+                RecordedCategory(
+                    id=category.id,
+                    name=category.name,
+                    synonyms=category.synonyms,
+                    isthing=category.is_thing,
+                    color=category.color,
+                    min_score=category.min_score,
+                )
+                for category in vocabulary.categories
+            ),
+        )
+
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary of the record."""
+        return Vocabulary(
+            self.name,
+            tuple(
+                Category(row.name, row.id, row.synonyms, row.isthing, row.color, row.min_score)
+                for row in self.categories
+            ),
+        )
+
+
+class ClassTotals(_Recorded):
+    """How often one class occurs in the run folder."""
+
+    images: int = 0
+    segments: int = 0
+    pixels: int = 0
+
+
+class Totals(_Recorded):
+    """What the run folder holds.
+
+    Attributes:
+        images: that have labels.
+        failed: images whose last attempt failed.
+        outdated: images left out of `panoptic.json`, because they were labelled with words that
+            the vocabulary has no more; the next run labels them again.
+        segments: in all labelled images.
+        classes: by name, in the order of the vocabulary; those that occur.
+    """
+
+    images: int = 0
+    failed: int = 0
+    outdated: int = 0
+    segments: int = 0
+    classes: dict[str, ClassTotals] = Field(default_factory=dict)
+
+
+class Manifest(_Recorded):
+    """With what the labels were made.
+
+    Attributes:
+        schema_version: of this file.
+        tool_version: of frozenseg-label, at the last change.
+        arguments: of the last command, for people to read.
+        weights, vocabulary, options: decide the labels; `fingerprint` covers them. `options` are
+            those arguments that change labels.
+        seen_names: classes that the weights were trained on.
+        root: folder that the images' names are relative to; None until the first plan.
+        created, updated: UTC.
+        assembled: bytes of the journal when `panoptic.json` was last made of it; 0 = remake it.
+        totals: of that moment; None before.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    tool_version: str
+    arguments: dict[str, JsonValue]
+    weights: RecordedWeights
+    vocabulary: RecordedVocabulary
+    seen_names: tuple[str, ...]
+    options: dict[str, JsonValue]
+    root: str | None = None
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    updated: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    assembled: int = 0
+    totals: Totals | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        tool_version: str,
+        arguments: Mapping[str, object],
+        weights: str,
+        weights_fingerprint: str,
+        vocabulary: Vocabulary,
+        seen_names: Collection[str],
+        options: Mapping[str, object],
+    ) -> "Manifest":
+        """The manifest of a run that is about to start.
+
+        Args:
+            arguments: all that the person asked for, as JSON can hold it.
+            options: those of them, with their values, that change labels (`min_score`, ...).
+        """
+        # Validated, not constructed: values come from a command line, typed as objects.
+        return cls.model_validate(
+            {
+                "tool_version": tool_version,
+                "arguments": dict(arguments),
+                "weights": RecordedWeights(name=weights, fingerprint=weights_fingerprint),
+                "vocabulary": RecordedVocabulary.of(vocabulary),
+                "seen_names": sorted(seen_names),
+                "options": dict(options),
+            }
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of all that decides labels."""
+        facts = [self.weights.fingerprint, self.vocabulary.fingerprint, self.options]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def differences(self, new: "Manifest") -> list[str]:
+        """What a run by `new` would do otherwise, in words; empty if the labels would be alike."""
+        found = []
+        if self.weights.fingerprint != new.weights.fingerprint:
+            found.append(f"weights ({_weights(self)} there, {_weights(new)} now)")
+        if self.vocabulary.fingerprint != new.vocabulary.fingerprint:
+            found.append(f"vocabulary ({_vocabulary_change(self.vocabulary, new.vocabulary)})")
+        for name in sorted(self.options.keys() | new.options.keys()):
+            old_value, new_value = self.options.get(name), new.options.get(name)
+            if old_value != new_value:
+                found.append(f"{name} ({old_value!r} there, {new_value!r} now)")
+        return found
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a run folder; RunError where it is damaged or of a later version."""
+    path = folder / MANIFEST
+    try:
+        data = json.loads(path.read_bytes())
+        version = data["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: no manifest of a run ({error}); name another folder") from error
+    if version != SCHEMA_VERSION:
+        raise RunError(
+            f"{path}: written by frozenseg-label {data.get('tool_version')}, in form {version}, "
+            f"and this version reads form {SCHEMA_VERSION}; "
+            "upgrade frozenseg-label, or name another folder"
+        )
+    try:
+        # Not model_validate_json: it refuses the escapes of folder names that are no Unicode.
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise RunError(
+            f"{path}: damaged, {where}: {fault['msg']}; restore it, or name another folder"
+        ) from None
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest, whole."""
+    data = manifest.model_dump() | {
+        "created": manifest.created.isoformat(),
+        "updated": manifest.updated.isoformat(),
+    }
+    atomic_write(folder / MANIFEST, (json.dumps(data, indent=1) + "\n").encode())
+
+
+def _weights(manifest: Manifest) -> str:
+    return f"{manifest.weights.name} {manifest.weights.fingerprint[:12]}"
+
+
+def _vocabulary_change(old: RecordedVocabulary, new: RecordedVocabulary) -> str:
+    before = {category.name: None for category in old.categories}
+    now = {category.name: None for category in new.categories}
+    parts = [f"{old.name} with {len(before)} classes there, {new.name} with {len(now)} now"]
+    for word, names in (("new", now.keys() - before), ("gone", before.keys() - now)):
+        if names:
+            shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
+            parts.append(f"{word}: {shown}")
+    return "; ".join(parts)

@@ -1,0 +1,113 @@
+"""Opening a run folder: is it ours, is it free, and does it agree with what is asked?"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from frozenseg_label.errors import RunError
+from frozenseg_label.formats.atomic_file import PREFIX, explained, make_folder
+from frozenseg_label.runs.assemble import write_failures
+from frozenseg_label.runs.commit import recover
+from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.label_files import PANOPTIC
+from frozenseg_label.runs.lock import LOCK_FILE, hold_lock
+from frozenseg_label.runs.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+
+JOURNAL = "journal.jsonl"
+
+
+@contextmanager
+def open_to_write(
+    folder: Path, manifest: Manifest, update: bool
+) -> Iterator[tuple[Manifest, Journal]]:
+    """Yield the manifest and the journal of a folder that is ours alone until the block ends."""
+    _refuse_foreign(folder)
+    with explained(folder):
+        make_folder(folder)
+    with hold_lock(folder):
+        before = read_manifest(folder) if (folder / MANIFEST).exists() else None
+        if before is not None and not update:
+            _refuse_differences(folder, before, manifest)
+        journal = Journal(folder / JOURNAL, writable=True)
+        try:
+            recover(folder, journal)
+            write_failures(folder, journal)  # a kill may have torn its last row
+            if before is not None:
+                if before.vocabulary.fingerprint != manifest.vocabulary.fingerprint:
+                    _refuse_lost_classes(folder, journal, manifest)
+                manifest = _taken_up(before, manifest)
+            if manifest != before:
+                with explained(folder):
+                    make_folder(folder / PANOPTIC)
+                write_manifest(folder, manifest)
+            yield manifest, journal
+        finally:
+            journal.close()
+
+
+def open_to_read(folder: Path) -> tuple[Manifest, Journal]:
+    """The manifest and the journal of a run folder as they are now; nothing is locked or mended."""
+    if not (folder / MANIFEST).exists():
+        raise RunError(f"{folder} is no run folder, it has no {MANIFEST}; name one that has")
+    return read_manifest(folder), Journal(folder / JOURNAL, writable=False)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file; name a folder for the labels")
+    if not folder.is_dir() or (folder / MANIFEST).exists():
+        return
+    # A run that was killed at its very start leaves no more than these.
+    strangers = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name not in (LOCK_FILE, JOURNAL, PANOPTIC) and not path.name.startswith(PREFIX)
+    )
+    if strangers:
+        raise RunError(
+            f"{folder} is no run folder: it has {strangers[0]!r}, but no {MANIFEST}; "
+            "name a new or an empty folder"
+        )
+
+
+def _refuse_differences(folder: Path, before: Manifest, manifest: Manifest) -> None:
+    differences = before.differences(manifest)
+    if differences:
+        raise RunError(
+            f"{folder} was made with other {', other '.join(differences)}; give --update to "
+            "replace what nobody has corrected, or name another folder"
+        )
+
+
+def _refuse_lost_classes(folder: Path, journal: Journal, manifest: Manifest) -> None:
+    known = {category.name for category in manifest.vocabulary.categories}
+    lost: dict[str, str] = {}
+    for entry in journal.entries():
+        for name in entry.labels.owned_classes() - known if entry.labels else ():
+            lost.setdefault(name, entry.image)
+    if lost:
+        name, image = next(iter(lost.items()))
+        raise RunError(
+            f"{folder}: people gave segments classes that the vocabulary {manifest.vocabulary.name}"
+            f" has not: {', '.join(sorted(lost))} ({name} in {image}); add them to the vocabulary, "
+            "or name another folder"
+        )
+
+
+def _taken_up(before: Manifest, manifest: Manifest) -> Manifest:
+    """The manifest of a folder that goes on; the very same as before if nothing changed."""
+    kept = {
+        "root": before.root,
+        "created": before.created,
+        "updated": before.updated,
+        "assembled": before.assembled,
+        "totals": before.totals,
+    }
+    taken_up = manifest.model_copy(update=kept)
+    if taken_up == before:
+        return before
+    update: dict[str, object] = {"updated": datetime.now(UTC)}
+    if before.vocabulary != manifest.vocabulary:
+        update["assembled"] = 0  # colours may differ even where the labels are alike
+    return taken_up.model_copy(update=update)

@@ -1,0 +1,289 @@
+"""The run folder: labels of many images, how they were made, and what people did to them.
+
+with RunFolder.open_or_create(path, manifest) as run:
+    for record in run.plan(records).todo:
+        run.commit(record, panoptic_map)
+    summary = run.finish()
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frozenseg_label.errors import RunError
+from frozenseg_label.formats.class_png import SEMANTIC
+from frozenseg_label.formats.coco_panoptic import ImageState, png_name
+from frozenseg_label.images import ImageRecord
+from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.runs.assemble import (
+    Summary,
+    append_failure,
+    assemble,
+    is_assembled,
+    write_failures,
+)
+from frozenseg_label.runs.commit import commit_entry, files_in
+from frozenseg_label.runs.entry import Entry, Labels, StoredMap
+from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat
+from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.label_files import (
+    PANOPTIC,
+    beside_human_segments,
+    image_at_fault,
+    label_files,
+    load_map,
+    load_png,
+    store_map,
+)
+from frozenseg_label.runs.manifest import Manifest, Totals, write_manifest
+from frozenseg_label.runs.opening import open_to_read, open_to_write
+from frozenseg_label.runs.ownership import RejectedSegment, withdraw_rejected
+from frozenseg_label.runs.plan import (
+    Plan,
+    content_hash,
+    make_plan,
+    refuse_other_images,
+    root_of,
+)
+
+
+class RunFolder:
+    """An open run folder; `open_or_create` and `read` make one.
+
+    `commit` and `fail` may be called from other threads than the rest.
+
+    Attributes:
+        path: of the folder.
+        manifest: as it stands in `run.json`.
+        vocabulary: the manifest's.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        journal: Journal,
+        formats: Sequence[ExtraFormat] = (),
+        semantic: bool = False,
+        *,
+        writable: bool,
+    ) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.vocabulary = manifest.vocabulary.vocabulary()
+        self._journal = journal
+        self._extras = ExtraFiles(path, self.vocabulary, tuple(formats))
+        self._semantic = semantic
+        self._writable = writable
+        self._checksum = False
+        self._lock = threading.RLock()
+        self._labelled = self._skipped = self._failed = 0
+
+    @classmethod
+    @contextmanager
+    def open_or_create(
+        cls,
+        path: Path,
+        manifest: Manifest,
+        *,
+        update: bool = False,
+        formats: Sequence[ExtraFormat] = (),
+        semantic: bool = False,
+    ) -> Iterator["RunFolder"]:
+        """Yield the folder, locked, with the leftovers of a killed run put in order.
+
+        Args:
+            manifest: of what is asked now; RunError if the folder was made otherwise.
+            update: take the folder up all the same.
+            formats: what to write beside COCO panoptic.
+            semantic: images without a semantic map count as not done.
+        """
+        with open_to_write(path, manifest, update) as (agreed, journal):
+            yield cls(path, agreed, journal, formats, semantic, writable=True)
+            journal.sync()
+
+    @classmethod
+    @contextmanager
+    def read(cls, path: Path) -> Iterator["RunFolder"]:
+        """Yield the folder as it is now, to read from it; another program may be writing to it."""
+        manifest, journal = open_to_read(path)
+        try:
+            yield cls(path, manifest, journal, writable=False)
+        finally:
+            journal.close()
+
+    def plan(self, records: Sequence[ImageRecord], *, checksum: bool = False) -> Plan:
+        """What is done and what is to do; failed, changed and outdated images are to do.
+
+        Args:
+            checksum: know images by their content, not by size and time of change.
+        """
+        known = self._journal.known
+        refuse_other_images(self.path, self.manifest.root, records, known)
+        self._checksum = checksum
+        folders = [PANOPTIC, SEMANTIC] if self._semantic else [PANOPTIC]
+        there = [set(files_in(self.path / folder)) for folder in folders]
+        missing = {
+            record.relative
+            for record in records
+            if any(png_name(record.relative) not in files for files in there)
+        }
+        plan = make_plan(records, known, self.manifest.fingerprint, missing, checksum)
+        if records and self.manifest.root != root_of(records):
+            self.manifest = self.manifest.model_copy(update={"root": root_of(records)})
+            if self._writable:
+                write_manifest(self.path, self.manifest)
+        self._skipped = len(plan.done)
+        return plan
+
+    def entries(self) -> Iterator[Entry]:
+        """The last journal row of each image, in the order in which the images first came."""
+        return self._journal.entries()
+
+    def read_map(self, relative: str) -> PanopticMap:
+        """The labels of an image as they stand."""
+        labels = self._labels(relative)
+        if labels is None:
+            raise ValueError(f"{self.path} has no labels of an image {relative!r}")
+        if lost := labels.current.lost_classes(self.vocabulary):
+            raise RunError(
+                f"{self.path / PANOPTIC / png_name(relative)}: labelled with words that the "
+                f"vocabulary has no more ({', '.join(sorted(lost))}); annotate the image again"
+            )
+        return load_map(self.path, relative, labels.current, self.vocabulary)
+
+    def commit(
+        self,
+        record: ImageRecord,
+        panoptic_map: PanopticMap,
+        *,
+        seconds: float | None = None,
+        semantic: NDArray[np.integer] | None = None,
+    ) -> PanopticMap:
+        """Write a model's labels of an image, beside a person's segments; returns what is written.
+
+        ImageError: this image cannot be written, others can. RunError: none can (full disk).
+
+        Args:
+            seconds: that the image took.
+            semantic: index of the best category of each pixel [H, W], 0..K-1.
+        """
+        panoptic_map.check()
+        with self._lock, image_at_fault(record):
+            before = self._labels(record.relative)
+            fused, proposed = panoptic_map, None
+            rejected: tuple[RejectedSegment, ...] = ()
+            state: ImageState = "unseen"
+            if before is not None and before.is_corrected():
+                fused = beside_human_segments(
+                    self.path, record, panoptic_map, before, self.vocabulary
+                )
+                proposed, rejected = store_map(panoptic_map, self.vocabulary), before.rejected
+                state = "in review"  # even after "reviewed": proposals stand in the pixels left
+            self._extras.write(record.relative, fused, before)
+            self._extras.write_semantic(record.relative, semantic)
+            stored = store_map(fused, self.vocabulary)
+            labels, files = label_files(
+                record.relative, fused.ids.shape, stored, proposed, state, rejected
+            )
+            entry = Entry(
+                event="annotated",
+                image=record.relative,
+                size=record.size,
+                mtime_ns=record.mtime_ns,
+                sha256=content_hash(record.path) if self._checksum else None,
+                run=self.manifest.fingerprint,
+                seconds=seconds,
+                labels=labels,
+            )
+            commit_entry(self.path, self._journal, entry, files, durable=proposed is not None)
+            self._labelled += 1
+        return fused
+
+    def correct(
+        self,
+        record: ImageRecord,
+        panoptic_map: PanopticMap,
+        *,
+        state: ImageState,
+        event: Literal["reviewed", "imported"] = "reviewed",
+    ) -> None:
+        """Write a person's labels of an image; rejected segments become void and are remembered.
+
+        The model's own map goes to `proposed/` the first time.
+
+        Args:
+            panoptic_map: with the ids of `vocabulary`; rejected segments still have their pixels.
+            state: how far the person has looked at the image.
+        """
+        panoptic_map.check()
+        with self._lock, image_at_fault(record):
+            last = self._journal.last(record.relative)
+            before = last.labels if last is not None else None
+            corrected, rejected = withdraw_rejected(panoptic_map, self.vocabulary)
+            proposed: tuple[StoredMap, bytes | None] | None = None
+            if before is not None and before.proposed is not None:
+                proposed = before.proposed, None
+            elif before is not None:
+                png = load_png(self.path, record.relative, before.current)
+                proposed = before.current, png
+            if before is not None:
+                rejected = (*before.rejected, *rejected)
+            self._extras.write(record.relative, corrected, before)
+            stored = store_map(corrected, self.vocabulary)
+            labels, files = label_files(
+                record.relative, corrected.ids.shape, stored, proposed, state, rejected
+            )
+            # It is the file that was labelled, not the one that lies there now, that was corrected.
+            seen = last if last is not None else record
+            entry = Entry(
+                event=event,
+                image=record.relative,
+                size=seen.size,
+                mtime_ns=seen.mtime_ns,
+                sha256=last.sha256 if last is not None else None,
+                run=last.run if last is not None else None,
+                labels=labels,
+            )
+            commit_entry(self.path, self._journal, entry, files, durable=True)
+
+    def fail(self, record: ImageRecord, message: str) -> None:
+        """Write down that an image could not be labelled; labels that it has stay as they are."""
+        with self._lock:
+            entry = Entry(
+                event="failed",
+                image=record.relative,
+                size=record.size,
+                mtime_ns=record.mtime_ns,
+                message=message,
+                labels=self._labels(record.relative),
+            )
+            self._journal.append(entry)
+            append_failure(self.path, entry)
+            self._failed += 1
+
+    def finish(self) -> Summary:
+        """Bring up to date what is made from the journal; does nothing where that is so already.
+
+        That is `panoptic.json`, `failures.jsonl`, `summary.json`, the totals in `run.json`, and the
+        files of extra formats that images labelled earlier lack.
+        """
+        with self._lock:
+            self._journal.sync()
+            for image in self._extras.lacking(self._journal.entries()):
+                self._extras.write(image, self.read_map(image), None)
+            self._extras.write_classes_files()
+            write_failures(self.path, self._journal)
+            counts = self._labelled, self._skipped, self._failed
+            if not is_assembled(self.path, self._journal, self.manifest):
+                self.manifest = assemble(self.path, self._journal, self.manifest, *counts)
+            return Summary(*counts, self.manifest.totals or Totals())
+
+    def _labels(self, relative: str) -> Labels | None:
+        entry = self._journal.last(relative)
+        return entry.labels if entry is not None else None

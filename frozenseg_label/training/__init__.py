@@ -1,0 +1,1 @@
+"""Training the decoder: one loop, its losses and its data."""

@@ -1,0 +1,68 @@
+"""Which query answers for which target: the cheapest one-to-one assignment (DETR, 2005.12872)."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from frozenseg_label.training.point_sampling import sample_at_points
+
+CLASS_COST = 2.0
+MASK_COST = 5.0
+DICE_COST = 5.0
+
+
+@dataclass(frozen=True)
+class Match:
+    """Pairs of one image, in rising order of queries.
+
+    Attributes:
+        queries: int64 [N], N = the smaller of queries and targets.
+        targets: int64 [N].
+    """
+
+    queries: Tensor
+    targets: Tensor
+
+
+@torch.no_grad()
+def match_targets(
+    class_logits: Tensor, mask_logits: Tensor, labels: Tensor, masks: Tensor, points: Tensor
+) -> Match:
+    """Assign the targets of one image to its queries.
+
+    Args:
+        class_logits: [Q, K + 1].
+        mask_logits: [Q, h, w].
+        labels: int64 [N], indices into the K categories.
+        masks: float [N, H, W] in 0..1.
+        points: [P, 2]; all queries and targets are compared at the same ones.
+    """
+    if labels.numel() == 0:
+        nothing = torch.empty(0, dtype=torch.int64, device=class_logits.device)
+        return Match(nothing, nothing)
+    predicted = sample_at_points(mask_logits[None].float(), points[None])[0]  # [Q, P]
+    wanted = sample_at_points(masks[None], points[None])[0]  # [N, P]
+    cost = (
+        CLASS_COST * -class_logits.float().softmax(dim=-1)[:, labels]
+        + MASK_COST * pairwise_cross_entropy(predicted, wanted)
+        + DICE_COST * pairwise_dice(predicted, wanted)
+    )  # [Q, N]
+    queries, targets = linear_sum_assignment(cost.cpu().numpy())
+    return Match(*(torch.as_tensor(side, device=cost.device) for side in (queries, targets)))
+
+
+def pairwise_cross_entropy(predicted: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean cross-entropy of all logits [Q, P] with all targets [N, P]: [Q, N]."""
+    if_inside = F.softplus(-predicted)  # what a point costs that should be 1
+    if_outside = F.softplus(predicted)
+    return (if_inside @ wanted.T + if_outside @ (1.0 - wanted).T) / predicted.shape[1]
+
+
+def pairwise_dice(predicted: Tensor, wanted: Tensor) -> Tensor:
+    """Return one minus the dice of all logits [Q, P] with all targets [N, P]: [Q, N]."""
+    inside = predicted.sigmoid()
+    both = 2.0 * inside @ wanted.T
+    return 1.0 - (both + 1.0) / (inside.sum(dim=1)[:, None] + wanted.sum(dim=1)[None] + 1.0)

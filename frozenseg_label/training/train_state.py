@@ -1,0 +1,65 @@
+"""The state of a training on disk: everything that a later start needs to go on bit for bit.
+
+A state is a folder `state-<steps done>` with the trained weights and AdamW's memory; it appears
+whole or not at all.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.optim import Optimizer
+
+from frozenseg_label.model.frozenseg import FrozenSeg
+
+WEIGHTS = "weights.safetensors"
+OPTIMIZER = "optimizer.pt"
+FROZEN = ("clip.", "sam.")
+
+
+def trained_weights(model: FrozenSeg) -> dict[str, Tensor]:
+    """Return the weights that training changes: all but the two frozen encoders."""
+    return {k: v for k, v in model.state_dict().items() if not k.startswith(FROZEN)}
+
+
+def save_state(folder: Path, steps_done: int, model: FrozenSeg, optimizer: Optimizer) -> Path:
+    """Write a state and remove older ones."""
+    older = states(folder)
+    path = folder / f"state-{steps_done:08d}"
+    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    weights = {k: v.contiguous() for k, v in trained_weights(model).items()}
+    save_file(weights, temporary / WEIGHTS)
+    torch.save(optimizer.state_dict(), temporary / OPTIMIZER)
+    if not path.exists():
+        temporary.replace(path)
+    shutil.rmtree(temporary, ignore_errors=True)
+    for old in older:
+        if old != path:
+            shutil.rmtree(old)
+    return path
+
+
+def load_newest_state(folder: Path, model: FrozenSeg, optimizer: Optimizer) -> int:
+    """Fill model and optimizer from the newest state; return the steps done, 0 without a state."""
+    found = states(folder)
+    if not found:
+        return 0
+    load_trained_weights(found[-1] / WEIGHTS, model)
+    optimizer.load_state_dict(torch.load(found[-1] / OPTIMIZER, weights_only=True))
+    return int(found[-1].name.removeprefix("state-"))
+
+
+def load_trained_weights(path: Path, model: FrozenSeg) -> None:
+    """Fill the trained part of a model; the frozen encoders stay as they are."""
+    frozen = {k: v for k, v in model.state_dict().items() if k.startswith(FROZEN)}
+    model.load_state_dict(frozen | load_file(path))
+
+
+def states(folder: Path) -> list[Path]:
+    """Return the states in a folder, oldest first."""
+    return sorted(folder.glob("state-*"))

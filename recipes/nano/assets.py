@@ -1,0 +1,173 @@
+"""Draw the stickers: npm packages of open icon sets -> RGBA cutouts, one .npz per drawing style.
+
+    python recipes/nano/assets.py --out /tmp/nano/assets
+
+npm fetches the packages once (about 40 MB) into OUT/npm; resvg (`pip install resvg_py`) draws them.
+A style's file maps `<concept>/<number>` to uint8 [h, w, 4], not premultiplied, at most 112 pixels a
+side. Running again draws again. With `--ship`, the demonstration's style also goes into
+frozenseg_label/demo/atlas.png, and the words into vocabularies/stickers.yaml: the two things that
+travel with the package.
+"""
+
+import argparse
+import io
+import json
+import logging
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import resvg_py
+from numpy.typing import NDArray
+from PIL import Image
+from world import CONCEPTS_FILE, DEFAULT_ASSETS, STYLE_ROLES, Concept, load_world, read_concepts
+
+from frozenseg_label.demo.atlas import write_atlas
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = (*(f"@iconify-json/{style}" for style in STYLE_ROLES), "emojibase-data")
+ALLOWED_LICENCES = (
+    "Apache-2.0",
+    "MIT",
+    "CC-BY-4.0",
+)  # no share-alike: openmoji, emojione-v1 stay out
+SIDE = 112  # pixels of a cutout's longer side
+STICKERS_FILE = CONCEPTS_FILE.parents[2] / "vocabularies/stickers.yaml"
+DEMO_SOURCE = (
+    "Twemoji, (c) Twitter, Inc and other contributors, CC-BY-4.0, "
+    "https://github.com/jdecked/twemoji; scaled"
+)
+STICKERS_HEADER = """\
+# The nano world: what the embedded model was made for.
+#
+# Counts: {classes} classes ({things} things, {stuff} stuff), {names} names.
+# Source: written by `python recipes/nano/assets.py --ship` from recipes/nano/concepts.txt.
+# Licence: a list of words.
+# Note: unseen = its masks never trained the decoder; CLIP's training alone met its names.
+"""
+OVERSAMPLING = 2  # drawn larger, cropped, then shrunk: crisp edges at the cutout's own size
+
+
+def make_assets(out: Path) -> dict[str, int]:
+    """Write OUT/<style>.npz for every style and say how many drawings each holds."""
+    modules = fetch_packages(out / "npm")
+    hexcodes = labels_to_hexcodes(modules)
+    counts = {}
+    for style in STYLE_ROLES:
+        cutouts = draw_style(
+            modules / "@iconify-json", style, read_concepts(everything=True), hexcodes
+        )
+        np.savez_compressed(out / f"{style}.npz", **cutouts)
+        counts[style] = len(cutouts)
+    return counts
+
+
+def fetch_packages(folder: Path) -> Path:
+    """Have npm install the icon sets, unless they lie there already; returns node_modules."""
+    folder.mkdir(parents=True, exist_ok=True)
+    modules = folder / "node_modules"
+    if not all((modules / package).is_dir() for package in PACKAGES):
+        command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--silent", *PACKAGES]
+        subprocess.run(command, cwd=folder, check=True)
+    return modules
+
+
+def labels_to_hexcodes(modules: Path) -> dict[str, str]:
+    """Map emojibase's English labels to code points, as in `1f412`."""
+    entries = json.loads((modules / "emojibase-data/en/data.json").read_text())
+    return {entry["label"]: entry["hexcode"].lower().replace("-fe0f", "") for entry in entries}
+
+
+def draw_style(
+    sets: Path, style: str, concepts: tuple[Concept, ...], hexcodes: dict[str, str]
+) -> dict[str, NDArray[np.uint8]]:
+    """Draw every concept that the style has; a concept may have several drawings."""
+    info = json.loads((sets / style / "info.json").read_text())
+    if info["license"]["spdx"] not in ALLOWED_LICENCES:
+        raise ValueError(
+            f"{style}: licence {info['license']['spdx']} is not one of {ALLOWED_LICENCES}"
+        )
+    icons = json.loads((sets / style / "icons.json").read_text())
+    characters = json.loads((sets / style / "chars.json").read_text())
+    cutouts = {}
+    for concept in concepts:
+        for number, label in enumerate(concept.labels):
+            name = icon_name(label, hexcodes, characters, icons)
+            if name is not None:
+                cutouts[f"{concept.name}/{number}"] = draw_icon(icons, name)
+    return cutouts
+
+
+def icon_name(
+    label: str, hexcodes: dict[str, str], characters: dict[str, str], icons: dict
+) -> str | None:
+    """Find the icon of a label by its code point, then by its name; None where the set has none."""
+    by_name = label.lower().replace("\u2019s", "s").replace(" ", "-")
+    for name in (characters.get(hexcodes.get(label, "")), by_name, by_name.replace("-", "")):
+        alias = icons.get("aliases", {}).get(name, {}).get("parent")
+        for candidate in (name, alias):
+            if candidate in icons["icons"]:
+                return candidate
+    return None
+
+
+def draw_icon(icons: dict, name: str) -> NDArray[np.uint8]:
+    """Draw one icon, crop it to its visible part and shrink it to the side of a cutout."""
+    icon = icons["icons"][name]
+    width = icon.get("width", icons.get("width", 16))
+    height = icon.get("height", icons.get("height", 16))
+    left, top = icon.get("left", 0), icon.get("top", 0)
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="{left} {top} {width} {height}">{icon["body"]}</svg>'
+    )
+    scale = OVERSAMPLING * SIDE / max(width, height)
+    png = resvg_py.svg_to_bytes(
+        svg_string=svg, width=round(width * scale), height=round(height * scale)
+    )
+    picture = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+    box = picture.getchannel("A").point(lambda alpha: 255 * (alpha > 8)).getbbox()
+    picture = picture.crop(box)
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
+def ship(out: Path) -> None:
+    """Write the demonstration's atlas and the vocabulary of the nano world into the package."""
+    write_atlas(load_world("demo", out).cutouts, DEMO_SOURCE)
+    concepts = read_concepts()
+    lines = [
+        STICKERS_HEADER,
+        "name: stickers",
+        'description: "The nano world of the embedded model"',
+        "classes:",
+    ]
+    for number, concept in enumerate(concepts, start=1):
+        kind = "thing" if concept.is_thing else "stuff"
+        synonyms = f", synonyms: [{', '.join(concept.synonyms)}]" if concept.synonyms else ""
+        mark = "" if concept.seen else "  # unseen"
+        lines.append(f"  - {{id: {number}, name: {concept.name}, kind: {kind}{synonyms}}}{mark}")
+    things = sum(concept.is_thing for concept in concepts)
+    names = sum(len(concept.names) for concept in concepts)
+    lines[0] = lines[0].format(
+        classes=len(concepts), things=things, stuff=len(concepts) - things, names=names
+    )
+    STICKERS_FILE.write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    """Read the command line."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=DEFAULT_ASSETS)
+    parser.add_argument("--ship", action="store_true")
+    arguments = parser.parse_args()
+    for style, count in make_assets(arguments.out).items():
+        logger.info("%-20s %4d drawings", style, count)
+    if arguments.ship:
+        ship(arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Train nano's SAM from nothing: any segment of a scene, known class or not, from one point on it.
+
+    python recipes/nano/assets.py --out /tmp/nano/assets
+    OMP_NUM_THREADS=1 python recipes/nano/sam.py --out /tmp/nano/sam --iterations 1700
+
+OUT gets sam.safetensors (the weights so far), training.pt (give the same command again and it goes
+on from there) and log.jsonl (losses; IoU on fresh scenes of the training styles and of the
+validation style). Everything goes by iterations and seeds, nothing by the clock.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from sam_batches import PointBatch, draw_batch
+from sam_losses import DenseTasks, mask_iou, mask_losses
+from torch import Tensor, nn
+from world import DEFAULT_ASSETS, World, load_world
+
+from frozenseg_label.model.builders import build_nano_sam
+from frozenseg_label.model.sam import FrozenSam, restore_masks
+
+WEIGHTS = {"mask": 1.0, "iou": 1.0, "thing": 0.5, "boundary": 0.5, "affinity": 1.0}
+FRESH = 10**9  # seeds of evaluation scenes begin here; training never gets so far
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and on how much to train.
+
+    Attributes:
+        iterations: of the whole schedule.
+        batch_size: scenes per iteration.
+        points: per scene.
+        dense_only: share of the schedule in which only the dense tasks train the encoder.
+    """
+
+    iterations: int
+    batch_size: int = 8
+    points: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warm_up: int = 150
+    dense_only: float = 0.04
+    seed: int = 0
+    checkpoint_every: int = 200
+    evaluate_every: int = 400
+    evaluation_scenes: int = 60
+
+
+def train_sam(out: Path, assets: Path, settings: Settings) -> None:
+    """Run the schedule to its end, from the last checkpoint if there is one."""
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+    sam = build_nano_sam()
+    sam.image_encoder.patch_embed.to(memory_format=torch.channels_last)  # a sixth less time
+    tasks = DenseTasks(sam.channels)
+    optimizer = torch.optim.AdamW(_groups(sam, tasks, settings.weight_decay))
+    done, seconds = _resume(out, sam, tasks, optimizer)
+    world, validation = load_world("train", assets), load_world("validate", assets)
+    start = time.process_time() - seconds
+    for iteration in range(done, settings.iterations):
+        losses = train_step(sam, tasks, optimizer, world, iteration, settings)
+        finished, seconds = iteration + 1, time.process_time() - start
+        last = finished == settings.iterations
+        row: dict[str, object] = {"iteration": finished, "cpu_seconds": round(seconds, 1)}
+        if finished % 25 == 0 or last:
+            _log(out, row | {k: round(v, 4) for k, v in losses.items()})
+        if finished % settings.evaluate_every == 0 or last:
+            for name, scenes in (("train_styles", world), ("validation_style", validation)):
+                _log(
+                    out,
+                    row | {"scenes": name} | evaluate_sam(sam, scenes, settings.evaluation_scenes),
+                )
+        if finished % settings.checkpoint_every == 0 or last:
+            _save(out, sam, tasks, optimizer, finished, seconds)
+
+
+def train_step(
+    sam: FrozenSam,
+    tasks: DenseTasks,
+    optimizer: torch.optim.Optimizer,
+    world: World,
+    iteration: int,
+    settings: Settings,
+) -> dict[str, float]:
+    """Take one step on fresh scenes; returns the losses."""
+    torch.manual_seed(settings.seed * 10**6 + iteration)
+    first = settings.seed * 10**8 + iteration * settings.batch_size
+    seeds = range(first, first + settings.batch_size)
+    batch = draw_batch(world, seeds, settings.points, sam.image_size, vary=True)
+    sam.train()
+    embedding = encode(sam, batch)
+    losses = tasks(embedding, batch)
+    if iteration >= settings.dense_only * settings.iterations:
+        logits, iou = decode(sam, embedding, batch.points)
+        losses |= mask_losses(logits.flatten(0, 1), iou.flatten(0, 1), batch.targets.flatten(0, 1))
+    total = sum((WEIGHTS[name] * loss for name, loss in losses.items()), torch.zeros(()))
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    norm = nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
+    for group in optimizer.param_groups:
+        group["lr"] = _learning_rate(iteration, settings)
+    optimizer.step()
+    return {name: float(loss.detach()) for name, loss in losses.items()} | {"norm": float(norm)}
+
+
+def encode(sam: FrozenSam, batch: PointBatch) -> Tensor:
+    """Embed the images, [B, C, s, s], in bfloat16: a third less time than float32."""
+    sizes = [(sam.image_size, sam.image_size)] * len(batch.images)
+    with torch.autocast("cpu", torch.bfloat16):
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        return sam.encode(images, sizes).float()
+
+
+def decode(sam: FrozenSam, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Decode the points of every image: logits [B, P, 3, 64, 64] and predicted IoU [B, P, 3]."""
+    each = [sam.decode_points(embedding[i : i + 1], points[i]) for i in range(len(points))]
+    return torch.stack([logits for logits, _ in each]), torch.stack([iou for _, iou in each])
+
+
+@torch.no_grad()
+def evaluate_sam(
+    sam: FrozenSam, world: World, scenes: int, first_seed: int = FRESH
+) -> dict[str, float]:
+    """Measure the IoU at full size of one random point per segment, things and stuff apart.
+
+    `thing` takes the mask that SAM itself thinks best, `thing_best` the best of the three.
+    """
+    sam.eval()
+    found: dict[str, list[Tensor]] = {"thing": [], "thing_best": [], "stuff": [], "stuff_best": []}
+    size = (sam.image_size, sam.image_size)
+    for seed in range(first_seed, first_seed + scenes):
+        batch = draw_batch(world, [seed], 12, sam.image_size, vary=False)
+        logits, predicted = decode(sam, sam.encode(batch.images, [size]), batch.points)
+        masks = restore_masks(logits[0], size, size) > 0  # [P, 3, S, S]
+        columns, rows = (batch.points[0] * sam.image_size).long().unbind(dim=1)
+        owners = batch.ids[0][rows, columns]  # [P], the segment under each point
+        iou = mask_iou(masks, (batch.ids == owners[:, None, None])[:, None])  # [P, 3]
+        chosen = iou.gather(1, predicted[0].argmax(dim=1, keepdim=True))[:, 0]
+        for kind, which in (("thing", batch.on_thing[0]), ("stuff", ~batch.on_thing[0])):
+            found[kind].append(chosen[which])
+            found[kind + "_best"].append(iou.max(dim=1).values[which])
+    return {name: round(float(torch.cat(values).mean()), 4) for name, values in found.items()}
+
+
+def _learning_rate(iteration: int, settings: Settings) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth."""
+    warm = min(1.0, (iteration + 1) / settings.warm_up)
+    share = iteration / settings.iterations
+    return settings.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * share)))
+
+
+def _groups(sam: nn.Module, tasks: nn.Module, weight_decay: float) -> Iterator[dict[str, object]]:
+    """No weight decay on norms, biases and position tables."""
+    parameters = [(n, p) for m in (sam, tasks) for n, p in m.named_parameters()]
+    decayed = [p for n, p in parameters if p.ndim >= 2 and "pos" not in n and "token" not in n]
+    kept = {id(p) for p in decayed}
+    yield {"params": decayed, "weight_decay": weight_decay}
+    yield {"params": [p for _, p in parameters if id(p) not in kept], "weight_decay": 0.0}
+
+
+def _save(
+    out: Path,
+    sam: nn.Module,
+    tasks: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    done: int,
+    seconds: float,
+) -> None:
+    """Write the weights and the state of the training; each file appears whole or not at all."""
+    weights = {name: value.contiguous() for name, value in sam.state_dict().items()}
+    save_file(weights, out / "sam.safetensors.new", metadata={"iterations": str(done)})
+    state = {
+        "sam": weights,
+        "tasks": tasks.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "iterations": done,
+        "cpu_seconds": seconds,
+    }
+    torch.save(state, out / "training.pt.new")
+    for name in ("sam.safetensors", "training.pt"):
+        (out / f"{name}.new").replace(out / name)
+
+
+def _resume(
+    out: Path, sam: nn.Module, tasks: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[int, float]:
+    """Take up the last checkpoint; returns the iterations and CPU seconds it stands for."""
+    if not (out / "training.pt").exists():
+        return 0, 0.0
+    state = torch.load(out / "training.pt", weights_only=True)
+    sam.load_state_dict(state["sam"])
+    tasks.load_state_dict(state["tasks"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["iterations"], state["cpu_seconds"]
+
+
+def _log(out: Path, row: dict[str, object]) -> None:
+    with (out / "log.jsonl").open("a") as log:
+        log.write(json.dumps(row | {"time": time.strftime("%H:%M:%S")}) + "\n")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
+    parser.add_argument("--iterations", type=int, default=1700)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    train_sam(given.out, given.assets, Settings(iterations=given.iterations))
+
+
+if __name__ == "__main__":
+    main()

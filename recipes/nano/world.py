@@ -1,0 +1,112 @@
+"""The nano world for the recipes: which words, which drawings, and which style plays which role."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from frozenseg_label.demo.scenes import Cutouts, Scene, Textures, draw_scene
+from frozenseg_label.demo.textures import draw_textures
+
+Role = Literal["train", "validate", "test", "demo"]
+
+# Five styles train, one validates, one tests; the demonstration's own style is seen by no training.
+STYLE_ROLES: dict[str, Role] = {
+    "noto": "train",
+    "noto-v1": "train",
+    "fluent-emoji": "train",
+    "fluent-emoji-flat": "train",
+    "fxemoji": "train",
+    "emojione": "validate",
+    "streamline-emojis": "test",
+    "twemoji": "demo",
+}
+TEXTURE_SEEDS: dict[Role, int] = {"train": 0, "validate": 1, "test": 2, "demo": 3}
+CONCEPTS_FILE = Path(__file__).parent / "concepts.txt"
+DEFAULT_ASSETS = Path("/tmp/nano/assets")
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One class of the nano world.
+
+    Attributes:
+        labels: emojibase labels of its drawings; empty for stuff, which is drawn as a texture.
+        seen: its masks and names train the decoder; the names of all classes train CLIP.
+        group: one letter, see concepts.txt.
+    """
+
+    name: str
+    synonyms: tuple[str, ...]
+    labels: tuple[str, ...]
+    is_thing: bool
+    seen: bool
+    group: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name and its synonyms."""
+        return (self.name, *self.synonyms)
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that scenes are drawn from."""
+
+    concepts: tuple[Concept, ...]
+    cutouts: Cutouts
+    textures: Textures
+
+    def scene(self, seed: int, size: int = 256) -> Scene:
+        """Draw the scene of a seed."""
+        return draw_scene(np.random.default_rng(seed), self.cutouts, self.textures, size)
+
+
+def read_concepts(everything: bool = False) -> tuple[Concept, ...]:
+    """Read concepts.txt in file order.
+
+    Args:
+        everything: also those marked `later`, which no training uses yet.
+    """
+    concepts = []
+    for line in CONCEPTS_FILE.read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        head, labels, names = (part.strip() for part in line.split("|"))
+        group, mark = head.split()
+        name, *synonyms = (word.strip() for word in names.split(","))
+        is_thing = group != "T"
+        drawn = tuple(labels.split("+")) if is_thing else ()
+        if everything or mark != "later":
+            concepts.append(Concept(name, tuple(synonyms), drawn, is_thing, mark == "seen", group))
+    return tuple(concepts)
+
+
+def seen_names(concepts: Collection[Concept]) -> tuple[str, ...]:
+    """All names, synonyms too, of the classes that the decoder is trained on."""
+    return tuple(name for concept in concepts if concept.seen for name in concept.names)
+
+
+def load_world(role: Role, assets: Path = DEFAULT_ASSETS, only_seen: bool = False) -> World:
+    """Load the drawings of the role's styles and draw its textures.
+
+    Args:
+        assets: folder with <style>.npz, made by assets.py.
+        only_seen: leave out what the decoder may not be shown with a mask.
+    """
+    concepts = tuple(concept for concept in read_concepts() if concept.seen or not only_seen)
+    cutouts: dict[str, list[np.ndarray]] = {
+        concept.name: [] for concept in concepts if concept.is_thing
+    }
+    for style in (style for style, plays in STYLE_ROLES.items() if plays == role):
+        with np.load(assets / f"{style}.npz") as drawings:
+            for key in drawings.files:
+                name = key.rsplit("/", 1)[0]
+                if name in cutouts:
+                    cutouts[name].append(drawings[key])
+    stuff = [concept.name for concept in concepts if not concept.is_thing]
+    sheets = 12 if role == "train" else 4
+    textures = draw_textures(np.random.default_rng(TEXTURE_SEEDS[role]), sheets, names=stuff)
+    return World(concepts, {name: drawn for name, drawn in cutouts.items() if drawn}, textures)

@@ -1,0 +1,274 @@
+"""`frozenseg-label annotate`, as a person at a terminal meets it, with a tiny random model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from frozenseg_label.cli import main
+from frozenseg_label.formats.coco_panoptic import decode_panoptic_png
+from frozenseg_label.model import builders
+from frozenseg_label.model.checkpoint import save_checkpoint
+from frozenseg_label.model.checkpoint_info import TrainingCategory
+from frozenseg_label.model.frozenseg import FrozenSeg
+
+CLASSES = "cat|kitten, dog, sky:stuff, grass:stuff"
+
+
+@pytest.fixture(autouse=True)
+def weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build_tiny: Callable[[], FrozenSeg]
+) -> Path:
+    """A tiny checkpoint; text embeddings go to a cache of this test's own."""
+    monkeypatch.setitem(builders.BUILDERS, "tiny", build_tiny)
+    monkeypatch.setenv("FROZENSEG_LABEL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    categories = [TrainingCategory(names=("cat",), is_thing=True)]
+    save_checkpoint(tmp_path / "tiny.safetensors", build_tiny(), "tiny", categories)
+    return tmp_path / "tiny.safetensors"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Three pictures of two shapes, in a folder and one below."""
+    folder = tmp_path / "images"
+    (folder / "below").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, shape in (("a.png", (64, 96)), ("b.jpg", (96, 64)), ("below/c.PNG", (64, 96))):
+        pixels = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+def annotate(*options: str, classes: str = CLASSES) -> int:
+    return main(
+        ["annotate", "images", "--classes", classes, "--weights", "tiny.safetensors", "-o", "out", *options]
+    )
+
+
+def changed_files(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != "lock"}
+
+
+def test_every_image_gets_its_labels(images: Path) -> None:
+    assert annotate() == 0
+    content = json.loads(Path("out/panoptic.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["a.png", "b.jpg", "below/c.PNG"]
+    assert [c["name"] for c in content["categories"]] == ["cat", "dog", "sky", "grass"]
+    for annotation in content["annotations"]:
+        ids = decode_panoptic_png(Path("out/panoptic", annotation["file_name"]).read_bytes())
+        in_json = {s["id"]: s["area"] for s in annotation["segments_info"]}
+        assert in_json == {int(i): int((ids == i).sum()) for i in np.unique(ids) if i}
+        assert all(s["source"].startswith("model:") for s in annotation["segments_info"])
+        assert all(0 <= s["margin"] <= s["score"] <= 1 for s in annotation["segments_info"])
+
+
+def test_the_same_command_again_does_nothing_and_says_so(
+    images: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotate()
+    before = changed_files(Path("out"))
+    capsys.readouterr()
+    with caplog.at_level("INFO"):
+        assert annotate() == 0
+    assert "nothing to do" in caplog.text
+    assert "already there  3" in capsys.readouterr().out
+    assert changed_files(Path("out")) == before
+
+
+def test_an_image_that_cannot_be_read_is_reported_and_the_rest_is_labelled(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (images / "b.jpg").read_bytes()
+    (images / "broken.jpg").write_bytes(whole[: len(whole) // 2])
+    (images / "empty.png").touch()
+    assert annotate("--json") == 3
+    result = json.loads(capsys.readouterr().out)
+    assert (result["labelled"], result["failed"]) == (3, 2)
+    assert result["schema_version"] == 1
+    failures = [json.loads(line) for line in Path("out/failures.jsonl").read_text().splitlines()]
+    assert {row["image"] for row in failures} == {"broken.jpg", "empty.png"}
+    assert len(json.loads(Path("out/panoptic.json").read_text())["images"]) == 3
+
+
+def test_too_many_failures_stop_the_run_and_keep_what_was_done(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        (images / f"{number}.png").write_bytes(b"no picture")
+    assert annotate("--max-failure-rate", "0.3") == 1
+    assert "--max-failure-rate" in capsys.readouterr().err
+    assert len(json.loads(Path("out/panoptic.json").read_text())["images"]) == 3
+
+
+def test_other_words_need_update(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    annotate()
+    assert annotate(classes="cow, horse") == 1
+    assert "--update" in capsys.readouterr().err
+    assert annotate("--update", classes="cow, horse") == 0
+    names = {c["name"] for c in json.loads(Path("out/panoptic.json").read_text())["categories"]}
+    assert names == {"cow", "horse"}
+
+
+@pytest.mark.parametrize("options", [("--batch-size", "2"), ("--precision", "bf16")])
+def test_batches_and_bfloat16_change_next_to_nothing(images: Path, options: tuple[str, str]) -> None:
+    annotate()
+    alone = decode_panoptic_png(Path("out/panoptic/a.png.png").read_bytes())
+    assert main(["annotate", "images", "--classes", CLASSES, "--weights", "tiny.safetensors", "-o", "other", *options]) == 0
+    other = decode_panoptic_png(Path("other/panoptic/a.png.png").read_bytes())
+    allowed = 1e-4 if options[0] == "--batch-size" else 0.2  # eight bits of mantissa, random weights
+    assert (alone != other).mean() <= allowed
+
+
+def test_semantic_maps_and_class_pngs_are_written_where_asked_for(images: Path) -> None:
+    assert annotate("--semantic", "--sam-masks", "--format", "class-png", "--format", "per-class-png") == 0
+    semantic = np.asarray(Image.open("out/semantic/below/c.PNG.png"))
+    assert semantic.shape == (64, 96)
+    assert semantic.max() <= 4
+    assert np.asarray(Image.open("out/class-png/a.png.png")).shape == (64, 96)
+    content = json.loads(Path("out/panoptic.json").read_text())
+    names = {c["id"]: c["name"] for c in content["categories"]}
+    for annotation in content["annotations"]:
+        for segment in annotation["segments_info"]:
+            name = names[segment["category_id"]]
+            assert Path("out/per-class-png", name, annotation["file_name"]).exists()
+
+
+def test_a_dry_run_measures_and_writes_nothing(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert annotate("--dry-run") == 0
+    assert "3 images to label" in capsys.readouterr().out
+    assert not Path("out").exists()
+    annotate("--limit", "1")
+    assert annotate("--dry-run", "--json") == 0
+    estimate = json.loads(capsys.readouterr().out.splitlines()[-1])["estimate"]
+    assert estimate["images"] == 2
+    assert estimate["seconds"] > 0
+    assert estimate["disk_bytes"] > 0
+
+
+def test_a_second_run_with_the_same_words_encodes_none(
+    images: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        annotate()
+        assert "encoding" in caplog.text
+        caplog.clear()
+        (images / "d.png").write_bytes((images / "a.png").read_bytes())
+        annotate()
+    assert "encoding" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["annotate", "images", "--vocab", "no-such.yaml", "-o", "out"], "no-such.yaml"),
+        (["annotate", "images", "--classes", "cat, dog, cat", "-o", "out"], "cat"),
+        (["annotate", "images", "--classes", " , ", "-o", "out"], "class"),
+        (["annotate", "nowhere", "--classes", "cat", "-o", "out"], "nowhere"),
+        (["annotate", "images", "--classes", "cat", "-o", "out", "--weights", "image.pth"], "image.pth"),
+        (["annotate", "images", "--classes", "cat", "-o", "out", "--weights", "pickle.pth"], "weights convert"),
+        (["annotate", "images", "--classes", "cat", "-o", "images"], "no run folder"),
+        (["annotate", "images", "--classes", "cat", "-o", "out", "--device", "tpu"], "--device"),
+    ],
+)
+def test_bad_input_is_one_sentence_with_the_remedy(
+    images: Path, weights: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    Path("pickle.pth").write_bytes(b"\x80\x02}q\x00.")
+    if "--weights" not in arguments:
+        arguments = [*arguments, "--weights", "tiny.safetensors"]
+    before = changed_files(images)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Error: ")
+    assert sentence in error
+    assert "Traceback" not in error
+    assert changed_files(images) == before
+
+
+def test_a_folder_without_images_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "images").mkdir()
+    assert annotate() == 1
+    assert "images" in capsys.readouterr().err
+    assert not Path("out/panoptic.json").exists()
+
+
+def test_words_must_be_given_once(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["annotate", "images", "-o", "out"]) == 2
+    assert "--vocab or --classes" in capsys.readouterr().err
+
+
+def test_options_may_come_from_the_environment_and_from_a_file(
+    images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("frozenseg-label.toml").write_text('[annotate]\nweights = "nowhere.safetensors"\nlimit = 1\n')
+    monkeypatch.setenv("FROZENSEG_LABEL_ANNOTATE_WEIGHTS", "tiny.safetensors")
+    assert main(["annotate", "images", "--classes", CLASSES, "-o", "out", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["labelled"] == 1
+    Path("frozenseg-label.toml").write_text("[annotat]\n")
+    assert main(["annotate", "images", "--classes", CLASSES, "-o", "out"]) == 1
+    assert "frozenseg-label.toml" in capsys.readouterr().err
+
+
+NANO_RUN = [sys.executable, "-m", "frozenseg_label", "annotate", "many", "--vocab", "stickers", "-o", "out", "--json"]
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> int:
+    """Forty pictures of noise, for the embedded model."""
+    (tmp_path / "many").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        pixels = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "many" / f"{number:02}.png")
+    return 40
+
+
+def start_and_wait_for_labels() -> subprocess.Popen[str]:
+    run = subprocess.Popen(NANO_RUN, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(Path("out").glob("panoptic/*.png")) and run.poll() is None:
+        assert time.monotonic() < deadline, "no labels after two minutes"
+        time.sleep(0.05)
+    return run
+
+
+def test_a_run_killed_half_way_is_taken_up_by_the_same_command(many: int) -> None:
+    killed = start_and_wait_for_labels()
+    killed.kill()
+    killed.communicate()
+    again = subprocess.run(NANO_RUN, capture_output=True, text=True, check=True)
+    result = json.loads(again.stdout)
+    assert result["labelled"] + result["skipped"] == many
+    assert result["skipped"] > 0
+    annotations = json.loads(Path("out/panoptic.json").read_text())["annotations"]
+    assert len(annotations) == many
+
+
+def test_an_interrupt_stops_cleanly_and_exits_with_130(many: int) -> None:
+    run = start_and_wait_for_labels()
+    run.send_signal(signal.SIGINT)
+    _, error = run.communicate()
+    assert run.returncode == 130
+    assert "Traceback" not in error
+    content = json.loads(Path("out/panoptic.json").read_text())
+    assert 0 < len(content["annotations"]) <= many
+
+
+def test_two_runs_cannot_write_to_one_folder(many: int) -> None:
+    first = start_and_wait_for_labels()
+    second = subprocess.run(NANO_RUN, capture_output=True, text=True, check=False)
+    still_running = first.poll() is None
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    assert still_running, "the first run was over before the second began"
+    assert second.returncode == 1
+    assert "in use" in second.stderr

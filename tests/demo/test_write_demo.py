@@ -1,0 +1,34 @@
+"""The demonstration images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from frozenseg_label.demo.write_demo import write_demo
+from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
+
+
+def test_images_and_their_truth_can_be_read_back(tmp_path: Path) -> None:
+    paths = write_demo(tmp_path / "images", count=3, seed=5, truth=tmp_path / "truth", size=96)
+    dataset = read_coco_panoptic(tmp_path / "truth" / "panoptic.json")
+    assert len(dataset) == 3
+    for path, (annotation, labels) in zip(paths, dataset, strict=True):
+        labels.check()
+        assert annotation.file_name == path.name
+        assert labels.segments
+        with Image.open(path) as image:
+            assert image.size == (96, 96) == labels.ids.shape
+
+
+def test_image_number_i_of_a_seed_is_the_first_of_the_seed_plus_i(tmp_path: Path) -> None:
+    _, second = write_demo(tmp_path / "a", count=2, seed=7, size=64)
+    (first,) = write_demo(tmp_path / "b", count=1, seed=8, size=64)
+    assert np.array_equal(np.asarray(Image.open(second)), np.asarray(Image.open(first)))
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 64), (1, 8)])
+def test_nothing_to_draw_is_refused(tmp_path: Path, count: int, size: int) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        write_demo(tmp_path, count=count, size=size)

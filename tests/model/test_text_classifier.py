@@ -1,0 +1,180 @@
+"""Names become vectors of CLIP space, once."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from frozenseg_label.model.clip_backbone import ConvNextClip, TextTower, convnext_clip
+from frozenseg_label.model.text_classifier import (
+    TEMPLATES,
+    TextClassifier,
+    average_templates,
+    build_text_classifier,
+    encode_names,
+)
+from frozenseg_label.vocabulary import Category, Vocabulary
+
+PETS = Vocabulary(
+    "pets",
+    (
+        Category("cat", 1, ("kitten", "feline")),
+        Category("feline", 2),
+        Category("sky", 3, ("clouds",), is_thing=False),
+    ),
+)
+
+
+@pytest.fixture
+def clip() -> ConvNextClip:
+    torch.manual_seed(0)
+    ids = tuple(range(0, 49408, 7))
+    return convnext_clip(12, (1, 1, 1, 1), (4, 4, 4, 4), TextTower(16, 2, 1, token_ids=ids)).eval()
+
+
+def forget(clip: ConvNextClip) -> None:
+    """Make the text tower answer NaN from now on."""
+    torch.nn.init.constant_(clip.model.ln_final.weight, torch.nan)
+
+
+def test_every_name_has_a_unit_vector_and_every_category_knows_its_names(
+    clip: ConvNextClip,
+) -> None:
+    classifier = build_text_classifier(clip, PETS, {"kitten", "sea"}, clip_fingerprint="a")
+    assert classifier.synonyms == (3, 1, 2)
+    assert classifier.embeddings.shape == (6, 12)
+    assert classifier.embeddings.dtype == torch.float32
+    assert_close(classifier.embeddings.norm(dim=-1), torch.ones(6))
+    assert classifier.seen.tolist() == [True, False, False]
+    assert not classifier.embeddings.requires_grad
+
+
+def test_a_category_is_seen_where_a_name_equals_one_of_training_letter_by_letter(
+    clip: ConvNextClip,
+) -> None:
+    classifier = build_text_classifier(clip, PETS, ["Cat", "clouds "], clip_fingerprint="a")
+    assert classifier.seen.tolist() == [False, False, False]
+    classifier = build_text_classifier(clip, PETS, ["feline"], clip_fingerprint="a")
+    assert classifier.seen.tolist() == [True, True, False]
+
+
+def test_a_name_of_two_categories_has_one_vector(clip: ConvNextClip) -> None:
+    embeddings = build_text_classifier(clip, PETS, (), clip_fingerprint="a").embeddings
+    assert torch.equal(embeddings[2], embeddings[3])
+
+
+def test_a_name_is_the_mean_of_what_its_prompts_say() -> None:
+    prompts = torch.tensor([[2.0, 0.0], [0.0, 5.0], [0.0, 1.0], [0.0, 3.0]])
+    expected = torch.tensor([[0.5**0.5, 0.5**0.5], [0.0, 1.0]])
+    assert_close(average_templates(prompts, 2), expected)
+
+
+def test_names_are_encoded_alike_in_any_batch_size(clip: ConvNextClip) -> None:
+    names = ["cat", "a rather long name of a thing", "sky"]
+    one_by_one = encode_names(clip, names, batch_size=1)
+    assert_close(encode_names(clip, names, batch_size=3), one_by_one, atol=1e-6, rtol=1e-5)
+
+
+def test_names_are_encoded_in_full_precision_even_under_autocast(clip: ConvNextClip) -> None:
+    expected = encode_names(clip, ["cat"])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(encode_names(clip, ["cat"]), expected)
+
+
+def test_a_second_run_with_the_same_vocabulary_encodes_nothing(
+    clip: ConvNextClip, tmp_path: Path
+) -> None:
+    first = build_text_classifier(clip, PETS, (), clip_fingerprint="a", cache_folder=tmp_path)
+    forget(clip)
+    second = build_text_classifier(clip, PETS, (), clip_fingerprint="a", cache_folder=tmp_path)
+    assert torch.equal(second.embeddings, first.embeddings)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
+
+
+def test_things_and_ids_and_the_name_of_the_vocabulary_do_not_ask_for_new_embeddings(
+    clip: ConvNextClip, tmp_path: Path
+) -> None:
+    first = build_text_classifier(clip, PETS, (), clip_fingerprint="a", cache_folder=tmp_path)
+    forget(clip)
+    changed = Vocabulary(
+        "other",
+        tuple(
+            Category(category.name, category.id + 5, category.synonyms, is_thing=False)
+            for category in PETS.categories
+        ),
+    )
+    second = build_text_classifier(
+        clip, changed, ["cat"], clip_fingerprint="a", cache_folder=tmp_path
+    )
+    assert torch.equal(second.embeddings, first.embeddings)
+    assert second.seen.tolist() == [True, False, False]
+
+
+def test_other_weights_other_names_and_other_templates_are_encoded_anew(
+    clip: ConvNextClip, tmp_path: Path
+) -> None:
+    cats = Vocabulary("cats", (Category("cat", 1),))
+    build_text_classifier(clip, PETS, (), clip_fingerprint="a", cache_folder=tmp_path)
+    build_text_classifier(clip, PETS, (), clip_fingerprint="b", cache_folder=tmp_path)
+    build_text_classifier(clip, cats, (), clip_fingerprint="a", cache_folder=tmp_path)
+    build_text_classifier(
+        clip, cats, (), clip_fingerprint="a", cache_folder=tmp_path, templates=TEMPLATES[:1]
+    )
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def cut(content: bytes) -> bytes:
+    return content[:-20]
+
+
+def flip_the_last_bit(content: bytes) -> bytes:
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+def empty(content: bytes) -> bytes:
+    return content[:0]
+
+
+def pickle(content: bytes) -> bytes:
+    return b"\x80\x04K\x01." + content
+
+
+@pytest.mark.parametrize("damage", [cut, flip_the_last_bit, empty, pickle])
+def test_a_damaged_file_is_made_again(
+    clip: ConvNextClip,
+    tmp_path: Path,
+    damage: Callable[[bytes], bytes],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first = build_text_classifier(clip, PETS, (), clip_fingerprint="a", cache_folder=tmp_path)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    with caplog.at_level(logging.WARNING):
+        again = build_text_classifier(clip, PETS, (), clip_fingerprint="a", cache_folder=tmp_path)
+    assert torch.equal(again.embeddings, first.embeddings)
+    assert path.read_bytes() == whole
+    assert str(path) in caplog.text
+    assert "damaged" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_costs_time_only(
+    clip: ConvNextClip, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with caplog.at_level(logging.WARNING):
+        classifier = build_text_classifier(
+            clip, PETS, (), clip_fingerprint="a", cache_folder=tmp_path / "file"
+        )
+    assert classifier.embeddings.isfinite().all()
+    assert "cannot be written" in caplog.text
+
+
+def test_a_classifier_whose_parts_disagree_is_refused() -> None:
+    with pytest.raises(ValueError, match="3 names"):
+        TextClassifier(torch.ones(3, 2), (2, 2), torch.ones(2, dtype=torch.bool))
+    with pytest.raises(ValueError, match="1 seen flags"):
+        TextClassifier(torch.ones(4, 2), (2, 2), torch.ones(1, dtype=torch.bool))

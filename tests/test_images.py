@@ -1,0 +1,259 @@
+"""Finding and decoding images: real small files, written by Pillow."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from frozenseg_label.errors import ImageError
+from frozenseg_label.images import ImageRecord, decode_image, find_images, image_suffixes
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+ORIENTATION = 0x0112
+
+
+def corners() -> Image.Image:
+    """A 32 x 16 picture: red and green above, blue and white below."""
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:8, :16], pixels[:8, 16:] = RED, GREEN
+    pixels[8:, :16], pixels[8:, 16:] = BLUE, WHITE
+    return Image.fromarray(pixels)
+
+
+def save(path: Path, image: Image.Image | None = None, **options: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image or corners()).save(path, **options)
+    return path
+
+
+def record(path: Path) -> ImageRecord:
+    return find_images([path])[0]
+
+
+def names(*sources: Path) -> list[str]:
+    return [found.relative for found in find_images(sources)]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "png", "tif", "tiff", "WebP", "bmp", "gif"])
+def test_an_image_comes_out_of_every_common_format(tmp_path: Path, suffix: str) -> None:
+    save(tmp_path / f"picture.{suffix}")
+    assert names(tmp_path) == [f"picture.{suffix}"]
+    image = decode_image(record(tmp_path))
+    assert image.shape == (16, 32, 3)
+    assert image.dtype == np.uint8
+    for (y, x), color in {(2, 4): RED, (2, 27): GREEN, (13, 4): BLUE, (13, 27): WHITE}.items():
+        np.testing.assert_allclose(image[y, x], color, atol=25)  # JPEG and WebP lose a little
+
+
+def test_no_film_document_or_container_counts_as_an_image() -> None:
+    assert {".jpg", ".png", ".mpo", ".avif"} <= image_suffixes()
+    assert not {".pdf", ".mpg", ".eps", ".hdf", ".wmf", ".flc"} & image_suffixes()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_photograph_stands_upright(tmp_path: Path, suffix: str, orientation: int) -> None:
+    # What a camera stores for the upright picture (EXIF 2.3, tag 0x0112).
+    stored = {
+        1: corners(),
+        2: corners().transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        3: corners().transpose(Image.Transpose.ROTATE_180),
+        4: corners().transpose(Image.Transpose.FLIP_TOP_BOTTOM),
+        5: corners().transpose(Image.Transpose.TRANSPOSE),
+        6: corners().transpose(Image.Transpose.ROTATE_90),
+        7: corners().transpose(Image.Transpose.TRANSVERSE),
+        8: corners().transpose(Image.Transpose.ROTATE_270),
+    }[orientation]
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = save(tmp_path / f"turned.{suffix}", stored, exif=exif)
+    image = decode_image(record(path))
+    assert image.shape == (16, 32, 3)
+    np.testing.assert_allclose(image[3, 3], RED, atol=25)
+    np.testing.assert_allclose(image[3, 28], GREEN, atol=25)
+    np.testing.assert_allclose(image[12, 3], BLUE, atol=25)
+
+
+def test_damaged_exif_data_do_not_cost_the_image(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", exif=b"Exif\x00\x00MM\x00*\x00\x00")
+    assert decode_image(record(path)).shape == (16, 32, 3)
+
+
+def test_transparent_pixels_show_white_paper(tmp_path: Path) -> None:
+    pixels = np.zeros((2, 3, 4), np.uint8)
+    pixels[0] = (255, 0, 0, 255)
+    pixels[1] = (9, 9, 9, 0)
+    sticker = Image.fromarray(pixels)
+    palette = Image.new("P", (3, 2), 1)
+    palette.putpalette([0, 0, 0, 255, 0, 0])
+    palette.paste(0, (0, 1, 3, 2))
+    save(tmp_path / "rgba.png", sticker)
+    save(tmp_path / "grey.png", Image.fromarray(pixels[..., 2:]))
+    save(tmp_path / "palette.png", palette, transparency=0)
+    grey, palette_image, rgba = (decode_image(found) for found in find_images([tmp_path]))
+    for image in (palette_image, rgba):
+        assert image[0].tolist() == [[255, 0, 0]] * 3
+        assert image[1].tolist() == [[255, 255, 255]] * 3
+    assert grey[:, 0].tolist() == [[0, 0, 0], [255, 255, 255]]
+
+
+def test_sixteen_bit_grey_is_scaled_and_not_cut_off(tmp_path: Path) -> None:
+    levels = np.array([[0, 257, 32896, 65535]], np.uint16)
+    save(tmp_path / "deep.png", Image.fromarray(levels))
+    save(tmp_path / "deep.tif", Image.fromarray(levels))
+    for found in find_images([tmp_path]):
+        assert decode_image(found)[0].tolist() == [[v, v, v] for v in (0, 1, 128, 255)]
+
+
+def test_grey_without_a_known_range_is_stretched(tmp_path: Path) -> None:
+    save(tmp_path / "float.tif", Image.fromarray(np.array([[-1.0, 0.0, 1.0]], np.float32)))
+    save(tmp_path / "flat.tif", Image.fromarray(np.full((1, 3), 7.0, np.float32)))
+    flat, stretched = (decode_image(found)[0, :, 0].tolist() for found in find_images([tmp_path]))
+    assert stretched == [0, 128, 255]
+    assert flat == [0, 0, 0]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr"])
+def test_every_colour_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    suffix = "tif" if mode in ("CMYK", "YCbCr") else "png"
+    path = save(tmp_path / f"mode.{suffix}", corners().convert(mode))
+    image = decode_image(record(path))
+    assert image.shape == (16, 32, 3)
+    np.testing.assert_allclose(image[13, 27], WHITE, atol=2)
+
+
+def test_a_film_strip_gives_its_first_frame(tmp_path: Path) -> None:
+    other = Image.new("RGB", (32, 16), BLUE)
+    path = save(tmp_path / "frames.tif", save_all=True, append_images=[other])
+    assert decode_image(record(path))[2, 4].tolist() == list(RED)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "bmp", "gif"])
+def test_a_half_written_image_is_named_with_the_remedy(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    path = save(tmp_path / f"half.{suffix}", Image.fromarray(noise))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ImageError, match=rf"half\.{suffix}: cannot be read .* replace the file"):
+        decode_image(record(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image at all", b"\x89PNG\r\n\x1a\n"])
+def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "no.png"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=r"no\.png: cannot be read as an image \(.+\)"):
+        decode_image(record(path))
+
+
+def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
+    found = record(save(tmp_path / "gone.png"))
+    found.path.unlink()
+    with pytest.raises(ImageError, match=r"gone\.png: cannot be read"):
+        decode_image(found)
+
+
+def test_an_image_of_too_many_pixels_is_refused_undecoded(tmp_path: Path) -> None:
+    found = record(save(tmp_path / "big.png"))
+    with pytest.raises(ImageError, match=r"big\.png: 32 x 16 pixels .* 511 .* raise --max-pixels"):
+        decode_image(found, max_pixels=511)
+    assert decode_image(found, max_pixels=512).shape == (16, 32, 3)
+
+
+def test_max_pixels_stands_in_for_pillows_own_guard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = record(save(tmp_path / "big.png"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert decode_image(found).shape == (16, 32, 3)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_folders_are_searched_to_the_bottom_in_sorted_order(tmp_path: Path) -> None:
+    for name in ("b.png", "a/2.JPG", "a/10.png", "c/d/e.gif"):
+        save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    assert names(tmp_path) == ["a/10.png", "a/2.JPG", "b.png", "c/d/e.gif"]
+
+
+def test_a_record_tells_size_and_time(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png")
+    status = path.stat()
+    assert record(tmp_path) == ImageRecord(path, "a.png", status.st_size, status.st_mtime_ns)
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
+    for name in ("seen.png", "._seen.png", ".thumbnails/small.png"):
+        save(tmp_path / name)
+    assert names(tmp_path) == ["seen.png"]
+
+
+def test_labels_of_an_earlier_run_are_no_images(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    save(tmp_path / "out" / "panoptic" / "a.png.png")
+    assert len(names(tmp_path)) == 2  # any folder may be called panoptic
+    (tmp_path / "out" / "run.json").write_text("{}")
+    assert names(tmp_path) == ["a.png"]
+    with pytest.raises(ImageError, match=r"out: holds labels of a run"):
+        find_images([tmp_path / "out"])
+
+
+def test_a_file_named_itself_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    save(tmp_path / "a.png").rename(path)
+    assert names(path) == ["upload"]
+    assert decode_image(record(path)).shape == (16, 32, 3)
+
+
+def test_several_sources_meet_at_their_common_parent(tmp_path: Path) -> None:
+    cat, dog = save(tmp_path / "x" / "cat" / "1.png"), save(tmp_path / "x" / "dog" / "1.png")
+    assert names(cat.parent, dog.parent) == ["cat/1.png", "dog/1.png"]
+    assert names(cat, dog.parent) == ["cat/1.png", "dog/1.png"]
+
+
+def test_an_image_in_two_sources_comes_once(tmp_path: Path) -> None:
+    path = save(tmp_path / "a" / "1.png")
+    assert names(tmp_path, tmp_path / "a", path, path) == ["a/1.png"]
+
+
+def test_relative_and_dotted_paths_give_the_same_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "a" / "1.png")
+    monkeypatch.chdir(tmp_path)
+    assert names(Path("a")) == names(Path("a/../a")) == ["1.png"]
+    assert names(Path("a"), Path("a/../a")) == ["1.png"]
+
+
+def test_linked_folders_are_followed_without_going_in_circles(tmp_path: Path) -> None:
+    save(tmp_path / "in" / "1.png")
+    save(tmp_path / "elsewhere" / "2.png")
+    (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "self").symlink_to(tmp_path / "in" / "self")
+    (tmp_path / "in" / "other").symlink_to(tmp_path / "elsewhere")
+    assert names(tmp_path / "in") == ["1.png", "other/2.png"]
+
+
+def test_a_broken_link_is_found_and_then_fails_to_decode(tmp_path: Path) -> None:
+    (tmp_path / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    assert names(tmp_path) == ["lost.png"]
+    with pytest.raises(ImageError, match=r"lost\.png: cannot be read"):
+        decode_image(record(tmp_path))
+
+
+def test_no_images_and_no_such_folder_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="0 images found"):
+        find_images([tmp_path])
+    with pytest.raises(ImageError, match="0 images found"):
+        find_images([])
+    with pytest.raises(ImageError, match="there is no such file or folder"):
+        find_images([tmp_path / "nowhere"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_locked_folder_is_named(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0)
+    with pytest.raises(ImageError, match="locked: cannot be listed"):
+        find_images([tmp_path])
