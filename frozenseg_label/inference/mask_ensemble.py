@@ -178,8 +178,9 @@ def _everything_of_image(
     boxes = batched_mask_to_box(inside).float()  # [N, 4], last row and column included
     boxes[:, 2:] += 1
     kept = nms(boxes, rating, settings.max_box_iou)
-    largest = inside[kept].sum(dim=(1, 2)).argsort(descending=True, stable=True)
-    return masks[kept[largest[: settings.max_masks]]].float()
+    areas, largest = inside[kept].sum(dim=(1, 2)).sort(descending=True, stable=True)
+    chosen = kept[largest[areas > 0][: settings.max_masks]]
+    return masks[chosen].float()
 
 
 def _crop(masks: Tensor, visible: tuple[float, float]) -> Tensor:

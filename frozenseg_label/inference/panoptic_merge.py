@@ -99,7 +99,7 @@ def _candidates(masks: ClassifiedMasks, vocabulary: Vocabulary, min_score: float
 class _Claims:
     """Who gets which pixel. A mask covers the pixels where its probability is at least one half."""
 
-    owner: NDArray[np.int64]  # [H, W], 1 + the mask that wins the pixel and covers it; 0 = nobody
+    owner: NDArray[np.int32]  # [H, W], 1 + the mask that wins the pixel and covers it; 0 = nobody
     won: NDArray[np.int64]  # [N], pixels that the mask wins, covered or not
     covered: NDArray[np.int64]  # [N], pixels that it covers, won or not
     painted: NDArray[np.int64]  # [N], pixels that it wins and covers
@@ -110,7 +110,7 @@ def _claim_pixels(candidates: _Candidates, resize: TiledResize) -> _Claims:
     logits, scores = candidates.mask_logits, candidates.scores
     height, width = resize.output_size
     number = len(scores)
-    owner = torch.zeros(height, width, dtype=torch.int64)
+    owner = torch.zeros(height, width, dtype=torch.int32)
     won = torch.zeros(number, dtype=torch.int64, device=logits.device)
     covered = torch.zeros_like(won)
     for start, stop in row_tiles(height, number * width) if number else ():

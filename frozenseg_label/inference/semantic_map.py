@@ -60,7 +60,9 @@ def semantic_map(
     best = np.empty(output_size, np.int64)
     tiles = semantic_tiles(votes, padded_size, image_size, output_size, resize_first=resize_first)
     for start, scores in tiles:
-        best[start : start + scores.shape[1]] = scores.argmax(dim=0).cpu().numpy()
+        # Twice as fast on CPUs as argmax.
+        winner = scores.max(dim=0).indices  # [T, W]
+        best[start : start + len(winner)] = winner.cpu().numpy()
     return best
 
 
@@ -105,4 +107,4 @@ def _count_votes(votes: Sequence[Votes], resizes: Sequence[TiledResize], rows: s
     ).sigmoid_()  # [N of all, rows, w]
     weights = torch.cat([vote.weights for vote in votes], dim=1)  # [K, N of all]
     with torch.autocast(probs.device.type, enabled=False):
-        return torch.einsum("kn,nrw->krw", weights, probs)
+        return (weights @ probs.flatten(1)).view(len(weights), *probs.shape[1:])

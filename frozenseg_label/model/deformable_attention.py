@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from frozenseg_label.model.weighted_rows import sum_weighted_rows
+
 Size = tuple[int, int]  # h, w of one map
 
 
@@ -142,9 +144,7 @@ def sample(values: Tensor, sizes: Sequence[Size], locations: Tensor, weights: Te
         [upper * (1 - right), upper * right, lower * (1 - right), lower * right], dim=-1
     )
     bags = rows.flatten(0, 2).flatten(1)  # [B Q heads, levels points 4]
-    sums = F.embedding_bag(
-        bags, table.view(-1, depth), mode="sum", per_sample_weights=shares.view(bags.shape)
-    )
+    sums = sum_weighted_rows(table.view(-1, depth), bags, shares.view(bags.shape))
     return sums.view(batch, -1, heads * depth)
 
 

@@ -33,14 +33,18 @@ def pool_by_attention(pool: "AttentionPool2d", dense: Tensor, inside: Tensor) ->
     def heads(x: Tensor) -> Tensor:  # [B, n, C] -> [B, heads, n, C / heads]
         return x.reshape(*x.shape[:2], pool.num_heads, -1).transpose(1, 2)
 
+    # There is one query only, so it goes through the key projection backwards, which saves a
+    # C x C product per position; the projection's bias shifts all scores alike and says nothing.
     queries = heads(pool.q_proj(query))  # [B, heads, 1, C / heads]
-    keys, values = heads(pool.k_proj(tokens)), heads(pool.v_proj(tokens))
-    scores = queries @ keys.transpose(2, 3) * queries.shape[-1] ** -0.5  # [B, heads, 1, h w]
+    key_weights = pool.k_proj.weight.reshape(pool.num_heads, -1, dense.shape[1])
+    scores = (queries @ key_weights) @ tokens[:, None].transpose(2, 3)  # [B, heads, 1, h w]
+    scores = scores * queries.shape[-1] ** -0.5
 
     seen = inside[:, None]  # [B, 1, Q, h w]
     # The smallest number and not -inf, which would be 0 / 0 for an empty mask; the product with
     # `seen` then leaves such a mask nothing at all.
     scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)
     weights = scores.softmax(dim=-1) * seen  # [B, heads, Q, h w]
+    values = heads(pool.v_proj(tokens))  # [B, heads, h w, C / heads]
     pooled: Tensor = pool.c_proj((weights.to(values.dtype) @ values).transpose(1, 2).flatten(2))
     return pooled

@@ -13,7 +13,9 @@ def mask_on_grid(mask_logits: Tensor, size: tuple[int, int]) -> Tensor:
     """
     logits = mask_logits.float()
     if logits.shape[-2:] != size:
-        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+        each = logits.flatten(0, 1)[:, None]  # [B Q, 1, *, *]; Q = 0 is refused as channels
+        each = F.interpolate(each, size=size, mode="bilinear", align_corners=False)
+        logits = each.view(*logits.shape[:2], *size)
     return logits > 0
 
 

@@ -23,14 +23,14 @@ def hold_lock(folder: Path) -> Iterator[None]:
     path = folder / LOCK_FILE
     holder = path.read_text(errors="replace").strip() if path.is_file() else ""
     lock = FileLock(path)
-    try:
-        with explained(path):
+    with explained(path):
+        try:
             lock.acquire(blocking=False)
-    except Timeout:
-        who = f"process {holder}" if holder else "another process"
-        raise RunError(
-            f"{folder} is in use by {who}; wait until it is done, or name another folder"
-        ) from None
+        except Timeout:
+            who = f"process {holder}" if holder else "another process"
+            raise RunError(
+                f"{folder} is in use by {who}; wait until it is done, or name another folder"
+            ) from None
     try:
         with explained(path):
             path.write_text(f"{os.getpid()}\n")

@@ -10,7 +10,6 @@ from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment, State
@@ -29,21 +28,21 @@ class RejectedSegment:
     Attributes:
         category: name of the class; ids change with the vocabulary, names do not.
         size: height and width of the image.
-        counts: the mask, as COCO's compressed run lengths.
+        counts: the mask, as COCO's run lengths: column by column, outside and inside by turns.
         source: who had proposed it.
         score: with what probability; None where no model gave one.
     """
 
     category: str
     size: tuple[int, int]
-    counts: str
+    counts: tuple[int, ...]
     source: str
     score: float | None = None
 
     def mask(self) -> NDArray[np.bool_]:
         """The mask [H, W]."""
-        decoded = coco_mask.decode({"size": list(self.size), "counts": self.counts.encode()})
-        return np.asarray(decoded, dtype=np.bool_)
+        inside = np.arange(len(self.counts)) % 2 == 1  # of each run
+        return np.repeat(inside, self.counts).reshape(self.size[1], self.size[0]).T
 
 
 def is_owned(state: State) -> bool:
@@ -141,6 +140,8 @@ def _iou(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return int((mask & other).sum()) / union if union else 0.0
 
 
-def _run_lengths(mask: NDArray[np.bool_]) -> str:
-    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return bytes(encoded["counts"]).decode("ascii")
+def _run_lengths(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+    """COCO's run lengths; the first run is outside and may be of length 0."""
+    columns = np.concatenate(([False], mask.T.ravel()))  # [1 + W * H]
+    starts = np.flatnonzero(columns[1:] != columns[:-1])
+    return tuple(np.diff(starts, prepend=0, append=mask.size).tolist())

@@ -74,7 +74,7 @@ def refuse_other_images(
         folder: of the labels.
         root: folder of the images that were labelled first; None: not known.
     """
-    if not known or root in (None, root_of(records)):
+    if not known or not records or root in (None, root_of(records)):
         return
     if not any(
         known[record.relative].size == record.size for record in records if record.relative in known

@@ -1,6 +1,6 @@
 """Train the nano CLIP from nothing: captioned regions against the names of all classes.
 
-    python recipes/nano/clip.py --out /tmp/nano/clip --iterations 4000
+    python recipes/nano/clip.py --out /tmp/nano/clip --iterations 3800
 
 The first third sees mosaics of single stickers, the rest crops of crowded scenes. Scheduled by
 iterations, seeded; the same command takes up a stopped run at its last checkpoint. OUT/log.jsonl
@@ -199,7 +199,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("/tmp/nano/clip"))
-    parser.add_argument("--iterations", type=int, default=4000)
+    parser.add_argument("--iterations", type=int, default=3800)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--seed", type=int, default=0)

@@ -37,7 +37,7 @@ from frozenseg_label.vocabulary import Category, Vocabulary
 
 FIRST_SEED = 2 * 10**9  # SAM's and CLIP's trainings never get so far
 FRESH = 3 * 10**9
-FRESH_SCENES = 60
+FRESH_SCENES = 40
 
 
 def nano_settings(iterations: int) -> TrainSettings:
@@ -59,7 +59,7 @@ def nano_settings(iterations: int) -> TrainSettings:
 def train_decoder(
     clip: Path, sam: Path, out: Path, assets: Path, settings: TrainSettings, scenes: int
 ) -> None:
-    """Cache the features of the pool, then train, with scores at every tenth of the way."""
+    """Cache the features of the pool, then train, with scores at every fifth of the way."""
     torch.manual_seed(settings.seed)
     model = build_frozenseg_nano().eval()
     model.clip.load_state_dict(torch.load(clip / "clip.pt", weights_only=True)["model"])
@@ -78,12 +78,12 @@ def train_decoder(
 def scorer(
     model: FrozenSeg, world: World, known: Sequence[str], settings: TrainSettings, path: Path
 ) -> Report:
-    """Return what writes a line of scores, on fresh scenes, at every tenth of the training."""
+    """Return what writes a line of scores, on fresh scenes, at every fifth of the training."""
     vocabulary = vocabulary_of(read_concepts())
     names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
     scenes = [world.scene(FRESH + i) for i in range(FRESH_SCENES)]
     fresh = [(scene, see_sample(model, sample_of(scene, vocabulary))) for scene in scenes]
-    every = max(settings.steps // 10 // settings.log_every, 1) * settings.log_every
+    every = max(settings.steps // 5 // settings.log_every, 1) * settings.log_every
 
     def report(done: int, losses: Mapping[str, float]) -> None:
         if done % every == 0:

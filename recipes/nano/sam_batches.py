@@ -12,7 +12,7 @@ from world import World
 
 SMALLEST = 40  # visible pixels; what is smaller has no cell of its own on SAM's 64 x 64 masks
 CELLS = 64  # side of SAM's masks
-CROPPED = 0.4  # share of the scenes that are cut and stretched, so that scale and aspect ratio vary
+CROPPED = 0.3  # share of the scenes that are cut and stretched, so that scale and aspect ratio vary
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ def _cut_and_stretch(rng: np.random.Generator, image: Tensor, ids: Tensor) -> tu
 
 def _recolour(rng: np.random.Generator, image: Tensor) -> Tensor:
     """Mix and shift the colours a little; sometimes swap channels or drop the colour."""
-    mix = np.eye(3) + 0.12 * rng.standard_normal((3, 3))
-    if rng.random() < 0.15:
+    mix = np.eye(3) + 0.08 * rng.standard_normal((3, 3))
+    if rng.random() < 0.08:
         mix = mix[rng.permutation(3)]
-    if rng.random() < 0.1:
+    if rng.random() < 0.05:
         mix = np.full((3, 3), 1 / 3)
     contrast, brightness = rng.uniform(0.7, 1.25), rng.uniform(-25, 25)
     matrix = torch.from_numpy(mix * contrast).float()

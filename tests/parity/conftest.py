@@ -26,6 +26,10 @@ class Golden:
         self.config: dict[str, Any] = self.description["config"]
         self.tolerance: dict[str, Any] = self.description["tolerance"]
         self._tensors = load_file(description.with_suffix(".safetensors"))
+        # The trimmed set leaves out what another of its fixtures holds already.
+        for other, keys in self.description.get("same_as", {}).items():
+            theirs = load_file(self.path.with_name(other + ".safetensors"))
+            self._tensors |= {key: theirs[key] for key in keys}
 
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """Return the tensors whose name begins with `prefix.`, without it."""

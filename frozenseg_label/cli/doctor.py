@@ -1,0 +1,163 @@
+"""`frozenseg-label doctor`: what works on this machine, and what to do about the rest."""
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from frozenseg_label import __version__
+from frozenseg_label.errors import FrozenSegLabelError
+
+SCHEMA_VERSION = 1
+LIBRARIES = ("torchvision", "open_clip_torch", "segment-anything", "timm", "numpy", "pillow")
+SPARE_BYTES = 2 * 1024**3  # below this a run or a fetched checkpoint may fill the disk
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: what was looked at.
+        works: whether it can be used.
+        found: in words.
+        remedy: what to do; empty where nothing need be done.
+    """
+
+    check: str
+    works: bool
+    found: str
+    remedy: str = ""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Say what works on this machine, and what to do about the rest.
+
+    The exit code is 1 where something needed does not work.
+    """
+    findings = list(examine())
+    if as_json:
+        rows = [asdict(finding) for finding in findings]
+        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "findings": rows}))
+    else:
+        width = max(len(finding.check) for finding in findings) + 2
+        for finding in findings:
+            mark = "ok" if finding.works else "NO"
+            click.echo(f"{mark}  {finding.check:{width}}{finding.found}")
+            if finding.remedy:
+                click.echo(f"    {'':{width}}-> {finding.remedy}")
+    ctx.exit(0 if all(finding.works for finding in findings) else 1)
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything that labelling needs."""
+    checks: dict[str, tuple[Callable[[], Finding], str]] = {
+        "torch": (_torch, "install it anew: pip install --force-reinstall torch torchvision"),
+        "device": (_device, "see --device"),
+        "memory": (_memory, ""),
+        "libraries": (_libraries, "install frozenseg-label anew: pip install frozenseg-label"),
+        "vocabularies": (_vocabularies, "install frozenseg-label anew"),
+        "weights": (_weights, "install frozenseg-label anew"),
+        "cache folder": (_cache, "set FROZENSEG_LABEL_CACHE to a folder that can be written"),
+        "disk": (_disk, ""),
+    }
+    yield Finding("frozenseg-label", True, __version__)
+    yield Finding("Python", True, f"{platform.python_version()} on {platform.platform()}")
+    for name, (check, remedy) in checks.items():
+        try:
+            yield check()
+        except (ImportError, OSError, RuntimeError, FrozenSegLabelError) as error:
+            yield Finding(name, False, " ".join(f"{error}".split()), remedy)
+
+
+def _torch() -> Finding:
+    import torch
+
+    built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
+    found = f"{torch.__version__} (built for {built_for}), {torch.get_num_threads()} threads"
+    return Finding("torch", True, found)
+
+
+def _device() -> Finding:
+    import torch
+
+    from frozenseg_label.inference.load_predictor import choose_device
+
+    device = choose_device("auto")
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info()
+        found = f"cuda: {torch.cuda.get_device_name()}, {_gib(free)} of {_gib(total)} free"
+        slow = not torch.cuda.is_bf16_supported(including_emulation=False)
+        return Finding(
+            "device", True, found, "it has no bf16: use --precision fp32" if slow else ""
+        )
+    remedy = ""
+    if device.type == "cpu" and shutil.which("nvidia-smi"):
+        remedy = "an NVIDIA driver is here, but torch cannot use it: install a torch built for CUDA"
+    return Finding("device", True, f"{device.type}, fp32", remedy)
+
+
+def _memory() -> Finding:
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return Finding("memory", True, f"{_gib(pages * size)} in this machine, {os.cpu_count()} cores")
+
+
+def _libraries() -> Finding:
+    from importlib.metadata import version
+
+    return Finding("libraries", True, ", ".join(f"{name} {version(name)}" for name in LIBRARIES))
+
+
+def _vocabularies() -> Finding:
+    from frozenseg_label.vocabulary import shipped_vocabularies
+
+    names = shipped_vocabularies()
+    if not names:
+        raise FrozenSegLabelError("none came with the package")
+    return Finding("vocabularies", True, ", ".join(names))
+
+
+def _weights() -> Finding:
+    from frozenseg_label.model import pretrained
+    from frozenseg_label.model.checkpoint import verify_checkpoint
+
+    nano = pretrained.find_weights("nano")
+    verify_checkpoint(nano, pretrained.frozen_folder())
+    names = ", ".join(["nano (embedded, all hashes are right)", *pretrained.added_names()])
+    return Finding("weights", True, names)
+
+
+def _cache() -> Finding:
+    from frozenseg_label.model.pretrained import cache_folder
+
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"writable")
+    return Finding("cache folder", True, f"{folder}")
+
+
+def _disk() -> Finding:
+    from frozenseg_label.model.pretrained import cache_folder
+
+    cache = cache_folder()
+    existing = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
+    places = {"this folder": Path.cwd(), "the cache": existing}
+    free = {name: shutil.disk_usage(place).free for name, place in places.items()}
+    found = ", ".join(f"{_gib(bytes_)} free for {name}" for name, bytes_ in free.items())
+    tight = min(free.values()) < SPARE_BYTES
+    remedy = "make room before labelling many images" if tight else ""
+    return Finding("disk", True, found, remedy)
+
+
+def _gib(count: int) -> str:
+    return f"{count / 1024**3:.1f} GiB"

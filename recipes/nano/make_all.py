@@ -1,0 +1,41 @@
+"""Make the embedded weights from nothing: every stage in turn, each of which resumes.
+
+    python recipes/nano/make_all.py --work /tmp/nano
+
+About two hours of one core; see README.md for what each stage took and gave.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def make_all(work: Path) -> None:
+    """Run the stages as the commands that a person would type."""
+    assets, clip, sam, decoder = (work / name for name in ("assets", "clip", "sam", "decoder"))
+    drawn = ["--assets", assets]
+    run("assets.py", "--out", assets)
+    run("clip.py", "--out", clip, *drawn)
+    run("sam.py", "--out", sam, *drawn)
+    run("decoder.py", "--clip", clip, "--sam", sam, "--out", decoder, *drawn)
+    run("pack.py", "--clip", clip, "--sam", sam, "--decoder", decoder)
+    run("evaluate.py", "--role", "validate", "--out", work / "validate.json", *drawn)
+
+
+def run(script: str, *arguments: str | Path) -> None:
+    """Run a script of this folder; a stage that fails ends everything."""
+    subprocess.run([sys.executable, HERE / script, *arguments], check=True)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--work", type=Path, default=Path("/tmp/nano"))
+    make_all(parser.parse_args().work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Put nano's three trained parts into one checkpoint, float16, as it travels with the package.
+
+python recipes/nano/pack.py --clip /tmp/nano/clip --sam /tmp/nano/sam --decoder /tmp/nano/decoder
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from world import CONCEPTS_FILE, read_concepts
+
+from frozenseg_label.model.builders import build_frozenseg_nano
+from frozenseg_label.model.checkpoint import save_checkpoint
+from frozenseg_label.model.checkpoint_info import TrainingCategory
+from frozenseg_label.model.frozenseg import FrozenSeg
+
+EMBEDDED_FILE = CONCEPTS_FILE.parents[2] / "frozenseg_label/weights/nano.safetensors"
+MOST_BYTES = 25_000_000
+
+
+def pack(clip: Path, sam: Path, decoder: Path, out: Path) -> None:
+    """Write the embedded checkpoint; its training vocabulary is the seen classes."""
+    model = assemble(clip, sam, decoder)
+    seen = [concept for concept in read_concepts() if concept.seen]
+    categories = [TrainingCategory(names=c.names, is_thing=c.is_thing) for c in seen]
+    origin = "trained from nothing by recipes/nano; see its README"
+    save_checkpoint(out, model, "nano", categories, half=True, origin=origin)
+    if out.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{out} has {out.stat().st_size} bytes, more than {MOST_BYTES}")
+
+
+def assemble(clip: Path, sam: Path, decoder: Path) -> FrozenSeg:
+    """Build nano and load what the stages left in their folders."""
+    model = build_frozenseg_nano()
+    model.clip.load_state_dict(torch.load(clip / "clip.pt", weights_only=True)["model"])
+    model.sam.load_state_dict(load_file(sam / "sam.safetensors"))
+    trained = load_file(decoder / "decoder.safetensors")
+    missing, unknown = model.load_state_dict(trained, strict=False)
+    decoder_keys = [key for key in missing if not key.startswith(("clip.", "sam."))]
+    if decoder_keys or unknown:
+        raise ValueError(f"{decoder}: the decoder lacks {decoder_keys[:3]} or has {unknown[:3]}")
+    return model.eval()
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--clip", type=Path, required=True, help="folder with clip.pt")
+    parser.add_argument("--sam", type=Path, required=True, help="folder with sam.safetensors")
+    parser.add_argument("--decoder", type=Path, required=True, help="folder of decoder.safetensors")
+    parser.add_argument("--out", type=Path, default=EMBEDDED_FILE)
+    pack(**vars(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""What README, CI and pyproject.toml promise each other."""
+
+import ast
+import hashlib
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import frozenseg_label
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "frozenseg_label"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"  # apache.org's file
+
+# Where the name on the package index is not the name that is imported.
+DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "open_clip": "open_clip_torch"}
+
+
+def commands_of_the_readme() -> list[str]:
+    return re.findall(r"^```\w*\n(.*?)\n```$", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def requirement_names(requirements: list[str]) -> set[str]:
+    names = (re.split(r"[\s\[<>=!~;]", requirement)[0] for requirement in requirements)
+    return {name.lower().replace("-", "_") for name in names}
+
+
+def imported_packages(folder: Path) -> set[str]:
+    """Top-level names of all that the modules import, inside functions too."""
+    names = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    return names - sys.stdlib_module_names - {"frozenseg_label"}
+
+
+def test_the_readmes_first_line_installs_and_labels_and_its_second_runs_the_tests() -> None:
+    first, second, *_ = commands_of_the_readme()
+    assert re.fullmatch(
+        r"pip install \. && frozenseg-label demo \S+ && frozenseg-label annotate \S+ .*", first
+    )
+    assert second == 'pip install -e ".[test]" && pytest'
+
+
+def test_ci_takes_both_commands_from_the_readme() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert script.startswith("#!/usr/bin/env bash\n")
+    assert "set -euo pipefail" in script
+    assert "first=$(readme_command 1)" in script
+    assert 'bash -euc "$(readme_command 2)"' in script
+
+
+def test_all_that_the_package_imports_is_among_its_dependencies() -> None:
+    needed = {DISTRIBUTIONS.get(name, name).lower() for name in imported_packages(PACKAGE)}
+    missing = needed - requirement_names(PROJECT["dependencies"])
+    assert not missing
+
+
+def test_nothing_is_asked_for_that_the_package_does_not_import() -> None:
+    used = {DISTRIBUTIONS.get(name, name).lower() for name in imported_packages(PACKAGE)}
+    assert not requirement_names(PROJECT["dependencies"]) - used
+
+
+def test_every_file_that_the_readme_points_to_exists() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert links
+    assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_the_licence_is_apache_2_and_the_notice_names_every_set_of_drawings() -> None:
+    assert hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest() == APACHE_2
+    assert PROJECT["license"] == "Apache-2.0"
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    for name in ("Noto", "Fluent", "EmojiTwo", "FxEmojis", "Streamline", "Twemoji"):
+        assert name in notice
+
+
+def test_the_changelog_speaks_of_this_version() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert frozenseg_label.__version__ in changelog
