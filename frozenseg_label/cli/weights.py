@@ -1,6 +1,8 @@
 """`frozenseg-label weights`: which model files there are, and how they come here."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +21,22 @@ def weights() -> None:
 @weights.command("list")
 @as_json_option
 def list_command(as_json: bool) -> None:
-    """List the weights that can be used by name, and whether they are on this machine."""
-    from frozenseg_label.model import pretrained
+    """List the weights that have a name, and whether they are on this machine."""
+    from frozenseg_label.model.pretrained import list_weights
 
-    rows = [{"name": "nano", "here": True, "from": "embedded in the package"}]
-    for name, download in pretrained.DOWNLOADS.items():
-        place = f"Google Drive {download.drive_id}" if download.drive_id else download.url
-        here = pretrained.named_file(name) if download.builder else pretrained.download_file(name)
-        rows.append({"name": name, "here": here.is_file(), "from": place})
-    rows += [
-        {"name": name, "here": True, "from": "added"}
-        for name in pretrained.added_names()
-        if name not in pretrained.DOWNLOADS
-    ]
+    rows = list_weights()
     if as_json:
-        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "weights": rows}))
+        said = {"schema_version": SCHEMA_VERSION, "weights": [asdict(row) for row in rows]}
+        click.echo(json.dumps(said))
         return
-    _table(("name", "on this machine", "from"), [(r["name"], "yes" if r["here"] else "no", r["from"]) for r in rows])
+    lines = [("name", "on this machine", "from")]
+    for row in rows:
+        here = "damaged" if row.problem else "yes" if row.here else "no"
+        lines.append((row.name, here, row.place))
+    _print_columns(lines)
+    for row in rows:
+        if row.problem:
+            click.echo(f"\n{row.problem}")
 
 
 @weights.command()
@@ -56,28 +57,43 @@ def show(name: str, as_json: bool) -> None:
     }
     if as_json:
         categories = [category.model_dump() for category in info.categories]
-        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **facts, "categories": categories}))
+        said = {"schema_version": SCHEMA_VERSION, **facts, "categories": categories}
+        click.echo(json.dumps(said))
         return
-    _table(("", ""), [(key, str(value)) for key, value in facts.items()])
+    _print_columns([(key.replace("_", " "), str(value)) for key, value in facts.items()])
     things = [c.names[0] for c in info.categories if c.is_thing]
     stuff = [c.names[0] for c in info.categories if not c.is_thing]
-    click.echo(f"\nseen in training: {len(things)} things: {', '.join(things)}")
+    click.echo(f"\nseen in training: {len(things)} kinds of things: {', '.join(things)}")
     click.echo(f"{len(stuff)} kinds of stuff: {', '.join(stuff)}")
 
 
 @weights.command()
 @click.argument("name")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
-def fetch(name: str, offline: bool) -> None:
-    """Download the published weights NAME, check them, and convert them."""
-    from frozenseg_label.model import pretrained
+@click.pass_context
+def fetch(ctx: click.Context, name: str, offline: bool) -> None:
+    """Download the published weights NAME, check them, and convert them.
 
-    path, digest = pretrained.fetch(name, offline=offline, progress=True)
-    known = pretrained.DOWNLOADS[name].sha256
-    how = "as published" if known else "nobody has published one: this one is now written down for later fetches"
-    click.echo(f"{path}\nSHA-256 {digest} ({how})", err=True)
-    if pretrained.DOWNLOADS[name].builder:
+    Weights on Google Drive: nobody has tried to fetch them with this command yet. Where it fails,
+    get the file in a browser and give it to `weights convert`.
+    """
+    from frozenseg_label.model import downloads, pretrained
+
+    if name == "nano" or pretrained.is_whole(name):
+        click.echo(f"{name} is here already", err=True)
+        click.echo(pretrained.find_weights(name))
+        return
+    quiet = bool(ctx.find_root().params["quiet"])
+    path, digest = downloads.fetch(
+        name, pretrained.downloads_folder(), offline=offline, progress=not quiet
+    )
+    download = downloads.DOWNLOADS[name]
+    how = "as published" if download.sha256 else "none is published; later fetches have to match it"
+    click.echo(f"{path}: SHA-256 {digest} ({how})", err=True)
+    if download.builder:
         _convert(path, pretrained.named_file(name))
+    else:
+        click.echo(path)
 
 
 @weights.command()
@@ -92,9 +108,17 @@ def add(file: Path, name: str) -> None:
 
 @weights.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Checkpoint to write; by default in the cache.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Checkpoint to write; by default in the cache, under the model's name.",
+)
 def convert(file: Path, output: Path | None) -> None:
-    """Convert a published FrozenSeg checkpoint (.pth), so that it can be used."""
+    """Convert a published FrozenSeg checkpoint (.pth), so that it can be used.
+
+    The frozen encoders in it go to the cache, where checkpoints share them.
+    """
     _convert(file, output)
 
 
@@ -102,25 +126,29 @@ def convert(file: Path, output: Path | None) -> None:
 @click.argument("name")
 def verify(name: str) -> None:
     """Read all tensors of NAME (a name or a file) and compare them with their hashes."""
-    from frozenseg_label.model.checkpoint import verify_checkpoint
-    from frozenseg_label.model.pretrained import find_weights, frozen_folder
+    from frozenseg_label.model import pretrained
+    from frozenseg_label.model.downloads import DOWNLOADS
 
-    path = find_weights(name)
-    verify_checkpoint(path, frozen_folder())
+    if name in DOWNLOADS and not DOWNLOADS[name].builder:
+        path = pretrained.verify_part(name)
+    else:
+        from frozenseg_label.model.checkpoint import verify_checkpoint
+
+        path = pretrained.find_weights(name)
+        verify_checkpoint(path, pretrained.frozen_folder())
     click.echo(f"{path}: all hashes are right")
 
 
 def _convert(source: Path, output: Path | None) -> None:
     from frozenseg_label.model.convert import convert_published
 
+    click.echo(f"converting {source}", err=True)
     click.echo(convert_published(source, output))
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*header, box=None, pad_edge=False, show_header=any(header))
+def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+    """Show rows with their cells one below the other; the last cell may be of any length."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())

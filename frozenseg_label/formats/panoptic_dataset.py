@@ -32,7 +32,7 @@ class PanopticDataset:
         folder: of the PNGs.
         vocabulary: the JSON's `categories`.
         annotations: in the order of the JSON; areas and boxes of segments come with the PNG, and
-            are 0 here.
+            are 0 here, like widths and heights that the JSON does not tell.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class PanopticDataset:
         """The map of one image; FormatError lists where PNG and JSON differ."""
         ids = read_panoptic_png(self.folder / annotation.png_name)
         problems, height, width = [], *ids.shape
-        if (width, height) != (annotation.width, annotation.height):
+        if (annotation.width or width, annotation.height or height) != (width, height):
             stated = f"{annotation.width} x {annotation.height}"
             problems.append(f"the PNG is {width} x {height}, the JSON says {stated}")
         measured = measure(ids)
@@ -102,9 +102,9 @@ class _Category(_Row):
 
 class _Image(_Row):
     id: int
-    file_name: str
-    width: int
-    height: int
+    file_name: str | None = None
+    width: int = 0
+    height: int = 0
 
 
 class _Annotation(_Row):
@@ -177,7 +177,13 @@ def _annotation(row: _Annotation, image: _Image, vocabulary: Vocabulary) -> Pano
         for info in row.segments_info
     )
     return PanopticAnnotation(
-        row.image_id, image.file_name, row.file_name, image.width, image.height, segments, row.state
+        row.image_id,
+        image.file_name or row.file_name,
+        row.file_name,
+        image.width,
+        image.height,
+        segments,
+        row.state,
     )
 
 

@@ -173,7 +173,8 @@ def _everything_of_image(
         # Hundreds may pass before the next step thins them out: half of the memory is enough.
         found.append(logits[stable].half())
         ratings.append(rating[stable].float())
-    masks, rating = torch.cat(found), torch.cat(ratings)
+    with torch.autocast(embedding.device.type, enabled=False):  # it refuses to join halves on CPUs
+        masks, rating = torch.cat(found), torch.cat(ratings)
     inside = _crop(masks, visible) > 0
     boxes = batched_mask_to_box(inside).float()  # [N, 4], last row and column included
     boxes[:, 2:] += 1

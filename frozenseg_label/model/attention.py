@@ -1,4 +1,4 @@
-"""The blocks of a post-norm transformer: attention, feed-forward network, and the small MLP of the heads.
+"""The blocks of a post-norm transformer, and the small MLP of the heads.
 
 Every block ends with its residual and norm, as in Vaswani et al. 2017 (arXiv 1706.03762).
 """
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class MultiHeadAttention(nn.Module):
-    """Scaled dot-product attention with several heads; queries, keys and values are projected by one stacked matrix.
+    """Scaled dot-product attention with several heads; one stacked matrix projects all inputs.
 
     Args:
         channels: C of queries, keys, values and result.
@@ -39,12 +39,12 @@ class MultiHeadAttention(nn.Module):
             queries: [B, Q, C].
             keys: [B, N, C].
             values: [B, N, C].
-            allowed: bool [B, Q, N], where a query may look, the same for all heads; None = everywhere.
+            allowed: bool [B, Q, N], where a query may look, for all heads; None = everywhere.
         """
         weights = self.in_proj_weight.chunk(3)
         biases = self.in_proj_bias.chunk(3)
         q, k, v = (
-            F.linear(x, weight, bias).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            F.linear(x, weight, bias).view(*x.shape[:2], self.heads, -1).transpose(1, 2)
             for x, weight, bias in zip((queries, keys, values), weights, biases, strict=True)
         )  # [B, heads, Q or N, C / heads]
         mask = None if allowed is None else allowed[:, None]
@@ -96,7 +96,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [B, N, C]."""
-        result: Tensor = self.norm(x + self.linear2(F.relu(self.linear1(x))))
+        result: Tensor = self.norm(x + self.linear2(F.relu_(self.linear1(x))))
         return result
 
 

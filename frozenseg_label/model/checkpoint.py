@@ -1,31 +1,29 @@
-"""Our own checkpoints: safetensors with a header that says which architecture, vocabulary and frozen parts belong.
+"""Our own checkpoints: safetensors with a header that names architecture, vocabulary and parts.
 
-The two frozen encoders are large and shared by all decoders trained on them, so they may lie once in a folder of
-their own, `clip-<hash>.safetensors` and `sam-<hash>.safetensors`. The embedded model carries them inside.
+The two frozen encoders are large and shared by all decoders trained on them, so they may lie once
+in a folder of their own, `clip-<hash>.safetensors` and `sam-<hash>.safetensors`. The embedded
+model carries them inside.
 """
 
-import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from frozenseg_label.errors import CheckpointError
 from frozenseg_label.model.builders import BUILDERS
 from frozenseg_label.model.checkpoint_info import (
+    FROZEN_PARTS,
     HEADER_KEY,
     CheckpointInfo,
     TrainingCategory,
+    frozen_file,
     read_checkpoint_info,
     read_header,
 )
 from frozenseg_label.model.frozenseg import FrozenSeg
-
-FROZEN_PARTS: tuple[Literal["clip", "sam"], ...] = ("clip", "sam")
+from frozenseg_label.model.tensor_file import hash_tensors, read_tensors, write_tensors
 
 
 def save_checkpoint(
@@ -50,17 +48,18 @@ def save_checkpoint(
         categories=tuple(categories),
         clip_hash=hash_tensors(_part(state, "clip")),
         sam_hash=hash_tensors(_part(state, "sam")),
-        decoder_hash=hash_tensors(_decoder(state)),
+        decoder_hash=hash_tensors(_part(state, "decoder")),
         frozen_inside=frozen_folder is None,
         origin=origin,
     )
     if frozen_folder is not None:
-        for part, digest in (("clip", info.clip_hash), ("sam", info.sam_hash)):
+        for part in FROZEN_PARTS:
+            digest = info.part_hash(part)
             file = frozen_file(frozen_folder, part, digest)
-            if not file.exists():
-                write_safetensors(file, _part(state, part), {"part": part, "sha256": digest})
-        state = _decoder(state)
-    write_safetensors(path, state, {HEADER_KEY: info.model_dump_json()})
+            if not _is_readable(file):
+                write_tensors(file, _part(state, part), {"part": part, "sha256": digest})
+        state = _part(state, "decoder")
+    write_tensors(path, state, {HEADER_KEY: info.model_dump_json()})
     return info
 
 
@@ -75,98 +74,97 @@ def load_checkpoint(
     info = read_checkpoint_info(path)
     if info.builder not in BUILDERS:
         raise CheckpointError(
-            f"{path} was made for the model {info.builder!r}, which this version does not know; it knows "
-            f"{', '.join(BUILDERS)}"
+            f"{path} was made for the model {info.builder!r}, which this version does not know; it "
+            f"knows {', '.join(BUILDERS)}"
         )
     state = _read_all(path, info, frozen_folder)
-    model = BUILDERS[info.builder]()
-    fill(model, state, path)
-    return model.eval(), info
+    return build_filled(info.builder, state, str(path)).eval(), info
 
 
-def fill(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Copy tensors into a model; CheckpointError unless every name and shape fits."""
+def build_filled(builder: str, state: Mapping[str, Tensor], source: str) -> FrozenSeg:
+    """Build a model around given tensors; CheckpointError unless every name and shape fits.
+
+    The model takes the tensors themselves, so there is no second copy of the weights, and no time
+    goes into random numbers that nobody needs.
+
+    Args:
+        builder: a name of `BUILDERS`.
+        source: where the tensors come from, for messages.
+    """
+    with torch.device("meta"):  # shapes without memory
+        model = BUILDERS[builder]()
     own = model.state_dict()
-    wrong = sorted(own.keys() ^ state.keys())
-    wrong += [key for key in own.keys() & state.keys() if own[key].shape != state[key].shape]
-    if wrong:
+    _refuse_other_model(state, own, source)
+    model.load_state_dict(
+        {key: state[key].to(value.dtype) for key, value in own.items()}, assign=True
+    )
+    return model
+
+
+def _refuse_other_model(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str
+) -> None:
+    odd = [
+        f"{key} is {tuple(state[key].shape)} in place of {tuple(value.shape)}"
+        for key, value in own.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    missing = [key for key in own if key not in state]
+    unknown = [key for key in state if key not in own]
+    faults = [
+        f"{len(keys)} tensors {fault}, among them {', '.join(keys[:3])}"
+        for fault, keys in (("missing", missing), ("unknown", unknown), ("of another shape", odd))
+        if keys
+    ]
+    if faults:
         raise CheckpointError(
-            f"{path} holds another model: {len(wrong)} tensors are missing, unknown or of another shape, among them "
-            f"{', '.join(wrong[:3])}; check which weights belong to it with `frozenseg-label weights show`"
+            f"{source} holds another model or is not whole: {'; '.join(faults)} (names after "
+            f"conversion); check that it is the right file, or fetch or copy it again"
         )
-    model.load_state_dict(state)
-
-
-def hash_tensors(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and float32 (or integer) values, in the order of the names."""
-    digest = hashlib.sha256()
-    for key in sorted(state):
-        value = state[key]
-        value = value.float() if value.is_floating_point() else value
-        digest.update(f"{key} {tuple(value.shape)} {value.dtype}\n".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def verify_checkpoint(path: Path, frozen_folder: Path | None = None) -> None:
-    """Raise CheckpointError unless all tensors, frozen ones too, have the hashes that the header promises."""
+    """Raise CheckpointError unless all tensors have the hashes that the header promises.
+
+    Args:
+        frozen_folder: where frozen parts lie that are not in the file itself; they are read too.
+    """
     info = read_checkpoint_info(path)
     state = _read_all(path, info, frozen_folder)
-    for name, found, promised in (
-        ("clip", hash_tensors(_part(state, "clip")), info.clip_hash),
-        ("sam", hash_tensors(_part(state, "sam")), info.sam_hash),
-        ("decoder", hash_tensors(_decoder(state)), info.decoder_hash),
-    ):
+    for part in (*FROZEN_PARTS, "decoder"):
+        found, promised = hash_tensors(_part(state, part)), info.part_hash(part)
         if found != promised:
+            file = path
+            if frozen_folder is not None and part != "decoder" and not info.frozen_inside:
+                file = frozen_file(frozen_folder, part, promised)
             raise CheckpointError(
-                f"{path}: the {name} weights have SHA-256 {found[:12]}, the header promises {promised[:12]}; delete "
-                f"the file and fetch or copy it again"
+                f"{file}: the {part} weights have SHA-256 {found[:12]}, but {promised[:12]} is "
+                f"promised in the header of {path.name}; delete the file and fetch, convert or "
+                f"copy it again"
             )
 
 
-def frozen_file(folder: Path, part: str, digest: str) -> Path:
-    """Where a frozen part lies: the hash is its name."""
-    return folder / f"{part}-{digest}.safetensors"
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read all tensors of a safetensors file as float32 (integers as they are)."""
-    read_header(path)
-    return {
-        key: value.float() if value.is_floating_point() else value
-        for key, value in load_file(path).items()
-    }
-
-
-def write_safetensors(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file({key: value.contiguous() for key, value in state.items()}, temporary, metadata)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _read_all(path: Path, info: CheckpointInfo, frozen_folder: Path | None) -> dict[str, Tensor]:
+    missing = info.missing_parts(frozen_folder)
+    if missing:
+        raise CheckpointError(
+            f"{path} needs the frozen {' and '.join(missing)} weights, which are not in "
+            f"{frozen_folder}; run `frozenseg-label weights convert` on the published checkpoint "
+            f"again, or copy {', '.join(missing.values())} there"
+        )
     state = read_tensors(path)
-    if not info.frozen_inside:
-        for part, digest in (("clip", info.clip_hash), ("sam", info.sam_hash)):
-            state |= _read_frozen(path, part, digest, frozen_folder)
+    if not info.frozen_inside and frozen_folder is not None:
+        for part in FROZEN_PARTS:
+            state |= read_tensors(frozen_file(frozen_folder, part, info.part_hash(part)))
     return state
 
 
-def _read_frozen(path: Path, part: str, digest: str, folder: Path | None) -> dict[str, Tensor]:
-    file = None if folder is None else frozen_file(folder, part, digest)
-    if file is None or not file.exists():
-        raise CheckpointError(
-            f"{path} needs the frozen {part} weights {digest[:12]}, which are not in {folder}; run `frozenseg-label "
-            f"weights convert` on the published checkpoint again, or copy {part}-{digest}.safetensors there"
-        )
-    return read_tensors(file)
+def _is_readable(file: Path) -> bool:
+    try:
+        read_header(file)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _stored(value: Tensor, half: bool) -> Tensor:
@@ -175,9 +173,10 @@ def _stored(value: Tensor, half: bool) -> Tensor:
 
 
 def _part(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    return {key: value for key, value in state.items() if key.startswith(part + ".")}
+    """Return the tensors of a frozen part, or of the decoder: all that is not frozen."""
+    return {key: value for key, value in state.items() if _part_of(key) == part}
 
 
-def _decoder(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    frozen = tuple(part + "." for part in FROZEN_PARTS)
-    return {key: value for key, value in state.items() if not key.startswith(frozen)}
+def _part_of(key: str) -> str:
+    first = key.split(".")[0]
+    return first if first in FROZEN_PARTS else "decoder"

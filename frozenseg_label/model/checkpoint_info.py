@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from frozenseg_label.errors import CheckpointError
 
 HEADER_KEY = "frozenseg_label"
+FROZEN_PARTS = ("clip", "sam")
 _ZIP = b"PK\x03\x04"  # what torch.save has written since 1.6
 _PICKLE = b"\x80"
 
@@ -31,7 +32,8 @@ class CheckpointInfo(BaseModel):
         builder: name of the builder whose architecture the tensors fit (`model/builders.py`).
         categories: the training vocabulary.
         clip_hash, sam_hash, decoder_hash: SHA-256 of each part's tensors as float32.
-        frozen_inside: whether CLIP and SAM lie in the same file; else they lie in the cache under their hashes.
+        frozen_inside: whether CLIP and SAM lie in the same file; else in the cache, see
+            `frozen_file`.
         origin: where the weights come from, for people.
     """
 
@@ -58,39 +60,69 @@ class CheckpointInfo(BaseModel):
         """Every name of the training vocabulary, synonyms included."""
         return frozenset(name for category in self.categories for name in category.names)
 
+    def part_hash(self, part: str) -> str:
+        """Return the hash of `clip`, `sam` or `decoder`."""
+        return {"clip": self.clip_hash, "sam": self.sam_hash, "decoder": self.decoder_hash}[part]
+
+    def missing_parts(self, folder: Path | None) -> dict[str, str]:
+        """Name the frozen parts that are neither inside nor in the folder, with their files."""
+        if self.frozen_inside:
+            return {}
+        files = {
+            part: frozen_file(folder or Path(), part, self.part_hash(part)) for part in FROZEN_PARTS
+        }
+        return {
+            part: file.name for part, file in files.items() if folder is None or not file.is_file()
+        }
+
+
+def frozen_file(folder: Path, part: str, digest: str) -> Path:
+    """Where a frozen part lies: the hash is its name."""
+    return folder / f"{part}-{digest}.safetensors"
+
 
 def read_checkpoint_info(path: Path) -> CheckpointInfo:
     """Read the header of one of our checkpoints; CheckpointError says what else the file is."""
     header = read_header(path)
     if HEADER_KEY not in header:
         raise CheckpointError(
-            f"{path} is a safetensors file, but no checkpoint of frozenseg-label; convert published weights with "
-            f"`frozenseg-label weights convert`"
+            f"{path} is a safetensors file, but no checkpoint of frozenseg-label; convert "
+            f"published weights with `frozenseg-label weights convert`"
         )
     try:
         return CheckpointInfo.model_validate(json.loads(header[HEADER_KEY]))
     except (ValidationError, json.JSONDecodeError) as error:
         raise CheckpointError(
-            f"{path}: its header cannot be read ({error}); it may come from a newer frozenseg-label: update, or fetch "
-            f"the weights again"
+            f"{path}: its header cannot be read ({_in_one_line(error)}); it may come from a newer "
+            f"frozenseg-label: update, or fetch the weights again"
         ) from error
 
 
 def read_header(path: Path) -> dict[str, str]:
     """Return the text fields of a safetensors file, refusing everything that is none."""
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; `frozenseg-label weights list` shows what there is")
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start.startswith((_ZIP, _PICKLE)):
         raise CheckpointError(
-            f"{path} is a pickled PyTorch file, which could run code when opened; only safetensors are loaded: convert "
-            f"it with `frozenseg-label weights convert {path}`"
+            f"{path}: no such file; `frozenseg-label weights list` shows what there is"
         )
     try:
+        if is_pickled(path):
+            raise CheckpointError(
+                f"{path} is a pickled PyTorch file, which could run code when opened; only "
+                f"safetensors are loaded: convert it with `frozenseg-label weights convert {path}`"
+            )
         with safe_open(path, framework="numpy") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} is damaged or cut off ({error}); delete it and fetch or copy it again"
         ) from error
+
+
+def is_pickled(path: Path) -> bool:
+    """Tell from its first bytes whether a file is what `torch.save` writes, or used to write."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((_ZIP, _PICKLE))
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

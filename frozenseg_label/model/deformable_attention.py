@@ -1,4 +1,7 @@
-"""Multi-scale deformable attention: every query looks at a few places that it chooses itself (Zhu et al. 2020, arXiv 2010.04159)."""
+"""Multi-scale deformable attention: a query looks at a few places that it chooses itself.
+
+Deformable DETR (Zhu et al. 2020, arXiv 2010.04159), section 4.1.
+"""
 
 import math
 from collections.abc import Sequence
@@ -20,12 +23,14 @@ class DeformableAttention(nn.Module):
         heads: a divisor of C.
         points: places per head and map.
         levels: maps that will be given.
-        slots: maps for which the layers have outputs. Other than `levels` it means the flat reading below; None = `levels`.
+        slots: maps for which the layers have outputs; None = `levels`. More slots than levels
+            means that their memory is read flat, see `read_flat`.
     """
 
-    # Why slots and levels may differ: the published SAM branch is a module for three maps that is given one. The CUDA
-    # kernel it was trained with does not check that; it takes the three-map memory of one image for one-map memory
-    # (SPEC-model.md, section 3, "the stride trap"). Converted weights need that reading; weights trained here do not.
+    # Why slots and levels may differ: the published SAM branch is a module for three maps that is
+    # given one. The CUDA kernel it was trained with does not notice; it takes the memory laid out
+    # for three maps as laid out for one (SPEC-model.md, section 3, "the stride trap"). Converted
+    # weights need that reading; weights trained here use the honest module, slots = levels.
 
     def __init__(
         self, channels: int, heads: int, points: int, levels: int, slots: int | None = None
@@ -44,7 +49,7 @@ class DeformableAttention(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Begin by looking evenly at a ring of places around the query, one direction per head, one radius per point."""
+        """Begin by looking evenly at rings of places: a direction per head, a radius per point."""
         for linear in (self.sampling_offsets, self.attention_weights):
             nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -72,28 +77,32 @@ class DeformableAttention(nn.Module):
         """
         if len(sizes) != self.levels:
             raise ValueError(f"this attention reads {self.levels} maps, got {len(sizes)}")
-        # Upstream runs deformable attention in float32 even under autocast; half precision moves the sampled places.
+        # Upstream runs this in float32 even under autocast; half precision moves the places.
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
-            batch, cells = x.shape[:2]
-            # The flat reading touches what the first queries computed only: the others need not compute it.
+            batch, cells, channels = x.shape
+            # Read flat, only what the first queries computed is used: the others need not ask.
             asking = math.ceil(cells * self.levels / self.slots)
             queries = (x + positions)[:, :asking]
             shape = (batch, asking, self.heads, self.slots, self.points)
-            offsets = self.sampling_offsets(queries).view(*shape, 2)
             weights = self.attention_weights(queries).view(*shape[:3], -1).softmax(-1).view(shape)
-            extents = torch.tensor([(w, h) for h, w in sizes], device=x.device)  # [levels, 2]
-            locations = places[:asking, None, None, None] + offsets / extents[:, None]
+            # Offsets are counted in cells of the map that is read, w and h of it.
+            extents = torch.tensor([(w, h) for h, w in sizes], dtype=x.dtype, device=x.device)
+            extents = extents.repeat_interleave(self.points, dim=0).flatten()  # [levels points 2]
+            slots = self.sampling_offsets(queries).view(batch, asking, -1, len(extents))
+            locations = (slots / extents).view(batch, asking, -1, 2) + places[:asking, None]
+            locations = locations.view(*shape, 2)
             if self.slots != self.levels:
                 locations = read_flat(locations, cells, self.levels)
                 weights = read_flat(weights, cells, self.levels)
-            values = self.value_projection(x).unflatten(-1, (self.heads, -1))
-            result: Tensor = self.output_projection(sample(values, sizes, locations, weights))
+            values = self.value_projection(x).view(batch, cells, self.heads, -1)
+            found = sample(values, sizes, locations, weights)
+            result: Tensor = self.output_projection(found.view(batch, cells, channels))
             return result
 
 
 def read_flat(entries: Tensor, queries: int, levels: int) -> Tensor:
-    """Read the memory of a module for several maps as if it had been made for fewer, each image by itself.
+    """Read what was laid out for several maps as if for fewer, each image by itself.
 
     Args:
         entries: [B, Q', heads, slots, points, ...]; Q' x slots is at least queries x levels.
@@ -101,18 +110,18 @@ def read_flat(entries: Tensor, queries: int, levels: int) -> Tensor:
         levels: maps of the result.
 
     Returns:
-        [B, Q, heads, levels, points, ...]: entry n of an image's memory stays entry n, the rest is left out.
+        [B, Q, heads, levels, points, ...]: entry n of an image stays entry n, the rest is left out.
     """
-    heads, points = entries.shape[2], entries.shape[4]
+    batch, _, heads, _, points, *rest = entries.shape
     flat = entries.flatten(1, 4)[:, : queries * heads * levels * points]
-    return flat.unflatten(1, (queries, heads, levels, points))
+    return flat.reshape(batch, queries, heads, levels, points, *rest)
 
 
 def sample(values: Tensor, sizes: Sequence[Size], locations: Tensor, weights: Tensor) -> Tensor:
     """Return [B, Q, heads d]: the weighted sum of bilinear samples of the maps, zero outside them.
 
-    A bilinear sample is a weighted sum of four cells, so all of it is one weighted sum of table rows, which
-    `embedding_bag` does without ever holding the samples (on two CPU cores 6 times faster than `grid_sample`).
+    A bilinear sample is a weighted sum of four cells, so all of it is one weighted sum of table
+    rows. On CPUs that takes a sixth of the time of `grid_sample` and never holds the samples.
 
     Args:
         values: [B, N, heads, d], the cells of all maps, one map after the other, row by row.
@@ -121,38 +130,59 @@ def sample(values: Tensor, sizes: Sequence[Size], locations: Tensor, weights: Te
         weights: [B, Q, heads, levels, points].
     """
     batch, _, heads, depth = values.shape
+    queries, points = locations.shape[1], locations.shape[-2]
     table = _with_borders(values, sizes)  # [B, M, heads, d]
-    device = values.device
-    extents = torch.tensor([(w, h) for h, w in sizes], device=device)[:, None]  # [levels, 1, 2]
-    strides = extents[..., 0].int() + 2  # [levels, 1], cells in a row with borders
-    areas = [(h + 2) * (w + 2) for h, w in sizes]
-    starts = torch.tensor([sum(areas[:i]) for i in range(len(areas))], device=device)[:, None]
+    width, height, start = _slot_constants(sizes, heads, points, values.device)
+    stride = (width.int() + 2) * heads  # rows of the table from a cell to the one below
 
-    # In cells of the bordered map. What lies outside by more than a cell is pulled onto the border, where all is zero.
-    places = torch.minimum((locations * extents + 0.5).clamp_min(0.0), extents + 1.0)
-    corners = torch.minimum(places.detach().floor(), extents)
-    right, below = (places - corners).unbind(-1)  # [B, Q, heads, levels, points], 0..1
-    column, row = corners.int().unbind(-1)
-    images = torch.arange(batch, device=device, dtype=torch.int32).view(-1, 1, 1, 1, 1)
-    lanes = torch.arange(heads, device=device, dtype=torch.int32).view(-1, 1, 1)
-    first = (images * sum(areas) + starts.int() + row * strides + column) * heads + lanes
-    down = strides * heads
-    rows = torch.stack([first, first + heads, first + down, first + (down + heads)], dim=-1)
-
-    upper, lower = weights * (1 - below), weights * below
-    shares = torch.stack(
-        [upper * (1 - right), upper * right, lower * (1 - right), lower * right], dim=-1
+    # In cells of the bordered map. What lies more than a cell outside is pulled onto the border,
+    # where all is zero. (`fmax` takes 0 for NaN: a table row of that number does not exist.)
+    x, y = locations.flatten(2, 4).unbind(-1)  # [B, Q, heads levels points] each
+    nothing = torch.zeros_like(width)
+    x = torch.minimum(torch.fmax(x * width + 0.5, nothing), width + 1)
+    y = torch.minimum(torch.fmax(y * height + 0.5, nothing), height + 1)
+    column = torch.minimum(x.detach().floor(), width)
+    row = torch.minimum(y.detach().floor(), height)
+    images = torch.arange(batch, dtype=torch.int32, device=values.device) * (
+        table[0].numel() // depth
     )
-    bags = rows.flatten(0, 2).flatten(1)  # [B Q heads, levels points 4]
-    sums = sum_weighted_rows(table.view(-1, depth), bags, shares.view(bags.shape))
-    return sums.view(batch, -1, heads * depth)
+    first = column.int() * heads + row.int() * stride + start + images[:, None, None]
+    below = first + stride
+
+    right, lower = x - column, weights.flatten(2) * (y - row)
+    upper = weights.flatten(2) - lower
+    upper_right, lower_right = upper * right, lower * right
+    bags = _per_bag(batch * queries * heads, first, first + heads, below, below + heads)
+    shares = _per_bag(len(bags), upper - upper_right, upper_right, lower - lower_right, lower_right)
+    sums = sum_weighted_rows(table.view(-1, depth), bags, shares)
+    return sums.view(batch, queries, heads * depth)
+
+
+def _slot_constants(
+    sizes: Sequence[Size], heads: int, points: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return [heads levels points] each: width and height of a slot's map, and its first table row.
+
+    Spelled out for every slot, because broadcasting over the inner axes would be slow.
+    """
+    areas = [(h + 2) * (w + 2) for h, w in sizes]
+    starts = [sum(areas[:i]) * heads for i in range(len(areas))]
+    table = torch.tensor([(w, h, s) for (h, w), s in zip(sizes, starts, strict=True)])
+    width, height, start = table.repeat_interleave(points, dim=0).repeat(heads, 1).to(device).T
+    lanes = torch.arange(heads, device=device).repeat_interleave(len(sizes) * points)
+    return width.float(), height.float(), (start + lanes).int()
 
 
 def _with_borders(values: Tensor, sizes: Sequence[Size]) -> Tensor:
     """Return [B, M, heads, d]: every map with a border of one zero cell on each side."""
-    maps = values.split([h * w for h, w in sizes], dim=1)
+    maps = torch.split(values, [h * w for h, w in sizes], dim=1)
     bordered = [
-        F.pad(cells.unflatten(1, size), (0, 0, 0, 0, 1, 1, 1, 1)).flatten(1, 2)
-        for cells, size in zip(maps, sizes, strict=True)
+        F.pad(cells.view(len(cells), h, w, *cells.shape[2:]), (0, 0, 0, 0, 1, 1, 1, 1))
+        for cells, (h, w) in zip(maps, sizes, strict=True)
     ]
-    return torch.cat(bordered, dim=1)
+    return torch.cat([x.flatten(1, 2) for x in bordered], dim=1)
+
+
+def _per_bag(bags: int, *corners: Tensor) -> Tensor:
+    """Return [bags, ...]: what the four corners of the same query and head hold, side by side."""
+    return torch.cat([corner.view(bags, -1) for corner in corners], dim=1)

@@ -1,7 +1,8 @@
-"""Names of the published FrozenSeg checkpoints (detectron2 style) -> names of this project; every key is used exactly once."""
+"""Names in the published FrozenSeg checkpoints -> names of this project, each used exactly once."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from itertools import count
 
 from torch import Tensor
 
@@ -10,8 +11,8 @@ from frozenseg_label.errors import CheckpointError
 # Read, but not loaded: the loss weights of the training categories.
 CONSUMED = frozenset({"criterion.empty_weight"})
 
-# published -> ours. A whole key must match; N is a layer's number, P `weight` or `bias`, both kept as they are;
-# * is the rest of a name that open_clip or segment-anything gave.
+# published -> ours. A whole key must match. N is a number, P `weight` or `bias`, * a name that
+# open_clip or segment-anything gave: these stay as they are.
 _DEFORMABLE_ENCODER = {
     "level_embed": "level_embedding",
     "encoder.layers.N.self_attn.sampling_offsets.P": "layers.N.attention.sampling_offsets.P",
@@ -41,18 +42,14 @@ _TRANSFORMER_DECODER = {
     "mask_embed.layers.N.P": "mask_embedding.layers.N.P",
     "_mask_pooling_proj.N.P": "pooled_projection.N.P",
     "class_embed.layers.N.P": "class_embedding.layers.N.P",
-    "transformer_self_attention_layers.N.self_attn.in_proj_P": "layers.N.self_attention.attention.in_proj_P",
-    "transformer_self_attention_layers.N.self_attn.out_proj.P": "layers.N.self_attention.attention.out_proj.P",
-    "transformer_self_attention_layers.N.norm.P": "layers.N.self_attention.norm.P",
-    "transformer_cross_attention_layers.N.multihead_attn.in_proj_P": "layers.N.cross_attention.attention.in_proj_P",
-    "transformer_cross_attention_layers.N.multihead_attn.out_proj.P": "layers.N.cross_attention.attention.out_proj.P",
-    "transformer_cross_attention_layers.N.norm.P": "layers.N.cross_attention.norm.P",
-    "transformer_cross_attention_layers_sam.N.multihead_attn.in_proj_P": "layers.N.feature_injector.attention.in_proj_P",
-    "transformer_cross_attention_layers_sam.N.multihead_attn.out_proj.P": "layers.N.feature_injector.attention.out_proj.P",
-    "transformer_cross_attention_layers_sam.N.norm.P": "layers.N.feature_injector.norm.P",
     "transformer_ffn_layers.N.linear1.P": "layers.N.feed_forward.linear1.P",
     "transformer_ffn_layers.N.linear2.P": "layers.N.feed_forward.linear2.P",
     "transformer_ffn_layers.N.norm.P": "layers.N.feed_forward.norm.P",
+}
+_ATTENTION = {
+    "N.ATTENTION.in_proj_P": "attention.in_proj_P",
+    "N.ATTENTION.out_proj.P": "attention.out_proj.P",
+    "N.norm.P": "norm.P",
 }
 
 
@@ -60,7 +57,13 @@ def _under(theirs: str, ours: str, rules: Mapping[str, str]) -> dict[str, str]:
     return {f"{theirs}.{a}": f"{ours}.{b}" for a, b in rules.items()}
 
 
+def _attention(block: str, inner: str, ours: str) -> dict[str, str]:
+    rules = {a.replace("ATTENTION", inner): b for a, b in _ATTENTION.items()}
+    return _under(f"{_QUERIES}.transformer_{block}", f"transformer_decoder.layers.N.{ours}", rules)
+
+
 _PIXELS = "sem_seg_head.pixel_decoder"
+_QUERIES = "sem_seg_head.predictor"
 RULES: dict[str, str] = {
     "backbone.clip_model.*": "clip.model.*",
     "sam.*": "sam.*",
@@ -68,21 +71,11 @@ RULES: dict[str, str] = {
     **_under(_PIXELS, "pixel_decoder", _PIXEL_DECODER),
     **_under(f"{_PIXELS}.transformer", "pixel_decoder.clip_encoder", _DEFORMABLE_ENCODER),
     **_under(f"{_PIXELS}.sam_transformer", "pixel_decoder.sam_encoder", _DEFORMABLE_ENCODER),
-    **_under("sem_seg_head.predictor", "transformer_decoder", _TRANSFORMER_DECODER),
+    **_under(_QUERIES, "transformer_decoder", _TRANSFORMER_DECODER),
+    **_attention("self_attention_layers", "self_attn", "self_attention"),
+    **_attention("cross_attention_layers", "multihead_attn", "cross_attention"),
+    **_attention("cross_attention_layers_sam", "multihead_attn", "feature_injector"),
 }
-
-
-def rename_official_key(key: str) -> str:
-    """Return this project's name of a published tensor; CheckpointError where it is none."""
-    for pattern, ours in _COMPILED:
-        match = pattern.fullmatch(key)
-        if match is not None:
-            kept = iter(match.groups())
-            return _PLACEHOLDER.sub(lambda _, kept=kept: next(kept), ours)
-    raise CheckpointError(
-        f"{key!r} is not a name of the published FrozenSeg models; give the .pth that the authors offer for "
-        "ConvNeXt-L or R50x64, unchanged"
-    )
 
 
 def convert_official_state_dict(
@@ -94,61 +87,24 @@ def convert_official_state_dict(
         state: what lies under `model` in the published file.
         source: the file, for messages.
     """
-    unknown: list[str] = []
-    converted: dict[str, Tensor] = {}
-    for key, tensor in state.items():
-        if key in CONSUMED:
-            continue
-        try:
-            name = rename_official_key(key)
-        except CheckpointError:
-            unknown.append(key)
-            continue
-        if name in converted:
-            raise CheckpointError(
-                f"{source}: two tensors would both become {name!r}, one is {key!r}"
-            )
-        converted[name] = tensor
+    names = {key: rename_official_key(key) for key in state if key not in CONSUMED}
+    unknown = [key for key, name in names.items() if name is None]
     if unknown:
         raise CheckpointError(
-            f"{source}: {_first(unknown)} are no names of the published FrozenSeg models; "
-            "give the .pth that the authors offer for ConvNeXt-L or R50x64, unchanged"
+            f"{source} holds {len(unknown)} tensors that the published FrozenSeg models do not "
+            f"have, among them {', '.join(unknown[:3])}; give the .pth that the authors offer for "
+            "ConvNeXt-L or R50x64, unchanged"
         )
-    return converted
+    return {name: state[key] for key, name in names.items() if name is not None}
 
 
-def check_state_dict(
-    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str = "the checkpoint"
-) -> None:
-    """Raise CheckpointError unless both hold the same names with the same shapes.
-
-    Args:
-        state: converted tensors.
-        expected: `state_dict()` of the model that will load them; may live on the meta device.
-        source: the file, for messages.
-    """
-    missing = [name for name in expected if name not in state]
-    surplus = [name for name in state if name not in expected]
-    odd = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    faults = [
-        f"{len(names)} {what}: {_first(names)}"
-        for what, names in (("missing", missing), ("too many", surplus), ("of another shape", odd))
-        if names
-    ]
-    if faults:
-        raise CheckpointError(
-            f"{source} does not fit this model ({'; '.join(faults)}); "
-            "choose the builder that the file was made for, or fetch the file again"
-        )
-
-
-def _first(names: Collection[str], count: int = 3) -> str:
-    shown = ", ".join(list(names)[:count])
-    return shown if len(names) <= count else f"{shown} and {len(names) - count} more"
+def rename_official_key(key: str) -> str | None:
+    """Return this project's name of a published tensor; None where it is no published name."""
+    for pattern, ours in _PATTERNS:
+        match = pattern.fullmatch(key)
+        if match is not None:
+            return match.expand(ours)
+    return None
 
 
 # A placeholder stands between two dots, at an end, or after `in_proj_`.
@@ -161,4 +117,9 @@ def _compile(rule: str) -> re.Pattern[str]:
     return re.compile("".join(_MEANINGS.get(part, re.escape(part)) for part in parts))
 
 
-_COMPILED = [(_compile(theirs), ours) for theirs, ours in RULES.items()]
+def _template(ours: str) -> str:
+    number = count(1)
+    return _PLACEHOLDER.sub(lambda _: rf"\g<{next(number)}>", ours)
+
+
+_PATTERNS = [(_compile(theirs), _template(ours)) for theirs, ours in RULES.items()]

@@ -1,4 +1,4 @@
-"""The pixel decoder: what CLIP and SAM see becomes mask features and four maps of tokens for the queries."""
+"""The pixel decoder: what CLIP and SAM see becomes mask features and maps of tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ class DecodedPixels:
     """What the queries look at.
 
     Attributes:
-        mask_features: [B, C, h, w] at res2's size (stride 4); a mask is their product with a query's mask embedding.
+        mask_features: [B, C, h, w] at res2's size (stride 4); a mask is their product with the
+            mask embedding of a query.
         levels: three maps [B, C, h_i, w_i] from CLIP, coarsest first (res5, res4, res3).
         sam: [B, C, h_s, w_s] from SAM, half its embedding's size.
     """
@@ -31,15 +32,16 @@ class DecodedPixels:
 
 
 class PixelDecoder(nn.Module):
-    """Mask2Former's pixel decoder (Cheng et al. 2021, arXiv 2112.01527) with FrozenSeg's second branch for SAM.
+    """Mask2Former's pixel decoder (arXiv 2112.01527) and FrozenSeg's second branch, for SAM.
 
     Args:
         in_channels: channels of CLIP's res2, res3, res4, res5.
         sam_channels: channels of SAM's embedding.
         channels: C, a multiple of 32.
         layers: of deformable attention, in each branch.
-        sam_levels: level slots of the SAM branch's deformable attention, which reads one map: 1, the honest module, for
-            weights trained here; 3 for the published weights, read flat (see `DeformableAttention`).
+        sam_levels: level slots of the SAM branch's deformable attention, which reads one map: 1,
+            the honest module, for weights trained here; 3, read flat, for the published ones
+            (see `DeformableAttention`).
     """
 
     def __init__(
@@ -139,9 +141,9 @@ class DeformableEncoder(nn.Module):
         places = torch.cat([_cell_centres(size, device) for size in sizes])  # [N, 2]
         for layer in self.layers:
             cells = layer(cells, positions, places, sizes)
-        parts = cells.split([h * w for h, w in sizes], dim=1)
+        parts = torch.split(cells, [h * w for h, w in sizes], dim=1)
         return [
-            part.transpose(1, 2).unflatten(2, size).contiguous()
+            part.transpose(1, 2).reshape(len(part), channels, *size)
             for part, size in zip(parts, sizes, strict=True)
         ]
 

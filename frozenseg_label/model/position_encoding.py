@@ -1,4 +1,4 @@
-"""Sine position encoding: where each cell of a feature map lies (Carion et al. 2020, arXiv 2005.12872)."""
+"""Sine position encoding: where a cell of a map lies (Carion et al. 2020, arXiv 2005.12872)."""
 
 import math
 
@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 TEMPERATURE = 10000.0
-_TINY = 1e-6  # DETR's, under the map's height and width; it shifts the last bits and the weights were trained with it
+_TINY = 1e-6  # DETR's; added to height and width
 
 
 def sine_position_encoding(size: tuple[int, int], channels: int, device: torch.device) -> Tensor:
-    """Return float32 [h w, C] for a map of that size, row by row: the first half says y, the second x.
+    """Return float32 [h w, C], row by row: the first half of the channels says y, the second x.
 
-    Rows and columns count from 1 and are normalised to 2 pi, so that maps of different sizes speak of the same places.
+    Rows and columns count from 1 and end at 2 pi, so that maps of all sizes speak of one place.
 
     Args:
         size: h, w of the map.

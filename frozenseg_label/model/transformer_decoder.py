@@ -1,7 +1,8 @@
-"""The transformer decoder: queries look at the decoded pixels and become masks with one embedding each.
+"""The transformer decoder: queries look at the decoded pixels and become masks.
 
-Mask2Former's decoder (Cheng et al. 2021, arXiv 2112.01527) with FrozenSeg's two injectors for SAM: the feature injector
-informs the coarsest tokens, the query injector the queries (Chen et al. 2024, arXiv 2409.03525, section 3.2).
+Mask2Former's decoder (Cheng et al. 2021, arXiv 2112.01527) with FrozenSeg's two injectors for SAM:
+the feature injector informs the coarsest tokens, the query injector the queries (Chen et al. 2024,
+arXiv 2409.03525, section 3.2).
 """
 
 import math
@@ -52,14 +53,14 @@ class Tokens:
 
 
 class TransformerDecoder(nn.Module):
-    """Learned queries that look at CLIP's levels in turn, each only inside its own mask of the layer before.
+    """Learned queries that look at CLIP's levels in turn, each inside its mask of the layer before.
 
     Args:
         channels: C, of the pixel decoder and, where queries are injected, of SAM's embedding.
         embedding_size: D of CLIP's space.
         queries: Q.
         layers: the first sees the coarsest level.
-        inject_queries: SAM's embedding under a query's mask joins the query after every third layer.
+        inject_queries: SAM's embedding under a mask joins its query after every third layer.
         inject_features: the coarsest tokens look at SAM's tokens before a layer uses them.
     """
 
@@ -92,7 +93,7 @@ class TransformerDecoder(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))  # CLIP's own beginning
 
     def forward(self, pixels: DecodedPixels, sam_embedding: Tensor) -> DecoderOutput:
-        """Return the masks after the last layer; what inference needs, and nothing that it does not.
+        """Return the masks after the last layer, and compute nothing else that is not needed.
 
         Args:
             pixels: from the pixel decoder.
@@ -104,7 +105,7 @@ class TransformerDecoder(nn.Module):
     def forward_all_layers(
         self, pixels: DecodedPixels, sam_embedding: Tensor
     ) -> list[DecoderOutput]:
-        """Return the masks before the first layer and after every layer; training learns from all of them."""
+        """Return the masks before the first layer and after every layer, as training needs them."""
         states = self._refine_queries(pixels, sam_embedding)
         return [self._predict(queries, pixels.mask_features) for queries in states]
 
@@ -117,15 +118,15 @@ class TransformerDecoder(nn.Module):
         """Yield the normed queries [B, Q, C] before the first layer and after every layer."""
         if self.inject_queries and sam_embedding.shape[1] != self.query_features.shape[1]:
             raise ValueError(
-                f"injecting queries needs a SAM embedding of {self.query_features.shape[1]} channels, as the decoder "
-                f"has, got {sam_embedding.shape[1]}; build one of them otherwise or set inject_queries=False"
+                "to inject queries, the SAM embedding must have the decoder's "
+                f"{self.query_features.shape[1]} channels, got {sam_embedding.shape[1]}"
             )
         levels = [
             self._tokens(x, level)
             for x, level in zip(pixels.levels, self.level_embedding, strict=True)
         ]
         coarsest = pixels.levels[0].shape[-2:]
-        # At inference SAM's square map meets CLIP's oblong one; for square training crops nothing is resized.
+        # SAM's square map meets CLIP's oblong one; for square training crops nothing is resized.
         sam_tokens = self._tokens(_resize(pixels.sam, coarsest), self.level_embedding[0])
         # Resizing is linear: masks at another size are products with mask features resized once.
         level_features = [_resize(pixels.mask_features, x.shape[-2:]) for x in pixels.levels]
@@ -198,17 +199,18 @@ class DecoderLayer(nn.Module):
 
 
 def _mask_logits(mask_embeddings: Tensor, mask_features: Tensor) -> Tensor:
-    """Return [B, Q, h, w]: the product of every query's embedding [B, Q, C] with the features [B, C, h, w]."""
-    return (mask_embeddings @ mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
+    """Return [B, Q, h, w], from mask embeddings [B, Q, C] and mask features [B, C, h, w]."""
+    logits = mask_embeddings @ mask_features.flatten(2)
+    return logits.view(*logits.shape[:2], *mask_features.shape[-2:])
 
 
 def _allowed(mask_logits: Tensor) -> Tensor:
-    """Return bool [B, Q, N]: a query may look inside its mask, and everywhere where the mask is empty."""
+    """Return bool [B, Q, N]: look inside your mask, and everywhere where it is empty."""
     inside = mask_logits.flatten(2) >= 0  # sigmoid >= 0.5
     return inside | ~inside.any(dim=-1, keepdim=True)
 
 
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+def _resize(x: Tensor, size: torch.Size) -> Tensor:
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -1,9 +1,11 @@
 """The run folder: labels of many images, how they were made, and what people did to them.
 
-with RunFolder.open_or_create(path, manifest) as run:
-    for record in run.plan(records).todo:
-        run.commit(record, panoptic_map)
-    summary = run.finish()
+What the jobs do with it:
+
+    with RunFolder.open_or_create(path, manifest) as run:
+        for record in run.plan(records).todo:
+            run.commit(record, panoptic_map)
+        summary = run.finish()
 """
 
 import threading

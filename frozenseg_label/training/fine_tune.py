@@ -92,7 +92,7 @@ def train_step(
     ]
     total = criterion.total(layers)
     optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
+    total.backward()
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     nn.utils.clip_grad_norm_(trained, settings.clip_norm, error_if_nonfinite=True)
     optimizer.step()

@@ -27,20 +27,19 @@ def trained_weights(model: FrozenSeg) -> dict[str, Tensor]:
 
 def save_state(folder: Path, steps_done: int, model: FrozenSeg, optimizer: Optimizer) -> Path:
     """Write a state and remove older ones."""
-    older = states(folder)
     path = folder / f"state-{steps_done:08d}"
+    outdated = [*folder.glob(".state-*.tmp"), *(old for old in states(folder) if old != path)]
     temporary = folder / f".{path.name}.{os.getpid()}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     weights = {k: v.contiguous() for k, v in trained_weights(model).items()}
     save_file(weights, temporary / WEIGHTS)
     torch.save(optimizer.state_dict(), temporary / OPTIMIZER)
-    if not path.exists():
+    if path.exists():  # stopped, started again and stopped at once: the same state
+        outdated.append(temporary)
+    else:
         temporary.replace(path)
-    shutil.rmtree(temporary, ignore_errors=True)
-    for old in older:
-        if old != path:
-            shutil.rmtree(old)
+    for old in outdated:
+        shutil.rmtree(old)
     return path
 
 

@@ -49,7 +49,7 @@ def nano_settings(iterations: int) -> TrainSettings:
         warm_up=min(100, iterations),
         drops=(max(1, iterations * 3 // 4), max(1, iterations * 19 // 20)),
         clip_norm=0.5,
-        num_points=1024,
+        num_points=512,
         precision="bf16",
         save_every=200,
         log_every=10,

@@ -39,6 +39,8 @@ class Settings:
         batch_size: scenes per iteration.
         points: per scene.
         dense_only: share of the schedule in which only the dense tasks train the encoder.
+        frozen_encoder: train the mask decoder alone. The FrozenSeg decoder can then be trained beside it, on an
+            embedding that changes no more.
     """
 
     iterations: int
@@ -48,6 +50,7 @@ class Settings:
     weight_decay: float = 0.05
     warm_up: int = 150
     dense_only: float = 0.2
+    frozen_encoder: bool = False
     seed: int = 0
     checkpoint_every: int = 250
     evaluate_every: int = 500
@@ -112,8 +115,10 @@ def train_step(
     seeds = range(first, first + settings.batch_size)
     batch = draw_batch(world, seeds, settings.points, sam.image_size, vary=True)
     sam.train()
-    embedding = encode(sam, batch)
-    losses = tasks(embedding, batch)
+    sam.image_encoder.train(not settings.frozen_encoder)
+    with torch.set_grad_enabled(not settings.frozen_encoder):
+        embedding = encode(sam, batch)
+    losses = {} if settings.frozen_encoder else tasks(embedding, batch)
     if iteration >= settings.dense_only * settings.iterations:
         logits, iou = decode(sam, embedding, batch.points)
         losses |= mask_losses(logits.flatten(0, 1), iou.flatten(0, 1), batch.targets.flatten(0, 1))
@@ -229,10 +234,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--iterations", type=int, default=4000)
+    parser.add_argument("--frozen-encoder", action="store_true", help="train the mask decoder alone")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    train_sam(given.out, given.assets, Settings(iterations=given.iterations))
+    settings = Settings(iterations=given.iterations, frozen_encoder=given.frozen_encoder)
+    train_sam(given.out, given.assets, settings)
 
 
 if __name__ == "__main__":

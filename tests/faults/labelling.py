@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from types import FrameType
 
@@ -106,26 +107,24 @@ def check(folder: Path) -> None:
 
 def kill_at(moment: int) -> Callable[[FrameType, str, object], None]:
     """A profiler that kills the process just before its call number `moment` to the disk."""
-    count = 0
+    calls = 0
 
     def watch(frame: FrameType, event: str, call: object) -> None:
-        nonlocal count
+        nonlocal calls
         of = type(getattr(call, "__self__", None)).__name__
         if event == "c_call" and getattr(call, "__name__", "") in TOUCHES_DISK:
-            count += of in ("module", "FileIO", "BufferedWriter")
-            if count == moment:
+            calls += of in ("module", "FileIO", "BufferedWriter")
+            if calls == moment:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     return watch
 
 
-def kill_at_every_moment(folder: Path) -> int:
+def kill_at_all_moments(folder: Path, step: int) -> int:
     """Run the scenario again and again, killed a little later each time; returns how often."""
     os.fsync = lambda descriptor: None  # a kill does not ask whether data is on the disk
     corrected(folder / "start")
-    moment = 0
-    while True:
-        moment += 1
+    for moment in count(1, step):
         out = folder / f"out{moment}"
         shutil.copytree(folder / "start", out)
         child = os.fork()
@@ -136,15 +135,15 @@ def kill_at_every_moment(folder: Path) -> int:
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status):
             assert os.WEXITSTATUS(status) == 0
-            return moment - 1
+            return moment - step
         assert os.WTERMSIG(status) == signal.SIGKILL
         check(out)
-        shutil.rmtree(out)
+    raise AssertionError("the scenario never ends")
 
 
 def main(folder: Path, job: str, number: str = "0") -> None:
     if job == "moments":
-        print(kill_at_every_moment(folder))  # noqa: T201
+        print(kill_at_all_moments(folder, int(number)))  # noqa: T201
         return
     if job == "starve":
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(number), int(number)))

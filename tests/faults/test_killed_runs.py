@@ -15,10 +15,10 @@ def test_a_kill_before_any_call_to_the_disk_loses_nothing(
     tmp_path: Path, labelling: list[str]
 ) -> None:
     done = subprocess.run(
-        [*labelling, tmp_path, "moments"], capture_output=True, text=True, check=False
+        [*labelling, tmp_path, "moments", "4"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 80  # so many moments were tried
+    assert int(done.stdout) > 80  # moments there are
 
 
 @pytest.mark.parametrize("lines", [0, 3, 12])

@@ -85,6 +85,16 @@ def test_another_tools_file_counts_as_imported_and_accepted(folder: Path) -> Non
     assert (segment.area, segment.bbox) == (2, (0, 0, 2, 1))  # measured, whatever the file says
 
 
+def test_images_may_tell_no_more_than_their_ids(folder: Path) -> None:
+    path = change(folder, images=[{"id": 1}, {"id": 2}])
+    annotations = [annotation for annotation, _ in read_coco_panoptic(path)]
+    assert [annotation.file_name for annotation in annotations] == [
+        "a b/#1 %.jpg.png",
+        "ünï.png.png",
+    ]
+    assert (annotations[0].width, annotations[0].height) == (0, 0)
+
+
 def test_a_png_that_differs_from_the_json_is_refused(folder: Path) -> None:
     write_panoptic_png(
         folder / "panoptic" / "ünï.png.png", np.array([[1, 9, 9, 9]], dtype=np.int32)

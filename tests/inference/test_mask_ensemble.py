@@ -140,6 +140,13 @@ def test_an_image_finds_the_same_alone_and_in_a_batch(sam: FrozenSam, embeddings
     assert torch.equal(both[1], second[0])
 
 
+def test_autocast_is_borne(sam: FrozenSam, embeddings: Tensor) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        masks = find(sam, embeddings[:1], OPEN)
+    assert masks.dtype == torch.float32
+    assert len(masks) == len(find(sam, embeddings[:1], OPEN))
+
+
 def test_the_number_of_points_at_once_changes_nothing(sam: FrozenSam, embeddings: Tensor) -> None:
     by_five = find(sam, embeddings[:1], replace(OPEN, points_per_batch=5))
     at_once = find(sam, embeddings[:1], OPEN)

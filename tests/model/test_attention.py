@@ -1,4 +1,4 @@
-"""The blocks of the transformers do what PyTorch's own attention does, and respect where a query may look."""
+"""The blocks of the transformers: as PyTorch's own attention, and blind where they may not look."""
 
 import pytest
 import torch

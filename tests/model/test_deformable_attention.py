@@ -1,4 +1,4 @@
-"""Deformable attention: sampling equals bilinear interpolation, gradients flow, images stay apart, float32 stays float32."""
+"""Deformable attention: bilinear sampling, its gradients, and both readings of a module."""
 
 import pytest
 import torch
@@ -60,6 +60,14 @@ def test_nothing_is_found_far_outside() -> None:
     values, locations, weights = random_inputs()
     found = sample(values, SIZES, locations * 0 + 7.0, weights)
     assert torch.equal(found, torch.zeros_like(found))
+
+
+def test_a_place_that_is_no_number_is_no_row_of_the_table() -> None:
+    values, locations, weights = random_inputs()
+    locations[0, 0] = float("nan")
+    found = sample(values, SIZES, locations, weights)
+    assert torch.equal(found[0, 0], torch.zeros(8))
+    torch.testing.assert_close(found[:, 1:], sample_by_grid(values, locations, weights)[:, 1:])
 
 
 def test_gradients_equal_those_of_bilinear_interpolation() -> None:

@@ -27,6 +27,10 @@ def test_an_empty_mask_pools_zeros(dtype: torch.dtype) -> None:
     assert pooled.count_nonzero() == 0
 
 
+def test_no_masks_pool_nothing() -> None:
+    assert pool_masks(torch.rand(1, 3, 4, 4), torch.zeros(1, 0, 8, 8)).shape == (1, 0, 3)
+
+
 def test_logits_are_resized_before_they_are_compared_with_zero() -> None:
     # Halving takes the mean of each 2 x 2 block: three weak votes lose against one strong.
     block = torch.tensor([[1.0, 1.0], [1.0, -4.0]])

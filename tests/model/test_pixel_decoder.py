@@ -1,4 +1,4 @@
-"""The pixel decoder: sizes, apart branches, images that do not mix, and both readings of the SAM branch."""
+"""The pixel decoder: sizes, two branches apart, images that do not mix."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Sine position encoding: rows in the first half, columns in the second, the same place on every grid."""
+"""Sine position encoding: rows in the first half, columns in the second."""
 
 import math
 

@@ -1,4 +1,6 @@
-"""The transformer decoder: one set of layers, two ways through it; masks guide attention; injections can be switched off."""
+"""The transformer decoder: two ways through one set of layers, masked attention, injectors."""
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -78,7 +80,7 @@ def test_the_feature_injector_brings_sam_into_layers_0_3_and_6() -> None:
     injected = [i for i, layer in enumerate(decoder.layers) if layer.feature_injector is not None]
     assert injected == [0, 3, 6]
     pixels, sam = random_pixels(batch=1)
-    other = DecodedPixels(pixels.mask_features, pixels.levels, pixels.sam + 1.0)
+    other = replace(pixels, sam=pixels.sam + 1.0)
     before, after = decoder.forward_all_layers(pixels, sam), decoder.forward_all_layers(other, sam)
     assert_same(after[0], before[0])
     assert not torch.allclose(after[1].mask_logits, before[1].mask_logits)
@@ -99,7 +101,7 @@ def test_the_query_injector_acts_from_the_layer_after_the_third() -> None:
 def test_without_injectors_sam_has_no_say() -> None:
     decoder = build(inject_queries=False, inject_features=False)
     pixels, sam = random_pixels(batch=1)
-    blind = DecodedPixels(pixels.mask_features, pixels.levels, torch.zeros_like(pixels.sam))
+    blind = replace(pixels, sam=torch.zeros_like(pixels.sam))
     assert_same(decoder(blind, torch.zeros_like(sam)), decoder(pixels, sam))
     assert not any("feature_injector" in name for name in decoder.state_dict())
 
@@ -114,49 +116,44 @@ def test_each_injector_alone_changes_the_output() -> None:
         assert not torch.allclose(decoder(pixels, sam).mask_logits, both.mask_logits)
 
 
-def shift_mask_embeddings(decoder: TransformerDecoder, row: float) -> None:
-    """Make every mask embedding a constant, so that with constant features all mask logits have its sign."""
+def claim_everything(decoder: TransformerDecoder, embedding: float) -> None:
+    """Give all queries the same constant mask embedding, and masks no way into class embeddings."""
     last = decoder.mask_embedding.layers[-1]
     torch.nn.init.zeros_(last.weight)
-    torch.nn.init.constant_(last.bias, row)
+    torch.nn.init.constant_(last.bias, embedding)
+    torch.nn.init.zeros_(decoder.pooled_projection[1].weight)
 
 
 @torch.no_grad()
 def test_a_query_whose_mask_is_empty_looks_everywhere() -> None:
     decoder = build()
     pixels, sam = random_pixels(batch=1)
-    flat = DecodedPixels(torch.ones_like(pixels.mask_features), pixels.levels, pixels.sam)
-    shift_mask_embeddings(decoder, -1.0)
-    empty = decoder.forward_all_layers(flat, sam)[1]
-    shift_mask_embeddings(decoder, 1.0)
-    full = decoder.forward_all_layers(flat, sam)[1]
-    assert empty.mask_logits.max() < 0 < full.mask_logits.min()
-    shift_mask_embeddings(decoder, -1.0)  # the same masks for the pooled class embedding
-    layer = decoder.layers[0]
-    states = []
-    for row in (-1.0, 1.0):
-        shift_mask_embeddings(decoder, row)
-        states.append(decoder._refine_queries(flat, sam))
-    next(states[0]), next(states[1])
-    torch.testing.assert_close(next(states[0]), next(states[1]), atol=1e-6, rtol=0)
-    assert layer.feature_injector is not None
+    pixels = replace(pixels, mask_features=torch.ones_like(pixels.mask_features))
+    claim_everything(decoder, -1.0)
+    empty = decoder.forward_all_layers(pixels, sam)
+    claim_everything(decoder, 1.0)
+    full = decoder.forward_all_layers(pixels, sam)
+    assert empty[0].mask_logits.max() < 0 < full[0].mask_logits.min()
+    for a, b in zip(empty, full, strict=True):
+        torch.testing.assert_close(a.class_embeddings, b.class_embeddings)
 
 
 @torch.no_grad()
 def test_a_query_looks_only_inside_its_mask() -> None:
     decoder = build(inject_queries=False, inject_features=False)
+    claim_everything(decoder, 1.0)
     pixels, sam = random_pixels(batch=1)
-    # Mask features that are positive in the left half and negative in the right one, the same for all queries.
     features = torch.ones_like(pixels.mask_features)
-    features[..., 16:] = -1.0
-    shift_mask_embeddings(decoder, 1.0)
-    level0 = pixels.levels[0].clone()
-    level0[..., 2] += 5.0  # what lies in the last third is behind the rim even after resizing
-    before = DecodedPixels(features, pixels.levels, pixels.sam)
-    after = DecodedPixels(features, (level0, *pixels.levels[1:]), pixels.sam)
-    states = [decoder._refine_queries(x, sam) for x in (before, after)]
-    next(states[0]), next(states[1])
-    torch.testing.assert_close(next(states[0]), next(states[1]))
+    features[..., 16:] = -1.0  # so every mask covers the left two thirds, two of three columns
+    pixels = replace(pixels, mask_features=features)
+    before = decoder.forward_all_layers(pixels, sam)[1]
+    for column, seen in ((0, True), (1, True), (2, False)):
+        coarsest = pixels.levels[0].clone()
+        coarsest[..., column] += torch.randn(32, 2)
+        other = replace(pixels, levels=(coarsest, *pixels.levels[1:]))
+        after = decoder.forward_all_layers(other, sam)[1]
+        same = torch.allclose(after.class_embeddings, before.class_embeddings, atol=1e-6)
+        assert same != seen
 
 
 def test_training_reaches_every_parameter_but_the_scale_of_the_logits() -> None:
@@ -175,7 +172,7 @@ def test_training_reaches_every_parameter_but_the_scale_of_the_logits() -> None:
 def test_a_sam_of_other_channels_is_refused_where_queries_are_injected() -> None:
     pixels, _ = random_pixels()
     narrow = torch.randn(2, 16, 8, 8)
-    with pytest.raises(ValueError, match="32 channels.*got 16"):
+    with pytest.raises(ValueError, match=r"32 channels, got 16"):
         build()(pixels, narrow)
     build(inject_queries=False)(pixels, narrow)
 

@@ -1,4 +1,4 @@
-"""The core of deformable attention meets what the published CUDA kernel computes, the stride trap included."""
+"""The core of deformable attention meets the published CUDA kernel, the stride trap included."""
 
 import pytest
 import torch
@@ -55,7 +55,7 @@ def test_the_kernel_mixes_a_batch_where_the_flat_reading_keeps_each_image_to_its
     )
     torch.testing.assert_close(apart[0], expected[0], **golden.bounds())
     assert (apart[1] - expected[1]).abs().max() > 0.1
-    # Read as one long image, the batch's memory gives what the kernel computed for the second image too.
+    # Read as one long image, the batch's memory gives what the kernel made of the second one too.
     joined = [
         read_flat(x.flatten(0, 1)[None], batch * queries, levels=1)[0].unflatten(
             0, (batch, queries)

@@ -1,11 +1,11 @@
-"""Pixel decoder and transformer decoder meet the published head, layer by layer and on the short way of inference."""
+"""Pixel decoder and transformer decoder meet the published head, layer by layer."""
 
 import pytest
 import torch
 from torch import Tensor
 
 from frozenseg_label.model.mask_classification import category_logits
-from frozenseg_label.model.official_checkpoint import check_state_dict, convert_official_state_dict
+from frozenseg_label.model.official_checkpoint import convert_official_state_dict
 from frozenseg_label.model.pixel_decoder import DecodedPixels, PixelDecoder
 from frozenseg_label.model.proposals import Features
 from frozenseg_label.model.text_classifier import TextClassifier
@@ -20,7 +20,6 @@ def load_converted(module: PixelDecoder | TransformerDecoder, golden: Golden, na
     prefix = name + "."
     converted = convert_official_state_dict(published)
     state = {k.removeprefix(prefix): v for k, v in converted.items() if k.startswith(prefix)}
-    check_state_dict(state, module.state_dict())
     module.load_state_dict(state)
     module.eval()
 
@@ -103,7 +102,7 @@ def test_every_layer_predicts_what_the_published_one_predicts(golden: Golden) ->
     outputs = golden.tensors("outputs")
     layers = len(predictions) - 1
     assert layers == golden.config["dec_layers"]
-    # In a batch the published SAM branch leaks from one image into the later ones; the first image stays clean.
+    # In a batch the published SAM branch leaks from images into later ones; the first stays clean.
     for i, prediction in enumerate(predictions):
         prefix = "" if i == layers else f"aux_outputs.{i}."
         logits = logits_of(golden, decoder, prediction)

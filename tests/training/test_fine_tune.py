@@ -17,7 +17,6 @@ from frozenseg_label.training.dataset import BatchSource, TrainingSample
 from frozenseg_label.training.feature_cache import cache_samples, shuffled_batches
 from frozenseg_label.training.fine_tune import LOG, fine_tune, parameter_groups
 from frozenseg_label.training.settings import TrainSettings
-from frozenseg_label.training.train_state import states
 from frozenseg_label.vocabulary import parse_classes
 
 SETTINGS = TrainSettings(
@@ -90,7 +89,7 @@ def test_every_trained_parameter_gets_a_gradient(tiny_frozenseg: FrozenSeg, tmp_
 
 
 def test_the_loss_falls(tiny_frozenseg: FrozenSeg, tmp_path: Path) -> None:
-    settings = SETTINGS.model_copy(update={"steps": 30, "drops": (), "clip_norm": 1.0})
+    settings = SETTINGS.model_copy(update={"steps": 16, "drops": (), "clip_norm": 1.0})
     fine_tune(tiny_frozenseg, *prepare(tiny_frozenseg), settings, tmp_path)
     losses = [row["loss"] for row in read_log(tmp_path)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
@@ -131,9 +130,12 @@ def test_a_finished_training_is_not_repeated(tiny_frozenseg: FrozenSeg, tmp_path
         assert torch.equal(value, finished[name])
 
 
-def test_only_the_newest_state_is_kept(tiny_frozenseg: FrozenSeg, tmp_path: Path) -> None:
+def test_only_the_newest_state_is_kept_and_what_a_kill_left_is_removed(
+    tiny_frozenseg: FrozenSeg, tmp_path: Path
+) -> None:
+    (tmp_path / ".state-00000002.123.tmp").mkdir()
     fine_tune(tiny_frozenseg, *prepare(tiny_frozenseg), SETTINGS, tmp_path)
-    assert [path.name for path in states(tmp_path)] == ["state-00000006"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LOG, "state-00000006"]
 
 
 def test_bfloat16_trains_too(tiny_frozenseg: FrozenSeg, tmp_path: Path) -> None:
