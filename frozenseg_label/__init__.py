@@ -1,7 +1,7 @@
 """Label image folders with the FrozenSeg open-vocabulary panoptic model.
 
-Everything that a command does, a function here does with the same defaults. They are imported when they are first
-used, so that `import frozenseg_label` costs nothing.
+Everything that a command does, a function here does with the same defaults. They are imported when
+they are first used, so that `import frozenseg_label` costs nothing.
 """
 
 import importlib

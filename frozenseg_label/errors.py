@@ -1,8 +1,8 @@
-"""Errors that a user can mend: each message says what is wrong, in which file, and what to do next."""
+"""Errors that a user can mend; each says what is wrong, in which file, and what to do next."""
 
 
 class FrozenSegLabelError(Exception):
-    """Anything that the user can mend; the command line prints it as one sentence and exits with 1."""
+    """Anything that the user can mend; the command line prints it and exits with 1."""
 
 
 class VocabularyError(FrozenSegLabelError):

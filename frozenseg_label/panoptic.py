@@ -1,4 +1,4 @@
-"""The panoptic map: one id per pixel, and what each id stands for (Kirillov et al. 2019, arXiv 1801.00868)."""
+"""The panoptic map: one id per pixel, and what each id stands for (arXiv 1801.00868)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -25,7 +25,7 @@ class Segment:
         score: probability of the class, 0..1; None where no model gave one.
         margin: score minus that of the second class; None likewise.
         second: `Category.id` of the second class; None likewise, or with one class only.
-        disagreement: how far the two classifiers are apart, 0 (same) to 1 (no overlap); None likewise.
+        disagreement: how far the two classifiers are apart, 0 (same) to 1; None likewise.
         source: `model:<hash>`, `human` or `imported`.
         state: who stands behind it (DESIGN.md, section 3).
         is_crowd: a group that is not told apart; evaluation ignores it.
@@ -68,6 +68,7 @@ class PanopticMap:
             raise ValueError("a segment id occurs twice in the list of segments")
         if in_map != in_list:
             odd = sorted(set(in_map.items()) ^ set(in_list.items()))[:5]
-            raise ValueError(f"ids (or areas) of map and segment list differ, among them (id, area) {odd}")
+            raise ValueError(f"map and segment list differ, among the (id, area) that do: {odd}")
         if in_map and not 0 < min(in_map) <= max(in_map) <= MAX_SEGMENT_ID:
-            raise ValueError(f"segment ids must lie in 1..{MAX_SEGMENT_ID}, got {min(in_map)}..{max(in_map)}")
+            span = f"{min(in_map)}..{max(in_map)}"
+            raise ValueError(f"segment ids must lie in 1..{MAX_SEGMENT_ID}, got {span}")

@@ -23,14 +23,31 @@ def build_tiny_frozenseg() -> FrozenSeg:
         text=TextTower(width=16, heads=2, layers=1),
         layer_scale=None,
     )
-    sam = vit_sam(image_size=64, embed_dim=24, depth=2, heads=2, channels=32, window=2, global_blocks=(1,), decoder_heads=2, decoder_feedforward=32, iou_hidden=16)
+    sam = vit_sam(
+        image_size=64,
+        embed_dim=24,
+        depth=2,
+        heads=2,
+        channels=32,
+        window=2,
+        global_blocks=(1,),
+        decoder_heads=2,
+        decoder_feedforward=32,
+        iou_hidden=16,
+    )
     return FrozenSeg(
         clip=clip,
         sam=sam,
-        pixel_decoder=PixelDecoder(clip.channels, sam_channels=32, channels=32, layers=1, heads=2, feedforward=32),
-        transformer_decoder=TransformerDecoder(channels=32, embedding_size=16, queries=12, layers=3, heads=2, feedforward=32),
+        pixel_decoder=PixelDecoder(
+            clip.channels, sam_channels=32, channels=32, layers=1, heads=2, feedforward=32
+        ),
+        transformer_decoder=TransformerDecoder(
+            channels=32, embedding_size=16, queries=12, layers=3, heads=2, feedforward=32
+        ),
         input_size=InputSize(shortest=64, longest=96),
-        everything=EverythingSettings(points_per_side=4, min_predicted_iou=-10.0, min_stability=0.0),
+        everything=EverythingSettings(
+            points_per_side=4, min_predicted_iou=-10.0, min_stability=0.0
+        ),
     ).eval()
 
 

@@ -1,7 +1,7 @@
-"""The `annotate` job: find what is to do, label it, and leave a run folder that says how it was made.
+"""The `annotate` job: find what is to do, label it, and write down how it was made.
 
-Heavy imports stay inside the functions: the command line reads its defaults here, and a run that has nothing to do
-answers without torch.
+Heavy imports stay inside the functions: the command line reads its defaults here, and a run that
+has nothing to do answers without torch.
 """
 
 import logging
@@ -78,16 +78,18 @@ def annotate(
         vocabulary: a YAML or text file, the name of a shipped one, or a Vocabulary.
         weights: a name of `frozenseg-label weights list`, or a checkpoint of ours.
         formats: what to write beside COCO panoptic.
-        semantic: write semantic maps too, with the published SAM ensemble where `sam_masks` is given.
+        semantic: write semantic maps too, by the published SAM ensemble where `sam_masks` is given.
         sam_masks: add SAM's masks as proposals for classes that the weights have not seen.
         min_score: segments whose class is less probable stay unlabelled, 0..1.
         device: auto, cpu, cuda, cuda:1 or mps.
         precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
         batch_size: images of one shape that go through the model together.
-        max_pixels: larger images are reported as failed; the default is where Pillow suspects a decompression bomb.
+        max_pixels: larger images are reported as failed; from the default on, Pillow suspects a
+            decompression bomb.
         limit: look at the first so many images only.
         checksum: know images by their content, not by size and time of change.
-        update: allow other weights, words or options on this folder; proposed segments are replaced, nothing else.
+        update: allow other weights, words or options on this folder; proposed segments are
+            replaced, nothing else.
         max_failure_rate: stop with an error once a larger share of the images has failed, 0..1.
         dry_run: write nothing, but time a few images and say what would be done.
         progress: show a progress bar on stderr.
@@ -97,7 +99,11 @@ def annotate(
 
     started = time.monotonic()
     folder, words, sources = Path(output), _vocabulary(vocabulary), _sources(images)
-    options: dict[str, JsonValue] = {"min_score": min_score, "sam_masks": sam_masks, "semantic": semantic}
+    options: dict[str, JsonValue] = {
+        "min_score": min_score,
+        "sam_masks": sam_masks,
+        "semantic": semantic,
+    }
     arguments: dict[str, JsonValue] = {
         "images": [str(source) for source in sources],
         "device": device,
@@ -176,22 +182,23 @@ def _label(
     from frozenseg_label.annotation.local_engine import annotate_overlapped
     from frozenseg_label.errors import RunError
 
-    failed = 0
+    finished = failed = 0
     # disable=None: no bar where stderr is no terminal
     with tqdm(total=len(records), unit="image", disable=None if progress else True) as bar:
 
-        def on_finished(record: "ImageRecord", error: "ImageError | None") -> None:
-            nonlocal failed
+        def on_finished(error: "ImageError | None") -> None:
+            nonlocal finished, failed
             bar.update()
+            finished += 1
             if error is None:
                 return
             failed += 1
             log.warning("failed: %s", error)
-            enough = bar.n >= FEWEST_BEFORE_GIVING_UP or bar.n == len(records)
-            if enough and failed > max_failure_rate * bar.n:
+            enough = finished >= min(FEWEST_BEFORE_GIVING_UP, len(records))
+            if enough and failed > max_failure_rate * finished:
                 raise RunError(
-                    f"{failed} of {bar.n} images failed, more than --max-failure-rate {max_failure_rate} allows; "
-                    f"the last one: {error}"
+                    f"{failed} of {finished} images failed, more than --max-failure-rate "
+                    f"{max_failure_rate} allows; mend or remove them, the last one: {error}"
                 )
 
         annotate_overlapped(

@@ -48,7 +48,9 @@ def images_to_do(
     with RunFolder.read(folder) as run:
         differences = run.manifest.differences(manifest)
         if differences and not update:
-            raise RunError(f"{folder} was made with other {', other '.join(differences)}; see --update")
+            raise RunError(
+                f"{folder} was made with other {', other '.join(differences)}; see --update"
+            )
         return records if differences else run.plan(records, checksum=checksum).todo
 
 
@@ -68,7 +70,9 @@ def estimate(
         seconds.append(time.perf_counter() - start)
         disk.append(len(png) + SEGMENT_BYTES * len(panoptic.segments))
     if not seconds:
-        raise ImageError(f"none of the first images can be read, {todo[0].path} among them; look at them first")
+        raise ImageError(
+            f"none of the first images can be read, {todo[0].path} among them; look at them first"
+        )
     timed = seconds[1:] or seconds
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())

@@ -1,4 +1,4 @@
-"""One machine: threads decode and write while the model works, so that the slowest of the three sets the pace."""
+"""One machine: threads decode and write while the model works."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -30,34 +30,32 @@ def annotate_overlapped(
     *,
     batch_size: int,
     max_pixels: int | None,
-    on_finished: Callable[[ImageRecord, ImageError | None], None],
+    on_finished: Callable[[ImageError | None], None],
 ) -> None:
     """Label all records; returns when every one is on disk, as labels or as a failure.
 
     Args:
         batch_size: images of one padded shape that go through the model together.
         max_pixels: larger images fail; None takes any.
-        on_finished: called in this thread once an image's row is in the journal, with the error if it failed; it may
-            raise to stop the run.
+        on_finished: called in this thread once an image's row is in the journal, with the error if
+            it failed; it may raise to stop the run.
     """
     load = partial(load_image, size=predictor.model.input_size, max_pixels=max_pixels)
-    writes: deque[tuple[ImageRecord, Future[ImageError | None]]] = deque()
+    writes: deque[Future[ImageError | None]] = deque()
 
     def finish_oldest_write() -> None:
-        record, write = writes.popleft()
-        on_finished(record, write.result())
+        on_finished(writes.popleft().result())
 
     with ThreadPoolExecutor(DECODERS) as readers, ThreadPoolExecutor(1) as writer:
 
         def on_unreadable(record: ImageRecord, error: ImageError) -> None:
-            writes.append((record, writer.submit(write_failure, record, error, run)))
+            writes.append(writer.submit(write_failure, record, error, run))
 
         images = _read_ahead(records, load, readers, batch_size + DECODERS, on_unreadable)
         for batch in _batches_of_one_shape(images, batch_size):
             for image, prediction in zip(batch, predict(batch, predictor), strict=True):
-                write = writer.submit(write_labels, image.record, prediction, run)
-                writes.append((image.record, write))
-            while writes and (len(writes) > MOST_WRITES_WAITING or writes[0][1].done()):
+                writes.append(writer.submit(write_labels, image.record, prediction, run))
+            while writes and (len(writes) > MOST_WRITES_WAITING or writes[0].done()):
                 finish_oldest_write()
         while writes:
             finish_oldest_write()

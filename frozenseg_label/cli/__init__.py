@@ -1,4 +1,4 @@
-"""The command line: options in, messages out. Each command is one file, imported when it is called."""
+"""The command line: options in, messages out. Each command is a file, imported when called."""
 
 import importlib
 import logging
@@ -71,8 +71,9 @@ class LazyGroup(click.Group):
 def commands(ctx: click.Context, quiet: bool, verbose: bool) -> None:
     """Label image folders with your own words, with the FrozenSeg panoptic model.
 
-    Options come from the command line, else from FROZENSEG_LABEL_COMMAND_OPTION variables, else from
-    frozenseg-label.toml in the working folder (a table per command), else from the defaults shown.
+    Options come from the command line, else from FROZENSEG_LABEL_COMMAND_OPTION variables, else
+    from frozenseg-label.toml in the working folder (a table per command), else from the defaults
+    shown.
     """
     level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
@@ -87,7 +88,9 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FrozenSegLabelError(f"{path} is not valid TOML: {error}; mend or remove it") from error
+        raise FrozenSegLabelError(
+            f"{path} is not valid TOML: {error}; mend or remove it"
+        ) from error
     config: dict[str, Any] = {}
     for command, options in tables.items():
         if command not in COMMANDS or not isinstance(options, dict):
@@ -100,7 +103,9 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is that of DESIGN.md, section 4."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill stops as cleanly as Ctrl-C
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a polite kill stops as cleanly as Ctrl-C
     try:
         code = commands.main(arguments, prog_name="frozenseg-label", standalone_mode=False)
     except FrozenSegLabelError as error:

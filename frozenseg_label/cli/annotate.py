@@ -31,27 +31,47 @@ FINISHED_WITH_FAILURES = 3
     help="Also write this; COCO panoptic is always written.",
 )
 @option_of(label, "--semantic", is_flag=True, help="Also write semantic maps.")
-@option_of(label, "--sam-masks", is_flag=True, help="Add SAM's masks for classes unseen by the weights.")
-@option_of(label, "--min-score", type=click.FloatRange(0, 1), help="Leave less probable segments out.")
+@option_of(
+    label, "--sam-masks", is_flag=True, help="Add SAM's masks for classes unseen by the weights."
+)
+@option_of(
+    label, "--min-score", type=click.FloatRange(0, 1), help="Leave less probable segments out."
+)
 @option_of(label, "--device", help="auto, cpu, cuda, cuda:1 or mps.")
 @option_of(
-    label, "--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="auto: bf16 on CUDA, else fp32."
+    label,
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    help="auto: bf16 on CUDA, else fp32.",
 )
 @option_of(label, "--batch-size", type=click.IntRange(min=1), help="Images of one shape at a time.")
-@option_of(label, "--max-pixels", type=click.IntRange(min=1), help="Larger images are reported as failed.")
-@option_of(label, "--limit", type=click.IntRange(min=1), help="Look at the first so many images only.")
+@option_of(
+    label, "--max-pixels", type=click.IntRange(min=1), help="Larger images are reported as failed."
+)
+@option_of(
+    label, "--limit", type=click.IntRange(min=1), help="Look at the first so many images only."
+)
 @option_of(label, "--checksum", is_flag=True, help="Know images by content, not by size and time.")
 @option_of(
-    label, "--update", is_flag=True, help="Allow other weights, words or options; replaces proposed segments only."
+    label,
+    "--update",
+    is_flag=True,
+    help="Allow other weights, words or options; replaces proposed segments only.",
 )
 @option_of(
-    label, "--max-failure-rate", type=click.FloatRange(0, 1), help="Stop once a larger share has failed."
+    label,
+    "--max-failure-rate",
+    type=click.FloatRange(0, 1),
+    help="Stop once a larger share has failed.",
 )
-@option_of(label, "--dry-run", is_flag=True, help="Say what would be done: images, time, disk, memory.")
+@option_of(
+    label, "--dry-run", is_flag=True, help="Say what would be done: images, time, disk, memory."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
 def annotate(
     ctx: click.Context,
+    /,
     images: tuple[Path, ...],
     output: Path,
     vocab: str | None,
@@ -88,14 +108,19 @@ def _print(result: AnnotateSummary) -> None:
     if result.estimate is not None:
         guess = result.estimate
         console.print(
-            f"{guess.images} images to label, {result.skipped} already labelled: about {guess.seconds:.0f} s, "
+            f"{guess.images} images to label, {result.skipped} already labelled: "
+            f"about {guess.seconds:.0f} s, "
             f"{guess.disk_bytes / 1e6:.1f} MB of labels ({guess.free_bytes / 1e9:.0f} GB free), "
             f"{guess.memory_bytes / 1e9:.1f} GB of memory. Nothing was written.",
             soft_wrap=True,
         )
         return
     table = Table(box=None, show_header=False, pad_edge=False)
-    for name, count in (("labelled", result.labelled), ("already there", result.skipped), ("failed", result.failed)):
+    for name, count in (
+        ("labelled", result.labelled),
+        ("already there", result.skipped),
+        ("failed", result.failed),
+    ):
         table.add_row(name, str(count))
     console.print(table)
     if result.segments:
@@ -106,4 +131,6 @@ def _print(result: AnnotateSummary) -> None:
         console.print(classes)
     console.print(f"\nlabels: {result.output / 'panoptic.json'}", soft_wrap=True, highlight=False)
     if result.failed:
-        console.print(f"what failed: {result.output / 'failures.jsonl'}", soft_wrap=True, highlight=False)
+        console.print(
+            f"what failed: {result.output / 'failures.jsonl'}", soft_wrap=True, highlight=False
+        )

@@ -1,4 +1,4 @@
-"""Options take their defaults from the Python function that they call, so that a default lives in one place."""
+"""Options take their defaults from the Python function that they call."""
 
 import inspect
 from collections.abc import Callable
@@ -13,9 +13,11 @@ def default_of(function: Callable[..., Any], parameter: str) -> Any:  # noqa: AN
 
 
 def option_of(
-    function: Callable[..., Any], name: str, **settings: Any
+    function: Callable[..., Any],
+    name: str,
+    **settings: Any,  # noqa: ANN401 - whatever click.option takes
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a click option `--name` whose default is that of the function's parameter of the same name."""
+    """Make a click option whose default is that of the function's parameter of its name."""
     parameter = settings.pop("parameter", name.lstrip("-").replace("-", "_"))
     return click.option(
         name,

@@ -1,4 +1,4 @@
-"""From prepared images to panoptic maps: the body of `annotate`, and the thing to call from one's own Python."""
+"""From prepared images to panoptic maps: the body of `annotate`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,9 +72,7 @@ class Predictor:
             proposals = self.model.propose(features)
         masks = self.model.classify(proposals, self.names)
         sam = self._everything(features, images) if self.sam_masks else [None] * len(images)
-        return [
-            self._label(_of_image(masks, i), sam[i], image) for i, image in enumerate(images)
-        ]
+        return [self._label(_of_image(masks, i), sam[i], image) for i, image in enumerate(images)]
 
     def _label(
         self, masks: ClassifiedMasks, sam: tuple[Tensor, Tensor] | None, image: PreparedImage

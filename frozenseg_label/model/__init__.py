@@ -1,1 +1,1 @@
-"""The network: frozen encoders, the decoder between them, names at the end, and their checkpoints."""
+"""The network: frozen encoders, the decoder between them, names at the end; checkpoints."""

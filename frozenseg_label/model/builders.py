@@ -16,7 +16,7 @@ from frozenseg_label.model.transformer_decoder import TransformerDecoder
 
 
 def build_frozenseg_convnext_large() -> FrozenSeg:
-    """The published FrozenSeg with open_clip's `convnext_large_d_320` and SAM ViT-B (arXiv 2409.03525, section 4.1)."""
+    """The published FrozenSeg with open_clip's `convnext_large_d_320` and SAM ViT-B."""
     clip = convnext_clip(
         embedding_size=768,
         depths=(3, 3, 27, 3),
@@ -46,7 +46,13 @@ def build_frozenseg_nano() -> FrozenSeg:
         clip=clip,
         sam=build_nano_sam(),
         pixel_decoder=PixelDecoder(
-            clip.channels, sam_channels=128, channels=128, layers=2, heads=4, points=4, feedforward=256
+            clip.channels,
+            sam_channels=128,
+            channels=128,
+            layers=2,
+            heads=4,
+            points=4,
+            feedforward=256,
         ),
         transformer_decoder=TransformerDecoder(
             channels=128,
@@ -65,8 +71,8 @@ def _published(clip: FrozenClip) -> FrozenSeg:
     return FrozenSeg(
         clip=clip,
         sam=build_sam_vit_b(),
-        # The published weights of the SAM branch were trained through a kernel that reads a module of three levels
-        # as if it had one; see `deformable_attention`. Heads trained from scratch use sam_levels=1.
+        # The published SAM branch was trained through a kernel that reads a module of three levels
+        # as if it had one; see `deformable_attention`. Heads trained from scratch take one level.
         pixel_decoder=PixelDecoder(
             clip.channels,
             sam_channels=256,
@@ -89,7 +95,6 @@ def _published(clip: FrozenClip) -> FrozenSeg:
     )
 
 
-
 def build_sam_vit_b() -> FrozenSam:
     """SAM ViT-B as published (segment_anything/build_sam.py); FrozenSeg's checkpoints hold it."""
     return vit_sam(
@@ -104,16 +109,19 @@ def build_sam_vit_b() -> FrozenSam:
 
 
 def build_nano_clip() -> ConvNextClip:
-    """A CLIP of 2.1 M parameters for the nano world, trained by `recipes/nano/clip.py`; res5 has stride 16, as res4.
+    """A CLIP of 2.1 M parameters for the nano world, trained by `recipes/nano/clip.py`.
 
-    The text tower stores 1024 tokens: those of the nano world's words and of the templates. Which ones, the recipe
-    writes into the buffer `model.token_embedding.token_ids`, which travels with the weights.
+    res5 has stride 16, as res4. The text tower stores 1024 tokens: those of the nano world's words
+    and of the templates. Which ones, the recipe writes into the buffer
+    `model.token_embedding.token_ids`, which travels with the weights.
     """
     return convnext_clip(
         embedding_size=128,
         depths=(2, 2, 4, 2),
         dims=(32, 64, 128, 256),
-        text=TextTower(width=64, heads=2, layers=2, context_length=20, token_ids=tuple(range(1024))),
+        text=TextTower(
+            width=64, heads=2, layers=2, context_length=20, token_ids=tuple(range(1024))
+        ),
         kernel_size=3,  # twice as fast to train as 7 and no worse at these sizes
         output_stride=16,
         layer_scale=None,  # from scratch in so few steps, a layer scale of 1e-6 never gets going
@@ -123,7 +131,7 @@ def build_nano_clip() -> ConvNextClip:
 
 
 def build_nano_sam() -> FrozenSam:
-    """A SAM of 2.5 M parameters for 256-pixel scenes of the nano world, trained by `recipes/nano/sam.py`."""
+    """A SAM of 2.4 M parameters for the nano world, trained by `recipes/nano/sam.py`."""
     return vit_sam(
         image_size=256,
         embed_dim=160,

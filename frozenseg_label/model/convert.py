@@ -69,11 +69,13 @@ def read_published(path: Path) -> Mapping[str, Tensor]:
             f"{REMEDY}"
         )
     state = content["model"]
-    if not isinstance(state, dict) or not all(
-        isinstance(value, Tensor) for value in state.values()
-    ):
+    if not isinstance(state, dict) or not all(map(_is_named_tensor, state.items())):
         raise CheckpointError(f"{path} has other things than tensors under 'model'; {REMEDY}")
     return state
+
+
+def _is_named_tensor(item: tuple[object, object]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], Tensor)
 
 
 def _embedding_size(converted: Mapping[str, Tensor]) -> int:

@@ -10,6 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from frozenseg_label.errors import CheckpointError
 from frozenseg_label.model.checkpoint_info import is_pickled
 from frozenseg_label.model.whole_file import whole_file
@@ -165,10 +167,11 @@ def _bring(name: str, download: Download, arrived: Path, target: Path, progress:
 
 
 def _read_book(book: Path) -> dict[str, str]:
+    if not book.exists():
+        return {}
     try:
-        content = json.loads(book.read_text()) if book.exists() else {}
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return TypeAdapter(dict[str, str]).validate_json(book.read_bytes())
+    except ValidationError as error:
         raise CheckpointError(
-            f"{book}, the list of SHA-256 from first fetches, cannot be read ({error}); delete it"
+            f"{book}, the list of SHA-256 from first fetches, cannot be read; delete it"
         ) from error
-    return {str(name): str(digest) for name, digest in dict(content).items()}

@@ -1,7 +1,7 @@
-"""FrozenSeg (Chen et al. 2024, arXiv 2409.03525): two frozen encoders, a light trained decoder, names at the very end.
+"""FrozenSeg (Chen et al. 2024, arXiv 2409.03525): two frozen encoders, a light trained decoder.
 
-Read from top to bottom: an image becomes features, features become masks without names, and only then do words
-come in. The vocabulary is an argument; the model keeps none.
+Read from top to bottom: an image becomes features, features become masks without names, and only
+then do words come in. The vocabulary is an argument; the model keeps none.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from frozenseg_label.model.transformer_decoder import TransformerDecoder
 
 @dataclass(frozen=True)
 class InputSize:
-    """How large an image enters: shortest side, longest side at most, both a multiple of divisor after padding."""
+    """How large an image enters: its shortest side, its longest at most, padded to a divisor."""
 
     shortest: int
     longest: int
@@ -36,7 +36,7 @@ class FrozenSeg(nn.Module):
     Args:
         alpha: weight of the CLIP branch for categories seen in training, 0..1.
         beta: the same for unseen ones (FC-CLIP, arXiv 2308.02487, section 3.3).
-        everything: how SAM's own masks are made, where they are asked for.
+        everything: how SAM's own masks are made, where they are asked for; None as published.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class FrozenSeg(nn.Module):
         input_size: InputSize,
         alpha: float = 0.4,
         beta: float = 0.8,
-        everything: EverythingSettings = EverythingSettings(),
+        everything: EverythingSettings | None = None,
     ) -> None:
         super().__init__()
         self.clip = clip.requires_grad_(False)
@@ -59,7 +59,7 @@ class FrozenSeg(nn.Module):
         self.input_size = input_size
         self.alpha = alpha
         self.beta = beta
-        self.everything = everything
+        self.everything = everything or EverythingSettings()
 
     @torch.no_grad()
     def extract_features(self, pixels: Tensor, image_sizes: Sequence[tuple[int, int]]) -> Features:
@@ -92,7 +92,7 @@ class FrozenSeg(nn.Module):
         )
 
     def train(self, mode: bool = True) -> Self:
-        """Switch the decoder's mode; the frozen encoders stay in evaluation mode (BatchNorm too)."""
+        """Switch the decoder's mode; the encoders stay in evaluation mode, BatchNorm too."""
         super().train(mode)
         self.clip.eval()
         self.sam.eval()

@@ -1,4 +1,7 @@
-"""What passes between the three methods of FrozenSeg. Letters: B images, Q mask proposals, K categories, D embedding."""
+"""What passes between the three methods of FrozenSeg.
+
+Letters: B images, Q mask proposals, K categories, D size of the embedding.
+"""
 
 from dataclasses import dataclass
 
@@ -27,8 +30,10 @@ class MaskProposals:
     Attributes:
         mask_logits: [B, Q, h, w] at a quarter of the padded input size; > 0 is inside.
         class_embeddings: [B, Q, D] from the decoder, not normalised.
-        clip_embeddings: [B, Q, D] CLIP's features pooled over each mask and brought into CLIP space, not normalised.
-        valid: bool [B, Q]; False where `clip_embeddings` means nothing (ResNet CLIP, no position in the mask).
+        clip_embeddings: [B, Q, D] CLIP's features pooled over each mask and brought into CLIP
+            space, not normalised.
+        valid: bool [B, Q]; False where `clip_embeddings` means nothing (ResNet CLIP, no position in
+            the mask).
     """
 
     mask_logits: Tensor
@@ -44,8 +49,8 @@ class ClassifiedMasks:
     Attributes:
         mask_logits: [B, Q, h, w], as in `MaskProposals`.
         class_probs: [B, Q, K + 1]; the last column is void; rows sum to 1.
-        disagreement: [B, Q] in 0..1, total variation distance of the two branches' distributions over the categories
-            (void left out); 0 where the CLIP branch has no say.
+        disagreement: [B, Q] in 0..1, total variation distance of the two branches' distributions
+            over the categories (void left out); 0 where the CLIP branch has no say.
     """
 
     mask_logits: Tensor

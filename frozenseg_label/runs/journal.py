@@ -64,7 +64,8 @@ class Journal:
             self._known, self._end = _replay(path)
             if writable:
                 with explained(path):
-                    self._file.truncate(self._end)
+                    if self._file.seek(0, os.SEEK_END) > self._end:  # a torn line
+                        self._file.truncate(self._end)
                     sync_folder(path.parent)
         except BaseException:
             self._file.close()

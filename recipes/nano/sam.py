@@ -39,8 +39,8 @@ class Settings:
         batch_size: scenes per iteration.
         points: per scene.
         dense_only: share of the schedule in which only the dense tasks train the encoder.
-        frozen_encoder: train the mask decoder alone. The FrozenSeg decoder can then be trained beside it, on an
-            embedding that changes no more.
+        frozen_encoder: train the mask decoder alone. The FrozenSeg decoder can then be trained
+            beside it, on an embedding that changes no more.
     """
 
     iterations: int
@@ -234,7 +234,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--iterations", type=int, default=4000)
-    parser.add_argument("--frozen-encoder", action="store_true", help="train the mask decoder alone")
+    parser.add_argument("--frozen-encoder", action="store_true", help="mask decoder alone")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

@@ -1,9 +1,10 @@
-"""Time every stage of a full-size model on one 800 x 1066 image, beside its two frozen encoders alone.
+"""Time every stage of a full-size model on one 800 x 1066 image, beside its two encoders.
 
     python tests/benchmarks/stages.py
 
-Random weights and a random image: the work does not depend on their values, but for the number of queries that are
-kept, and random weights keep nearly all. One process, so that ratios hold on any machine. Prints a Markdown table;
+Random weights and a random image: the work does not depend on their values, but for the number of
+queries that are kept, and random weights keep nearly all. One process, so that ratios hold on any
+machine. Prints a Markdown table;
 `README.md` beside this file keeps the results with machine and date.
 """
 
@@ -32,7 +33,9 @@ ENCODERS = ("CLIP", "SAM")
 
 def main() -> None:
     """Build the model, run it a few times, print what each stage took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--model", default="convnext-large", choices=list(BUILDERS))
     parser.add_argument("--classes", type=int, nargs="+", default=[150, 847])
     parser.add_argument("--runs", type=int, default=3)
@@ -48,33 +51,52 @@ def main() -> None:
         reset_peak_memory()
         before = memory("VmRSS")
         runs = [run(model, image, *words, options.precision) for _ in range(options.runs)]
-        report(f"{options.model}, {classes} classes, {options.precision}", runs, memory("VmHWM") - before)
+        report(
+            f"{options.model}, {classes} classes, {options.precision}",
+            runs,
+            memory("VmHWM") - before,
+        )
 
 
 def run(
-    model: torch.nn.Module, image: np.ndarray, vocabulary: Vocabulary, names: TextClassifier, precision: str
+    model: torch.nn.Module,
+    image: np.ndarray,
+    vocabulary: Vocabulary,
+    names: TextClassifier,
+    precision: str,
 ) -> dict[str, float]:
     """Return the seconds that each stage takes."""
     seconds: dict[str, float] = {}
 
     def timed(stage: str, work: Callable[[], Result]) -> Result:
         start = time.perf_counter()
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        with (
+            torch.inference_mode(),
+            torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
+        ):
             result = work()
         seconds[stage] = time.perf_counter() - start
         return result
 
     size = model.input_size
-    prepared = timed("preprocess", lambda: prepare_image(image, size.shortest, size.longest, size.divisor))
+    prepared = timed(
+        "preprocess", lambda: prepare_image(image, size.shortest, size.longest, size.divisor)
+    )
     pixels, sizes = prepared.pixels[None], [prepared.image_size]
     pyramid, dense = timed("CLIP", lambda: model.clip.extract_features(pixels, sizes))
     sam = timed("SAM", lambda: model.sam.encode(pixels, sizes))
-    decoded_pixels = timed("pixel decoder", lambda: model.pixel_decoder(Features(pyramid, dense, sam)))
+    decoded_pixels = timed(
+        "pixel decoder", lambda: model.pixel_decoder(Features(pyramid, dense, sam))
+    )
     decoded = timed("transformer decoder", lambda: model.transformer_decoder(decoded_pixels, sam))
-    embedded, valid = timed("masks into CLIP space", lambda: model.clip.embed_masks(dense, decoded.mask_logits))
+    embedded, valid = timed(
+        "masks into CLIP space", lambda: model.clip.embed_masks(dense, decoded.mask_logits)
+    )
     proposals = MaskProposals(decoded.mask_logits, decoded.class_embeddings, embedded, valid)
     classified = timed("classify", lambda: model.classify(proposals, names))
-    masks = ClassifiedMasks(classified.mask_logits.float(), classified.class_probs, classified.disagreement)
+    masks = ClassifiedMasks(
+        classified.mask_logits.float(), classified.class_probs, classified.disagreement
+    )
     way = prepared.padded_size, prepared.image_size, prepared.original_size
     timed("panoptic merge", lambda: panoptic_merge(masks, *way, vocabulary, source="model:random"))
     timed("semantic map", lambda: semantic_map([query_votes(masks)], *way))
@@ -85,23 +107,26 @@ def random_words(classes: int, embedding_size: int) -> tuple[Vocabulary, TextCla
     """Make a vocabulary of so many categories, three names each, half of them unseen."""
     names = torch.nn.functional.normalize(torch.randn(3 * classes, embedding_size), dim=-1)
     seen = torch.arange(classes) % 2 == 0
-    categories = tuple(Category(f"class {i}", i, is_thing=i % 3 > 0, color=(1, 2, 3)) for i in range(classes))
+    categories = tuple(
+        Category(f"class {i}", i, is_thing=i % 3 > 0, color=(1, 2, 3)) for i in range(classes)
+    )
     return Vocabulary("random", categories), TextClassifier(names, (3,) * classes, seen)
 
 
 def report(title: str, runs: list[dict[str, float]], extra_memory: int) -> None:
-    """Print medians, and the ratio of all else to the encoders, with and without the semantic map."""
+    """Print medians, and the ratio of all else to the encoders."""
     median = {stage: statistics.median(run[stage] for run in runs) for stage in runs[0]}
     encoders = sum(median[stage] for stage in ENCODERS)
     panoptic = sum(median.values()) - encoders - median["semantic map"]
-    print(f"\n{title}: median of {len(runs)}\n\n| stage | seconds | share of the encoders |\n|---|---|---|")  # noqa: T201
-    for stage, value in median.items():
-        print(f"| {stage} | {value:.3f} | {value / encoders:.3f} |")  # noqa: T201
-    rest = panoptic / encoders
-    print(f"| **all but the encoders, panoptic** | {panoptic:.3f} | **{rest:.3f}** |")  # noqa: T201
+    rows = {stage: (value, value / encoders) for stage, value in median.items()}
+    rows["**all but the encoders, panoptic**"] = panoptic, panoptic / encoders
     everything = panoptic + median["semantic map"]
-    print(f"| with the semantic map too | {everything:.3f} | {everything / encoders:.3f} |")  # noqa: T201
-    print(f"\npeak memory beyond the weights: {extra_memory / 2**30:.2f} GiB")  # noqa: T201
+    rows["with the semantic map too"] = everything, everything / encoders
+    lines = [f"\n{title}: median of {len(runs)} runs\n"]
+    lines += ["| stage | seconds | share of the encoders |", "|---|---|---|"]
+    lines += [f"| {stage} | {value:.3f} | {share:.3f} |" for stage, (value, share) in rows.items()]
+    lines.append(f"\npeak memory beyond the weights: {extra_memory / 2**30:.2f} GiB")
+    print("\n".join(lines), flush=True)  # noqa: T201
 
 
 def reset_peak_memory() -> None:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from frozenseg_label.cli import main
-from frozenseg_label.formats.coco_panoptic import decode_panoptic_png
+from frozenseg_label.formats.coco_panoptic import read_panoptic_png
 from frozenseg_label.model import builders
 from frozenseg_label.model.checkpoint import save_checkpoint
 from frozenseg_label.model.checkpoint_info import TrainingCategory
@@ -50,7 +50,17 @@ def images(tmp_path: Path) -> Path:
 
 def annotate(*options: str, classes: str = CLASSES) -> int:
     return main(
-        ["annotate", "images", "--classes", classes, "--weights", "tiny.safetensors", "-o", "out", *options]
+        [
+            "annotate",
+            "images",
+            "--classes",
+            classes,
+            "--weights",
+            "tiny.safetensors",
+            "-o",
+            "out",
+            *options,
+        ]
     )
 
 
@@ -64,7 +74,7 @@ def test_every_image_gets_its_labels(images: Path) -> None:
     assert [image["file_name"] for image in content["images"]] == ["a.png", "b.jpg", "below/c.PNG"]
     assert [c["name"] for c in content["categories"]] == ["cat", "dog", "sky", "grass"]
     for annotation in content["annotations"]:
-        ids = decode_panoptic_png(Path("out/panoptic", annotation["file_name"]).read_bytes())
+        ids = read_panoptic_png(Path("out/panoptic", annotation["file_name"]))
         in_json = {s["id"]: s["area"] for s in annotation["segments_info"]}
         assert in_json == {int(i): int((ids == i).sum()) for i in np.unique(ids) if i}
         assert all(s["source"].startswith("model:") for s in annotation["segments_info"])
@@ -119,17 +129,39 @@ def test_other_words_need_update(images: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("options", [("--batch-size", "2"), ("--precision", "bf16")])
-def test_batches_and_bfloat16_change_next_to_nothing(images: Path, options: tuple[str, str]) -> None:
+def test_batches_and_bfloat16_change_next_to_nothing(
+    images: Path, options: tuple[str, str]
+) -> None:
     annotate()
-    alone = decode_panoptic_png(Path("out/panoptic/a.png.png").read_bytes())
-    assert main(["annotate", "images", "--classes", CLASSES, "--weights", "tiny.safetensors", "-o", "other", *options]) == 0
-    other = decode_panoptic_png(Path("other/panoptic/a.png.png").read_bytes())
-    allowed = 1e-4 if options[0] == "--batch-size" else 0.2  # eight bits of mantissa, random weights
+    alone = read_panoptic_png(Path("out/panoptic/a.png.png"))
+    assert (
+        main(
+            [
+                "annotate",
+                "images",
+                "--classes",
+                CLASSES,
+                "--weights",
+                "tiny.safetensors",
+                "-o",
+                "other",
+                *options,
+            ]
+        )
+        == 0
+    )
+    other = read_panoptic_png(Path("other/panoptic/a.png.png"))
+    allowed = (
+        1e-4 if options[0] == "--batch-size" else 0.2
+    )  # eight bits of mantissa, random weights
     assert (alone != other).mean() <= allowed
 
 
 def test_semantic_maps_and_class_pngs_are_written_where_asked_for(images: Path) -> None:
-    assert annotate("--semantic", "--sam-masks", "--format", "class-png", "--format", "per-class-png") == 0
+    assert (
+        annotate("--semantic", "--sam-masks", "--format", "class-png", "--format", "per-class-png")
+        == 0
+    )
     semantic = np.asarray(Image.open("out/semantic/below/c.PNG.png"))
     assert semantic.shape == (64, 96)
     assert semantic.max() <= 4
@@ -142,7 +174,9 @@ def test_semantic_maps_and_class_pngs_are_written_where_asked_for(images: Path) 
             assert Path("out/per-class-png", name, annotation["file_name"]).exists()
 
 
-def test_a_dry_run_measures_and_writes_nothing(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_measures_and_writes_nothing(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert annotate("--dry-run") == 0
     assert "3 images to label" in capsys.readouterr().out
     assert not Path("out").exists()
@@ -173,14 +207,24 @@ def test_a_second_run_with_the_same_words_encodes_none(
         (["annotate", "images", "--classes", "cat, dog, cat", "-o", "out"], "cat"),
         (["annotate", "images", "--classes", " , ", "-o", "out"], "class"),
         (["annotate", "nowhere", "--classes", "cat", "-o", "out"], "nowhere"),
-        (["annotate", "images", "--classes", "cat", "-o", "out", "--weights", "image.pth"], "image.pth"),
-        (["annotate", "images", "--classes", "cat", "-o", "out", "--weights", "pickle.pth"], "weights convert"),
+        (
+            ["annotate", "images", "--classes", "cat", "-o", "out", "--weights", "image.pth"],
+            "image.pth",
+        ),
+        (
+            ["annotate", "images", "--classes", "cat", "-o", "out", "--weights", "pickle.pth"],
+            "weights convert",
+        ),
         (["annotate", "images", "--classes", "cat", "-o", "images"], "no run folder"),
         (["annotate", "images", "--classes", "cat", "-o", "out", "--device", "tpu"], "--device"),
     ],
 )
 def test_bad_input_is_one_sentence_with_the_remedy(
-    images: Path, weights: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+    images: Path,
+    weights: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    sentence: str,
 ) -> None:
     Path("pickle.pth").write_bytes(b"\x80\x02}q\x00.")
     if "--weights" not in arguments:
@@ -194,7 +238,9 @@ def test_bad_input_is_one_sentence_with_the_remedy(
     assert changed_files(images) == before
 
 
-def test_a_folder_without_images_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_images_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "images").mkdir()
     assert annotate() == 1
     assert "images" in capsys.readouterr().err
@@ -209,7 +255,9 @@ def test_words_must_be_given_once(images: Path, capsys: pytest.CaptureFixture[st
 def test_options_may_come_from_the_environment_and_from_a_file(
     images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("frozenseg-label.toml").write_text('[annotate]\nweights = "nowhere.safetensors"\nlimit = 1\n')
+    Path("frozenseg-label.toml").write_text(
+        '[annotate]\nweights = "nowhere.safetensors"\nlimit = 1\n'
+    )
     monkeypatch.setenv("FROZENSEG_LABEL_ANNOTATE_WEIGHTS", "tiny.safetensors")
     assert main(["annotate", "images", "--classes", CLASSES, "-o", "out", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["labelled"] == 1
@@ -218,7 +266,18 @@ def test_options_may_come_from_the_environment_and_from_a_file(
     assert "frozenseg-label.toml" in capsys.readouterr().err
 
 
-NANO_RUN = [sys.executable, "-m", "frozenseg_label", "annotate", "many", "--vocab", "stickers", "-o", "out", "--json"]
+NANO_RUN = [
+    sys.executable,
+    "-m",
+    "frozenseg_label",
+    "annotate",
+    "many",
+    "--vocab",
+    "stickers",
+    "-o",
+    "out",
+    "--json",
+]
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
         f"code = main([*{arguments!r}, '--help'])\n"
         f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules], code)"
     )
-    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert out.stdout.splitlines()[-1] == "HEAVY [] 0"
 
 

@@ -9,7 +9,11 @@ from safetensors.torch import save_file
 from frozenseg_label.errors import CheckpointError
 from frozenseg_label.model import builders
 from frozenseg_label.model.checkpoint import load_checkpoint, save_checkpoint, verify_checkpoint
-from frozenseg_label.model.checkpoint_info import CheckpointInfo, TrainingCategory, read_checkpoint_info
+from frozenseg_label.model.checkpoint_info import (
+    CheckpointInfo,
+    TrainingCategory,
+    read_checkpoint_info,
+)
 from frozenseg_label.model.frozenseg import FrozenSeg
 
 CATEGORIES = (
@@ -23,8 +27,12 @@ def tiny_builder(monkeypatch: pytest.MonkeyPatch, build_tiny: object) -> None:
     monkeypatch.setitem(builders.BUILDERS, "tiny", build_tiny)
 
 
-def save(path: Path, model: FrozenSeg, frozen_folder: Path | None = None, half: bool = False) -> CheckpointInfo:
-    return save_checkpoint(path, model, "tiny", CATEGORIES, frozen_folder=frozen_folder, half=half, origin="a test")
+def save(
+    path: Path, model: FrozenSeg, frozen_folder: Path | None = None, half: bool = False
+) -> CheckpointInfo:
+    return save_checkpoint(
+        path, model, "tiny", CATEGORIES, frozen_folder=frozen_folder, half=half, origin="a test"
+    )
 
 
 def scramble(model: FrozenSeg) -> FrozenSeg:
@@ -33,7 +41,9 @@ def scramble(model: FrozenSeg) -> FrozenSeg:
     return model
 
 
-def test_a_saved_model_comes_back_with_its_vocabulary(tmp_path: Path, tiny_frozenseg: FrozenSeg) -> None:
+def test_a_saved_model_comes_back_with_its_vocabulary(
+    tmp_path: Path, tiny_frozenseg: FrozenSeg
+) -> None:
     save(tmp_path / "a.safetensors", scramble(tiny_frozenseg))
     model, info = load_checkpoint(tmp_path / "a.safetensors")
     for key, value in tiny_frozenseg.state_dict().items():
@@ -43,7 +53,9 @@ def test_a_saved_model_comes_back_with_its_vocabulary(tmp_path: Path, tiny_froze
     assert info == read_checkpoint_info(tmp_path / "a.safetensors")
 
 
-def test_two_checkpoints_share_their_frozen_parts(tmp_path: Path, tiny_frozenseg: FrozenSeg) -> None:
+def test_two_checkpoints_share_their_frozen_parts(
+    tmp_path: Path, tiny_frozenseg: FrozenSeg
+) -> None:
     frozen = tmp_path / "frozen"
     first = save(tmp_path / "a.safetensors", tiny_frozenseg, frozen)
     tiny_frozenseg.void_embedding.data += 1
@@ -65,7 +77,9 @@ def test_half_precision_on_disk_is_verified_by_the_hash_of_what_is_loaded(
     verify_checkpoint(path)
     model, _ = load_checkpoint(path)
     assert model.void_embedding.dtype == torch.float32
-    torch.testing.assert_close(model.void_embedding, tiny_frozenseg.void_embedding, atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        model.void_embedding, tiny_frozenseg.void_embedding, atol=2e-3, rtol=1e-3
+    )
 
 
 def test_a_changed_bit_is_found_by_verify(tmp_path: Path, tiny_frozenseg: FrozenSeg) -> None:
@@ -93,7 +107,9 @@ def test_a_pickle_is_refused_unopened(tmp_path: Path) -> None:
         load_checkpoint(path)
 
 
-def test_tensors_of_another_model_are_refused_by_name(tmp_path: Path, tiny_frozenseg: FrozenSeg) -> None:
+def test_tensors_of_another_model_are_refused_by_name(
+    tmp_path: Path, tiny_frozenseg: FrozenSeg
+) -> None:
     path = tmp_path / "a.safetensors"
     tiny_frozenseg.void_embedding = torch.nn.Parameter(torch.zeros(1, 99))
     save(path, tiny_frozenseg)

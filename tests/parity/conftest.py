@@ -50,9 +50,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("golden")
     if marker is None:
         return
-    paths = [p for p in sorted(FOLDER.glob(marker.args[0] + ".json")) if p.with_suffix(".safetensors").exists()]
+    paths = [
+        p
+        for p in sorted(FOLDER.glob(marker.args[0] + ".json"))
+        if p.with_suffix(".safetensors").exists()
+    ]
     if not paths:
-        raise pytest.UsageError(f"no fixture {marker.args[0]} in {FOLDER}; set FROZENSEG_GOLDEN to a folder that has it")
+        raise pytest.UsageError(
+            f"no fixture {marker.args[0]} in {FOLDER}; set FROZENSEG_GOLDEN to a folder that has it"
+        )
     metafunc.parametrize("golden_path", paths, ids=[p.stem for p in paths])
 
 
