@@ -182,23 +182,23 @@ def _label(
     from frozenseg_label.annotation.local_engine import annotate_overlapped
     from frozenseg_label.errors import RunError
 
-    finished = failed = 0
+    failures: list[ImageError] = []
+    finished = 0
     # disable=None: no bar where stderr is no terminal
     with tqdm(total=len(records), unit="image", disable=None if progress else True) as bar:
 
         def on_finished(error: "ImageError | None") -> None:
-            nonlocal finished, failed
-            bar.update()
+            nonlocal finished
             finished += 1
-            if error is None:
-                return
-            failed += 1
-            log.warning("failed: %s", error)
+            bar.update()
+            if error is not None:
+                failures.append(error)
+                log.warning("failed: %s", error)
             enough = finished >= min(FEWEST_BEFORE_GIVING_UP, len(records))
-            if enough and failed > max_failure_rate * finished:
+            if enough and len(failures) > max_failure_rate * finished:
                 raise RunError(
-                    f"{failed} of {finished} images failed, more than --max-failure-rate "
-                    f"{max_failure_rate} allows; mend or remove them, the last one: {error}"
+                    f"{len(failures)} of {finished} images failed, more than --max-failure-rate "
+                    f"{max_failure_rate} allows; mend or remove them. The last one: {failures[-1]}"
                 )
 
         annotate_overlapped(
