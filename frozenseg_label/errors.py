@@ -17,6 +17,10 @@ class CheckpointError(FrozenSegLabelError):
     """Weights that are missing, damaged, of another model, or of a form that is not loaded."""
 
 
+class SettingsError(FrozenSegLabelError):
+    """A recipe of a training that cannot be used: file missing, unknown key, odd number."""
+
+
 class FormatError(FrozenSegLabelError):
     """A label file whose content is not what its format promises."""
 

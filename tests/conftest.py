@@ -39,7 +39,13 @@ def build_tiny_frozenseg() -> FrozenSeg:
         clip=clip,
         sam=sam,
         pixel_decoder=PixelDecoder(
-            clip.channels, sam_channels=32, channels=32, layers=1, heads=2, feedforward=32
+            clip.channels,
+            sam_channels=32,
+            channels=32,
+            layers=1,
+            heads=2,
+            points=4,
+            feedforward=32,
         ),
         transformer_decoder=TransformerDecoder(
             channels=32, embedding_size=16, queries=12, layers=3, heads=2, feedforward=32

@@ -12,6 +12,7 @@ import frozenseg_label
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "frozenseg_label"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RECIPES = ROOT / "recipes" / "nano"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"  # apache.org's file
 
@@ -40,6 +41,13 @@ def imported_packages(folder: Path) -> set[str]:
     return names - sys.stdlib_module_names - {"frozenseg_label"}
 
 
+def needed_distributions(folder: Path) -> set[str]:
+    """What to install for the modules of a folder, which may import each other by name."""
+    own = {path.stem for path in folder.glob("*.py")} | {folder.name}
+    names = imported_packages(folder) - own
+    return {DISTRIBUTIONS.get(name, name).lower() for name in names}
+
+
 def test_the_readmes_first_line_installs_and_labels_and_its_second_runs_the_tests() -> None:
     first, second, *_ = commands_of_the_readme()
     assert re.fullmatch(
@@ -57,14 +65,24 @@ def test_ci_takes_both_commands_from_the_readme() -> None:
 
 
 def test_all_that_the_package_imports_is_among_its_dependencies() -> None:
-    needed = {DISTRIBUTIONS.get(name, name).lower() for name in imported_packages(PACKAGE)}
-    missing = needed - requirement_names(PROJECT["dependencies"])
+    missing = needed_distributions(PACKAGE) - requirement_names(PROJECT["dependencies"])
     assert not missing
 
 
+def test_all_that_the_tests_import_comes_with_the_test_extra() -> None:
+    installed = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    assert not needed_distributions(ROOT / "tests") - requirement_names(installed)
+
+
+def test_all_that_the_recipes_import_comes_with_the_package_or_with_their_readmes_command() -> None:
+    readme = (RECIPES / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^ +pip install -e \. ([^#\n]*)", readme, flags=re.MULTILINE)
+    installed = PROJECT["dependencies"] + command.split()
+    assert not needed_distributions(RECIPES) - requirement_names(installed)
+
+
 def test_nothing_is_asked_for_that_the_package_does_not_import() -> None:
-    used = {DISTRIBUTIONS.get(name, name).lower() for name in imported_packages(PACKAGE)}
-    assert not requirement_names(PROJECT["dependencies"]) - used
+    assert not requirement_names(PROJECT["dependencies"]) - needed_distributions(PACKAGE)
 
 
 def test_every_file_that_the_readme_points_to_exists() -> None:

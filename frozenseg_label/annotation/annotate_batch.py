@@ -3,6 +3,7 @@
 `annotate_batch` is the whole of it. The engines take the same three steps, overlapped.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,14 +23,22 @@ class LoadedImage:
     prepared: PreparedImage
 
 
+@dataclass(frozen=True)
+class LabelledImage:
+    """What the model says of an image, and the seconds that it took: its share of the batch."""
+
+    record: ImageRecord
+    prediction: Prediction
+    seconds: float
+
+
 def annotate_batch(
     records: Sequence[ImageRecord], predictor: Predictor, run: RunFolder, max_pixels: int | None
 ) -> None:
     """Label a few images of one padded shape and commit them to the run folder."""
     images = [load_image(record, predictor.model.input_size, max_pixels) for record in records]
-    predictions = predict(images, predictor)
-    for image, prediction in zip(images, predictions, strict=True):
-        write_labels(image.record, prediction, run)
+    for image in predict(images, predictor):
+        write_labels(image, run)
 
 
 def load_image(record: ImageRecord, size: InputSize, max_pixels: int | None) -> LoadedImage:
@@ -42,17 +51,24 @@ def load_image(record: ImageRecord, size: InputSize, max_pixels: int | None) -> 
     return LoadedImage(record, prepare_image(pixels, size.shortest, size.longest, size.divisor))
 
 
-def predict(images: Sequence[LoadedImage], predictor: Predictor) -> list[Prediction]:
+def predict(images: Sequence[LoadedImage], predictor: Predictor) -> list[LabelledImage]:
     """Run the model on images of one padded shape."""
-    return predictor.predict([image.prepared for image in images])
+    start = time.perf_counter()
+    predictions = predictor.predict([image.prepared for image in images])
+    seconds = (time.perf_counter() - start) / len(images)
+    return [
+        LabelledImage(image.record, prediction, seconds)
+        for image, prediction in zip(images, predictions, strict=True)
+    ]
 
 
-def write_labels(record: ImageRecord, prediction: Prediction, run: RunFolder) -> ImageError | None:
+def write_labels(image: LabelledImage, run: RunFolder) -> ImageError | None:
     """Commit one image's labels; return the error where this image alone cannot be written."""
+    panoptic, semantic = image.prediction.panoptic, image.prediction.semantic
     try:
-        run.commit(record, prediction.panoptic, semantic=prediction.semantic)
+        run.commit(image.record, panoptic, semantic=semantic, seconds=image.seconds)
     except ImageError as error:
-        return write_failure(record, error, run)
+        return write_failure(image.record, error, run)
     return None
 
 

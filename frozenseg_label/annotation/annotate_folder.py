@@ -6,10 +6,12 @@ has nothing to do answers without torch.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from frozenseg_label.annotation.annotate_arguments import Format, Precision, check_arguments
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FEWEST_BEFORE_GIVING_UP = 20  # images; the failure rate of fewer says little
+LIBRARIES = ("torch", "open_clip_torch", "numpy")  # labels may depend on their versions
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class AnnotateSummary:
         labelled, skipped, failed: images; skipped ones were labelled before.
         segments: number of segments of each class that occurs in the whole run folder.
         seconds: time spent.
-        estimate: of a dry run; None otherwise.
+        estimate: of a dry run that found something to do; None otherwise.
     """
 
     output: Path
@@ -55,12 +57,12 @@ def annotate(
     vocabulary: "str | Path | Vocabulary",
     *,
     weights: str | Path = "nano",
-    formats: Sequence[Literal["class-png", "per-class-png"]] = (),
+    formats: Sequence[Format] = (),
     semantic: bool = False,
     sam_masks: bool = False,
     min_score: float = 0.0,
     device: str = "auto",
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    precision: Precision = "auto",
     batch_size: int = 1,
     max_pixels: int = 178_956_970,
     limit: int | None = None,
@@ -81,7 +83,7 @@ def annotate(
         semantic: write semantic maps too, by the published SAM ensemble where `sam_masks` is given.
         sam_masks: add SAM's masks as proposals for classes that the weights have not seen.
         min_score: segments whose class is less probable stay unlabelled, 0..1.
-        device: auto, cpu, cuda, cuda:1 or mps.
+        device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
         precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
         batch_size: images of one shape that go through the model together.
         max_pixels: larger images are reported as failed; from the default on, Pillow suspects a
@@ -93,7 +95,17 @@ def annotate(
         max_failure_rate: stop with an error once a larger share of the images has failed, 0..1.
         dry_run: write nothing, but time a few images and say what would be done.
         progress: show a progress bar on stderr.
+
+    Raises:
+        ValueError: an argument is out of its range; nothing has been written then.
     """
+    check_arguments(
+        formats=formats,
+        precision=precision,
+        shares={"min_score": min_score, "max_failure_rate": max_failure_rate},
+        counts={"batch_size": batch_size, "max_pixels": max_pixels, "limit": limit},
+    )
+    from frozenseg_label.annotation.progress import shown_progress
     from frozenseg_label.images import find_images
     from frozenseg_label.runs.run_folder import RunFolder
 
@@ -106,12 +118,16 @@ def annotate(
     }
     arguments: dict[str, JsonValue] = {
         "images": [str(source) for source in sources],
+        "vocabulary": words.name if vocabulary is words else str(vocabulary),
         "device": device,
         "precision": precision,
         "batch_size": batch_size,
         "max_pixels": max_pixels,
         "limit": limit,
         "formats": list(formats),
+        "checksum": checksum,
+        "update": update,
+        "max_failure_rate": max_failure_rate,
         **options,
     }
     manifest = _manifest(words, weights, arguments, options)
@@ -120,7 +136,7 @@ def annotate(
     def load() -> "Predictor":
         from frozenseg_label.inference.load_predictor import load_predictor
 
-        return load_predictor(
+        predictor = load_predictor(
             weights,
             words,
             device=device,
@@ -129,13 +145,13 @@ def annotate(
             sam_masks=sam_masks,
             semantic=semantic,
         )
+        log.debug("device %s, %s", predictor.device, "bf16" if predictor.bf16 else "fp32")
+        return predictor
 
     if dry_run:
-        from frozenseg_label.annotation.dry_run import estimate, images_to_do
-
-        todo = images_to_do(folder, manifest, records, update, checksum)
-        guess = estimate(todo, load(), folder, max_pixels) if todo else None
-        return AnnotateSummary(folder, 0, len(records) - len(todo), 0, estimate=guess)
+        with RunFolder.preview(folder, manifest, update=update, semantic=semantic) as run:
+            plan = run.plan(records, checksum=checksum)
+        return _estimate(plan, load, folder, max_pixels)
 
     opened = RunFolder.open_or_create(
         folder, manifest, update=update, formats=formats, semantic=semantic
@@ -144,15 +160,14 @@ def annotate(
         plan = run.plan(records, checksum=checksum)
         log.info("%s", _announcement(plan))
         try:
-            if plan.todo:
+            with shown_progress(plan, max_failure_rate, progress) as on_finished:
                 _label(
-                    plan.todo,
-                    load(),
+                    plan,
+                    load,
                     run,
                     batch_size=batch_size,
                     max_pixels=max_pixels,
-                    max_failure_rate=max_failure_rate,
-                    progress=progress,
+                    on_finished=on_finished,
                 )
         finally:
             summary = run.finish()  # also when interrupted: what was labelled is a whole run folder
@@ -167,48 +182,66 @@ def annotate(
 
 
 def _label(
-    records: Sequence["ImageRecord"],
-    predictor: "Predictor",
+    plan: "Plan",
+    load: Callable[[], "Predictor"],
     run: "RunFolder",
     *,
     batch_size: int,
     max_pixels: int,
-    max_failure_rate: float,
-    progress: bool,
+    on_finished: Callable[["ImageError | None"], None],
 ) -> None:
-    """Label images with the local engine; RunError once too many have failed."""
-    from tqdm import tqdm
+    """Label what is to do with the local engine; the model is loaded where it is needed alone."""
 
+    def on_still_unreadable(record: "ImageRecord", error: "ImageError") -> None:
+        run.fail(record, str(error))
+        on_finished(error)
+
+    todo = _worth_a_model(plan, max_pixels, on_still_unreadable)
+    if not todo:
+        return
     from frozenseg_label.annotation.local_engine import annotate_overlapped
-    from frozenseg_label.errors import RunError
 
-    failures: list[ImageError] = []
-    finished = 0
-    # disable=None: no bar where stderr is no terminal
-    with tqdm(total=len(records), unit="image", disable=None if progress else True) as bar:
+    annotate_overlapped(
+        todo,
+        load(),
+        run,
+        batch_size=batch_size,
+        max_pixels=max_pixels,
+        on_finished=on_finished,
+    )
 
-        def on_finished(error: "ImageError | None") -> None:
-            nonlocal finished
-            finished += 1
-            bar.update()
-            if error is not None:
-                failures.append(error)
-                log.warning("failed: %s", error)
-            enough = finished >= min(FEWEST_BEFORE_GIVING_UP, len(records))
-            if enough and len(failures) > max_failure_rate * finished:
-                raise RunError(
-                    f"{len(failures)} of {finished} images failed, more than --max-failure-rate "
-                    f"{max_failure_rate} allows; mend or remove them. The last one: {failures[-1]}"
-                )
 
-        annotate_overlapped(
-            records,
-            predictor,
-            run,
-            batch_size=batch_size,
-            max_pixels=max_pixels,
-            on_finished=on_finished,
-        )
+def _estimate(
+    plan: "Plan", load: Callable[[], "Predictor"], folder: Path, max_pixels: int
+) -> AnnotateSummary:
+    """Say what a run would do; times a few images."""
+    failed: list[ImageError] = []
+    todo = _worth_a_model(plan, max_pixels, lambda record, error: failed.append(error))
+    guess = None
+    if todo:
+        from frozenseg_label.annotation.dry_run import estimate
+
+        guess = estimate(todo, load(), folder, max_pixels)
+    return AnnotateSummary(folder, 0, len(plan.done), len(failed), estimate=guess)
+
+
+def _worth_a_model(
+    plan: "Plan",
+    max_pixels: int,
+    on_still_unreadable: Callable[["ImageRecord", "ImageError"], None],
+) -> list["ImageRecord"]:
+    """Return what is to do but for images that could not be read last time, nor can be now."""
+    from frozenseg_label.errors import ImageError
+    from frozenseg_label.images import decode_image
+
+    unreadable = set()
+    for record in plan.failed:
+        try:
+            decode_image(record, max_pixels)
+        except ImageError as error:
+            on_still_unreadable(record, error)
+            unreadable.add(record)
+    return [record for record in plan.todo if record not in unreadable]
 
 
 def _manifest(
@@ -224,6 +257,8 @@ def _manifest(
     from frozenseg_label.runs.manifest import Manifest
 
     info = read_checkpoint_info(find_weights(weights))
+    log.debug("weights %s, fingerprint %s", weights, info.fingerprint)
+    log.debug("vocabulary %s, %d classes", words.name, len(words.categories))
     return Manifest.of(
         tool_version=__version__,
         arguments=arguments,
@@ -232,7 +267,16 @@ def _manifest(
         vocabulary=words,
         seen_names=info.seen_names,
         options=options,
+        versions=_versions(),
     )
+
+
+def _versions() -> dict[str, str]:
+    """Python's and the libraries' versions, without importing a library."""
+    from importlib.metadata import version
+    from platform import python_version
+
+    return {"python": python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def _announcement(plan: "Plan") -> str:

@@ -1,6 +1,5 @@
-"""What a run would take, measured on its first images; nothing is written."""
+"""What a run would take, measured on a few of its images; nothing is written."""
 
-import resource
 import shutil
 import sys
 import time
@@ -9,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frozenseg_label.annotation.annotate_batch import load_image, predict
-from frozenseg_label.errors import ImageError, RunError
+from frozenseg_label.errors import ImageError
 from frozenseg_label.formats.coco_panoptic import encode_panoptic_png
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.predictor import Predictor
-from frozenseg_label.runs.manifest import MANIFEST, Manifest
-from frozenseg_label.runs.run_folder import RunFolder
 
 TIMED_IMAGES = 3
 SEGMENT_BYTES = 600  # of one segment in journal.jsonl and panoptic.json together
@@ -29,29 +26,14 @@ class Estimate:
         seconds: for all of them, with one image at a time.
         disk_bytes: of COCO panoptic labels.
         free_bytes: where they would lie.
-        memory_bytes: the most that was in use while images were timed.
+        memory_bytes: the most that was in use while images were timed; None on Windows.
     """
 
     images: int
     seconds: float
     disk_bytes: int
     free_bytes: int
-    memory_bytes: int
-
-
-def images_to_do(
-    folder: Path, manifest: Manifest, records: Sequence[ImageRecord], update: bool, checksum: bool
-) -> Sequence[ImageRecord]:
-    """Return the images that a run would label; RunError where it would refuse the folder."""
-    if not (folder / MANIFEST).exists():
-        return records
-    with RunFolder.read(folder) as run:
-        differences = run.manifest.differences(manifest)
-        if differences and not update:
-            raise RunError(
-                f"{folder} was made with other {', other '.join(differences)}; see --update"
-            )
-        return records if differences else run.plan(records, checksum=checksum).todo
+    memory_bytes: int | None
 
 
 def estimate(
@@ -59,29 +41,30 @@ def estimate(
 ) -> Estimate:
     """Label a few images without writing them, after one that warms up."""
     disk, seconds = [], []
-    for record in _spread(todo, TIMED_IMAGES + 1):
+    tried = _spread(todo, TIMED_IMAGES + 1)
+    for record in tried:
         start = time.perf_counter()
         try:
             image = load_image(record, predictor.model.input_size, max_pixels)
         except ImageError:
             continue
-        panoptic = predict([image], predictor)[0].panoptic
+        panoptic = predict([image], predictor)[0].prediction.panoptic
         png = encode_panoptic_png(panoptic.ids)
         seconds.append(time.perf_counter() - start)
         disk.append(len(png) + SEGMENT_BYTES * len(panoptic.segments))
     if not seconds:
         raise ImageError(
-            f"none of the first images can be read, {todo[0].path} among them; look at them first"
+            f"none of {len(tried)} images from all over the list can be read, {tried[0].path} "
+            "among them; look at them first"
         )
     timed = seconds[1:] or seconds
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     return Estimate(
         images=len(todo),
         seconds=len(todo) * sum(timed) / len(timed),
         disk_bytes=len(todo) * sum(disk) // len(disk),
         free_bytes=shutil.disk_usage(existing).free,
-        memory_bytes=peak if sys.platform == "darwin" else peak * 1024,  # Linux counts in KiB
+        memory_bytes=_peak_memory(),
     )
 
 
@@ -89,3 +72,13 @@ def _spread(records: Sequence[ImageRecord], count: int) -> Sequence[ImageRecord]
     """Return a few records from all over the list."""
     step = max(1, len(records) // count)
     return records[::step][:count]
+
+
+def _peak_memory() -> int | None:
+    """Return the bytes of the most memory that this program has had; None where none can tell."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

@@ -19,7 +19,7 @@ from frozenseg_label.inference.predictor import Predictor
 from frozenseg_label.runs.run_folder import RunFolder
 
 DECODERS = 2  # threads; Pillow lets the interpreter go while it decodes
-MOST_WRITES_WAITING = 8
+MOST_BATCHES_WAITING = 2  # to be written; their maps are as large as the photographs
 MOST_SHAPES_WAITING = 4
 
 
@@ -43,22 +43,23 @@ def annotate_overlapped(
     load = partial(load_image, size=predictor.model.input_size, max_pixels=max_pixels)
     writes: deque[Future[ImageError | None]] = deque()
 
-    def finish_oldest_write() -> None:
-        on_finished(writes.popleft().result())
+    def finish_writes(most_left: int) -> None:
+        while writes and (len(writes) > most_left or writes[0].done()):
+            on_finished(writes.popleft().result())
 
     with ThreadPoolExecutor(DECODERS) as readers, ThreadPoolExecutor(1) as writer:
 
         def on_unreadable(record: ImageRecord, error: ImageError) -> None:
             writes.append(writer.submit(write_failure, record, error, run))
+            finish_writes(MOST_BATCHES_WAITING * batch_size)
 
         images = _read_ahead(records, load, readers, batch_size + DECODERS, on_unreadable)
         for batch in _batches_of_one_shape(images, batch_size):
-            for image, prediction in zip(batch, predict(batch, predictor), strict=True):
-                writes.append(writer.submit(write_labels, image.record, prediction, run))
-            while writes and (len(writes) > MOST_WRITES_WAITING or writes[0].done()):
-                finish_oldest_write()
-        while writes:
-            finish_oldest_write()
+            writes.extend(
+                writer.submit(write_labels, image, run) for image in predict(batch, predictor)
+            )
+            finish_writes(MOST_BATCHES_WAITING * batch_size)
+        finish_writes(0)
 
 
 def _read_ahead(

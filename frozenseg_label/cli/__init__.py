@@ -1,21 +1,27 @@
 """The command line: options in, messages out. Each command is a file, imported when called."""
 
 import importlib
-import logging
 import signal
-import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from frozenseg_label import __version__
+from frozenseg_label.cli.options import start_messages, verbosity_options
+from frozenseg_label.cli.settings import PREFIX, name_variables, read_settings
 from frozenseg_label.errors import FrozenSegLabelError
 
 CONFIG_FILE = "frozenseg-label.toml"
 INTERRUPTED = 130
+EXIT_CODES = f"""\b
+Exit codes:
+  0    all well
+  1    error
+  2    usage: an option or argument is wrong
+  3    finished, but some images failed
+  {INTERRUPTED}  interrupted, after a clean stop
+"""
 
 # name -> one line of help; the module of the same name in this folder holds the command
 COMMANDS = {
@@ -39,6 +45,7 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"frozenseg_label.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
+        name_variables(command, cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -58,47 +65,24 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
+    epilog=EXIT_CODES,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "auto_envvar_prefix": "FROZENSEG_LABEL",
+        "auto_envvar_prefix": PREFIX,
         "max_content_width": 100,
     },
 )
 @click.version_option(__version__, prog_name="frozenseg-label")
-@click.option("-q", "--quiet", is_flag=True, help="Errors only.")
-@click.option("-v", "--verbose", is_flag=True, help="More messages.")
+@verbosity_options
 @click.pass_context
-def commands(ctx: click.Context, quiet: bool, verbose: bool) -> None:
+def commands(ctx: click.Context) -> None:
     """Label image folders with your own words, with the FrozenSeg panoptic model.
 
     Options come from the command line, else from FROZENSEG_LABEL_COMMAND_OPTION variables, else
     from frozenseg-label.toml in the working folder (a table per command), else from the defaults
     shown.
     """
-    level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("frozenseg_label").setLevel(level)
-    ctx.default_map = read_config(Path(CONFIG_FILE))
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read option values of the commands; keys are option names with - or _."""
-    if not path.exists():
-        return {}
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FrozenSegLabelError(
-            f"{path} is not valid TOML: {error}; mend or remove it"
-        ) from error
-    config: dict[str, Any] = {}
-    for command, options in tables.items():
-        if command not in COMMANDS or not isinstance(options, dict):
-            raise FrozenSegLabelError(
-                f"{path}: {command!r} is no command; use tables named {', '.join(COMMANDS)}"
-            )
-        config[command] = {key.replace("-", "_"): value for key, value in options.items()}
-    return config
+    ctx.default_map = read_settings(Path(CONFIG_FILE), ctx)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # a polite kill stops as cleanly as Ctrl-C
+    start_messages()
     try:
         code = commands.main(arguments, prog_name="frozenseg-label", standalone_mode=False)
     except FrozenSegLabelError as error:

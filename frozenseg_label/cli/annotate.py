@@ -3,16 +3,21 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from frozenseg_label.annotation.annotate_arguments import FORMATS, PRECISIONS
 from frozenseg_label.annotation.annotate_folder import AnnotateSummary
 from frozenseg_label.annotation.annotate_folder import annotate as label
-from frozenseg_label.cli.options import option_of
+from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+
+if TYPE_CHECKING:
+    from frozenseg_label.vocabulary import Vocabulary
 
 SCHEMA_VERSION = 1
 FINISHED_WITH_FAILURES = 3
+SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value; the last one wins
 
 
 @click.command()
@@ -27,7 +32,7 @@ FINISHED_WITH_FAILURES = 3
     "--format",
     "formats",
     multiple=True,
-    type=click.Choice(["coco-panoptic", "class-png", "per-class-png"]),
+    type=click.Choice(["coco-panoptic", *FORMATS]),
     help="Also write this; COCO panoptic is always written.",
 )
 @option_of(label, "--semantic", is_flag=True, help="Also write semantic maps.")
@@ -41,7 +46,7 @@ FINISHED_WITH_FAILURES = 3
 @option_of(
     label,
     "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
+    type=click.Choice(PRECISIONS),
     help="auto: bf16 on CUDA, else fp32.",
 )
 @option_of(label, "--batch-size", type=click.IntRange(min=1), help="Images of one shape at a time.")
@@ -68,6 +73,7 @@ FINISHED_WITH_FAILURES = 3
     label, "--dry-run", is_flag=True, help="Say what would be done: images, time, disk, memory."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@verbosity_options
 @click.pass_context
 def annotate(
     ctx: click.Context,
@@ -83,37 +89,50 @@ def annotate(
 
     The same command again goes on where it stopped.
     """
-    from frozenseg_label.vocabulary import parse_classes, read_vocabulary
-
-    if (vocab is None) == (classes is None):
-        raise click.UsageError("say what to look for: either --vocab or --classes")
-    vocabulary = read_vocabulary(vocab) if vocab is not None else parse_classes(classes or "")
+    vocabulary = _vocabulary(ctx, vocab, classes)
     options["formats"] = [name for name in options["formats"] if name != "coco-panoptic"]
-    quiet = bool(ctx.parent and ctx.parent.params["quiet"])
-    result = label(images, output, vocabulary, progress=not quiet, **options)
+    result = label(images, output, vocabulary, progress=not is_quiet(), **options)
     if as_json:
         click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(result)}, default=str))
     else:
-        _print(result)
+        _print(result, dry_run=options["dry_run"])
     if result.failed:
         ctx.exit(FINISHED_WITH_FAILURES)
 
 
-def _print(result: AnnotateSummary) -> None:
+def _vocabulary(ctx: click.Context, vocab: str | None, classes: str | None) -> "str | Vocabulary":
+    """Return what `label` takes; where both are given, the command line beats the settings."""
+    from frozenseg_label.vocabulary import parse_classes
+
+    sources = [ctx.get_parameter_source(name) for name in ("vocab", "classes")]
+    of_vocab, of_classes = [SOURCES.index(source.name) if source else 0 for source in sources]
+    if of_vocab == of_classes:  # neither, or both in one place
+        raise click.UsageError("say what to look for: either --vocab or --classes")
+    return vocab or "" if of_vocab > of_classes else parse_classes(classes or "")
+
+
+def _print(result: AnnotateSummary, *, dry_run: bool) -> None:
     """Show the result on stdout."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     if result.estimate is not None:
-        guess = result.estimate
+        guess, memory = result.estimate, ""
+        if guess.memory_bytes is not None:
+            memory = f", {guess.memory_bytes / 1e9:.1f} GB of memory"
         console.print(
             f"{guess.images} images to label, {result.skipped} already labelled: "
             f"about {guess.seconds:.0f} s, "
-            f"{guess.disk_bytes / 1e6:.1f} MB of labels ({guess.free_bytes / 1e9:.0f} GB free), "
-            f"{guess.memory_bytes / 1e9:.1f} GB of memory. Nothing was written.",
+            f"{guess.disk_bytes / 1e6:.1f} MB of labels ({guess.free_bytes / 1e9:.0f} GB free)"
+            f"{memory}. Nothing was written.",
             soft_wrap=True,
         )
+        return
+    if dry_run:
+        rest = f", the other {result.failed} cannot be read" if result.failed else ""
+        images = f"{result.skipped} images" if result.failed else f"all {result.skipped} images"
+        console.print(f"Nothing to do: {images} are labelled already{rest}.", soft_wrap=True)
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, count in (

@@ -1,22 +1,20 @@
 """`frozenseg-label demo`: images to try the first command on."""
 
+import logging
 from pathlib import Path
 
 import click
 
+from frozenseg_label.cli.options import option_of, verbosity_options
+from frozenseg_label.demo.write_demo import VOCABULARY, write_demo
+
+log = logging.getLogger(__name__)
+
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--count", default=12, show_default=True, type=click.IntRange(min=1), help="Number of images."
-)
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Other seeds draw other images.",
-)
+@option_of(write_demo, "--count", type=click.IntRange(min=1), help="Number of images.")
+@option_of(write_demo, "--seed", type=click.IntRange(min=0), help="Other seeds draw other images.")
 @click.option(
     "--with-truth",
     "truth",
@@ -24,14 +22,14 @@ import click
     type=click.Path(file_okay=False, path_type=Path),
     help="Also write the true labels there, as COCO panoptic.",
 )
+@verbosity_options
 def demo(folder: Path, count: int, seed: int, truth: Path | None) -> None:
     """Write demonstration images of the nano world into DIR.
 
-    They are drawn from stickers in a style that no training of the embedded model saw.
+    They are drawn from stickers in a style that no training of the embedded model saw. Files named
+    demo-0000.png and so on are replaced; others in DIR stay as they are.
     """
-    from frozenseg_label.demo.write_demo import VOCABULARY, write_demo
-
     write_demo(folder, count=count, seed=seed, truth=truth)
     also = "" if truth is None else f", their true labels into {truth}"
-    click.echo(f"Wrote {count} images into {folder}{also}.", err=True)
-    click.echo(f"Next: frozenseg-label annotate {folder} --vocab {VOCABULARY} -o labels", err=True)
+    log.info("Wrote %d images into %s%s.", count, folder, also)
+    log.info("Next: frozenseg-label annotate %s --vocab %s -o labels", folder, VOCABULARY)

@@ -1,10 +1,17 @@
-"""Options take their defaults from the Python function that they call."""
+"""What options have in common: defaults from the Python function that they call, and -q and -v."""
 
 import inspect
+import logging
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+_LOGGER = logging.getLogger("frozenseg_label")
+_LEVELS = {"quiet": logging.ERROR, "verbose": logging.DEBUG}
 
 
 def default_of(function: Callable[..., Any], parameter: str) -> Any:  # noqa: ANN401 - any default
@@ -26,3 +33,33 @@ def option_of(
         show_default=True,
         **settings,
     )
+
+
+def verbosity_options(command: Decorated) -> Decorated:
+    """Give a command -q and -v; all messages go through the package's loggers, to stderr."""
+    for option in (
+        _level_option("-v", "--verbose", help="Also say what labels are made with."),
+        _level_option("-q", "--quiet", help="Errors only, and no progress bar."),
+    ):
+        command = option(command)
+    return command
+
+
+def _level_option(*names: str, help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002
+    return click.option(*names, is_flag=True, expose_value=False, callback=_set_level, help=help)
+
+
+def start_messages() -> None:
+    """Send messages to stderr; -q and -v change which, for the one command line that has them."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    _LOGGER.setLevel(logging.INFO)
+
+
+def is_quiet() -> bool:
+    """Whether the person wants errors only."""
+    return not _LOGGER.isEnabledFor(logging.INFO)
+
+
+def _set_level(_ctx: click.Context, option: click.Parameter, given: bool) -> None:
+    if given:
+        _LOGGER.setLevel(_LEVELS[option.name or ""])

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from frozenseg_label.cli.options import is_quiet
+
 SCHEMA_VERSION = 1
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -21,7 +23,7 @@ def weights() -> None:
 @weights.command("list")
 @as_json_option
 def list_command(as_json: bool) -> None:
-    """List the weights that have a name, and whether they are on this machine."""
+    """List weights by name, and which are here."""
     from frozenseg_label.model.pretrained import list_weights
 
     rows = list_weights()
@@ -43,7 +45,10 @@ def list_command(as_json: bool) -> None:
 @click.argument("name")
 @as_json_option
 def show(name: str, as_json: bool) -> None:
-    """Say what the checkpoint NAME (a name or a file) holds."""
+    """Say what a checkpoint holds.
+
+    NAME is a name or a file.
+    """
     from frozenseg_label.model.checkpoint_info import read_checkpoint_info
     from frozenseg_label.model.pretrained import find_weights
 
@@ -70,9 +75,8 @@ def show(name: str, as_json: bool) -> None:
 @weights.command()
 @click.argument("name")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
-@click.pass_context
-def fetch(ctx: click.Context, name: str, offline: bool) -> None:
-    """Download the published weights NAME, check them, and convert them.
+def fetch(name: str, offline: bool) -> None:
+    """Download, check and convert published weights.
 
     Weights on Google Drive: nobody has tried to fetch them with this command yet. Where it fails,
     get the file in a browser and give it to `weights convert`.
@@ -83,9 +87,8 @@ def fetch(ctx: click.Context, name: str, offline: bool) -> None:
         click.echo(f"{name} is here already", err=True)
         click.echo(pretrained.find_weights(name))
         return
-    quiet = bool(ctx.find_root().params["quiet"])
     path, digest = downloads.fetch(
-        name, pretrained.downloads_folder(), offline=offline, progress=not quiet
+        name, pretrained.downloads_folder(), offline=offline, progress=not is_quiet()
     )
     download = downloads.DOWNLOADS[name]
     how = "as published" if download.sha256 else "none is published; later fetches have to match it"
@@ -100,7 +103,10 @@ def fetch(ctx: click.Context, name: str, offline: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("name")
 def add(file: Path, name: str) -> None:
-    """Copy a checkpoint of ours into the cache, to be used as --weights NAME."""
+    """Copy a checkpoint into the cache as NAME.
+
+    From then on it can be used as --weights NAME.
+    """
     from frozenseg_label.model import pretrained
 
     click.echo(pretrained.add(file, name))
@@ -115,9 +121,10 @@ def add(file: Path, name: str) -> None:
     help="Checkpoint to write; by default in the cache, under the model's name.",
 )
 def convert(file: Path, output: Path | None) -> None:
-    """Convert a published FrozenSeg checkpoint (.pth), so that it can be used.
+    """Convert a published checkpoint (.pth).
 
-    The frozen encoders in it go to the cache, where checkpoints share them.
+    FrozenSeg's authors offer them for ConvNeXt-L and R50x64. The frozen encoders in it go to the
+    cache, where checkpoints share them.
     """
     _convert(file, output)
 
@@ -125,7 +132,10 @@ def convert(file: Path, output: Path | None) -> None:
 @weights.command()
 @click.argument("name")
 def verify(name: str) -> None:
-    """Read all tensors of NAME (a name or a file) and compare them with their hashes."""
+    """Compare all tensors with their hashes.
+
+    NAME is a name or a file.
+    """
     from frozenseg_label.model import pretrained
     from frozenseg_label.model.downloads import DOWNLOADS
 

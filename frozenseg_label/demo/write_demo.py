@@ -1,22 +1,19 @@
-"""Demonstration images of the nano world, and their true labels where asked for."""
+"""Demonstration images of the nano world, and their true labels where asked for.
 
+Heavy imports stay inside the functions: the command line reads its defaults here.
+"""
+
+import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-from frozenseg_label.demo.atlas import demonstration_cutouts
-from frozenseg_label.demo.scenes import Scene, draw_scene
-from frozenseg_label.demo.textures import draw_textures
-from frozenseg_label.formats.coco_panoptic import (
-    PanopticAnnotation,
-    measure,
-    png_name,
-    write_coco_panoptic,
-    write_panoptic_png,
-)
-from frozenseg_label.panoptic import Segment
-from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
+    from frozenseg_label.demo.scenes import Scene
+    from frozenseg_label.formats.coco_panoptic import PanopticAnnotation
+    from frozenseg_label.vocabulary import Vocabulary
 
 VOCABULARY = "stickers"
 SHEET = 352  # pixels; large enough for every piece that a scene of 384 pixels cuts out
@@ -24,9 +21,15 @@ TEXTURE_SEED = 3  # the trainings' sheets come from other seeds (recipes/nano/wo
 
 
 def write_demo(
-    folder: Path, count: int = 12, seed: int = 0, truth: Path | None = None, size: int = 384
+    folder: str | Path,
+    count: int = 12,
+    seed: int = 0,
+    truth: str | Path | None = None,
+    size: int = 384,
 ) -> list[Path]:
     """Write demonstration images `demo-0000.png` ...; the same arguments write the same files.
+
+    Files of these names are replaced; others in the folder stay as they are.
 
     Args:
         folder: made where it does not exist.
@@ -37,19 +40,34 @@ def write_demo(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
     if size < 64:
         raise ValueError(f"size must be at least 64, got {size}")
+    import numpy as np
+
+    from frozenseg_label.demo.atlas import demonstration_cutouts
+    from frozenseg_label.demo.scenes import draw_scene
+    from frozenseg_label.demo.textures import draw_textures
+    from frozenseg_label.formats.atomic_file import atomic_write, explained, make_folder
+    from frozenseg_label.formats.coco_panoptic import write_coco_panoptic
+    from frozenseg_label.vocabulary import read_vocabulary
+
+    folder, truth = Path(folder), None if truth is None else Path(truth)
+    for wanted in (folder, truth):
+        if wanted is not None:
+            with explained(wanted):
+                make_folder(wanted)
     vocabulary = read_vocabulary(VOCABULARY)
     things = {category.name for category in vocabulary.categories if category.is_thing}
     stuff = [category.name for category in vocabulary.categories if not category.is_thing]
     cutouts = {name: drawn for name, drawn in demonstration_cutouts().items() if name in things}
     textures = draw_textures(np.random.default_rng(TEXTURE_SEED), 1, SHEET, names=stuff)
-    folder.mkdir(parents=True, exist_ok=True)
     paths, annotations = [], []
     for number in range(count):
         scene = draw_scene(np.random.default_rng(seed + number), cutouts, textures, size)
         paths.append(folder / f"demo-{number:04d}.png")
-        Image.fromarray(scene.image).save(paths[-1])
+        atomic_write(paths[-1], _encode(scene.image), lasting=False)
         if truth is not None:
             annotations.append(_write_truth(truth, paths[-1].name, number + 1, scene, vocabulary))
     if truth is not None:
@@ -57,12 +75,28 @@ def write_demo(
     return paths
 
 
+def _encode(image: "NDArray[np.uint8]") -> bytes:
+    """Return the PNG file of an image [H, W, 3]."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
 def _write_truth(
-    folder: Path, name: str, image_id: int, scene: Scene, vocabulary: Vocabulary
-) -> PanopticAnnotation:
+    folder: Path, name: str, image_id: int, scene: "Scene", vocabulary: "Vocabulary"
+) -> "PanopticAnnotation":
     """Write a scene's ids as a panoptic PNG and describe it; what is true counts as reviewed."""
+    from frozenseg_label.formats.coco_panoptic import (
+        PanopticAnnotation,
+        measure,
+        png_name,
+        write_panoptic_png,
+    )
+    from frozenseg_label.panoptic import Segment
+
     path = folder / "panoptic" / png_name(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_panoptic_png(path, scene.ids)
     category_ids = {category.name: category.id for category in vocabulary.categories}
     measured = measure(scene.ids)

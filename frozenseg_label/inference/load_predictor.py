@@ -27,7 +27,7 @@ def load_predictor(
 
     Args:
         weights: a name, or a checkpoint of ours.
-        device: auto, cpu, cuda, cuda:1 or mps.
+        device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
         precision: auto is bf16 on CUDA, else fp32.
         min_score: see `Predictor`, as are the others.
     """
@@ -57,10 +57,8 @@ def load_predictor(
 
 def choose_device(name: str) -> torch.device:
     """Return the device of a name; FrozenSegLabelError where this machine has none such."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name == "auto":  # mps has not been tried, so it is taken by name alone
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -31,11 +31,11 @@ class Prediction:
 
     Attributes:
         panoptic: the panoptic map at the image's own size.
-        semantic: int64 [H, W], index of the best category of each pixel; None unless asked for.
+        semantic: uint16 [H, W], index of the best category of each pixel; None unless asked for.
     """
 
     panoptic: PanopticMap
-    semantic: NDArray[np.int64] | None = None
+    semantic: NDArray[np.uint16] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ class Predictor:
             features = self.model.extract_features(pixels, sizes)
             proposals = self.model.propose(features)
         masks = self.model.classify(proposals, self.names)
-        sam = self._everything(features, images) if self.sam_masks else [None] * len(images)
+        # SAM's masks serve unseen names alone.
+        wanted = self.sam_masks and not bool(self.names.seen.all())
+        sam = self._everything(features, images) if wanted else [None] * len(images)
         return [self._label(_of_image(masks, i), sam[i], image) for i, image in enumerate(images)]
 
     def _label(

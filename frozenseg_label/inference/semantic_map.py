@@ -17,6 +17,8 @@ from frozenseg_label.inference.mask_tiles import (
 )
 from frozenseg_label.model.proposals import ClassifiedMasks
 
+MOST_CATEGORIES = 65535  # in uint16, with one value to spare: files count from 1
+
 
 @dataclass(frozen=True)
 class Votes:
@@ -46,8 +48,10 @@ def semantic_map(
     output_size: Size,
     *,
     resize_first: bool = True,
-) -> NDArray[np.int64]:
-    """Return the index of the best category of each pixel, [H, W].
+) -> NDArray[np.uint16]:
+    """Return the index of the best category of each pixel, uint16 [H, W].
+
+    ValueError where there are more categories than uint16 can tell apart.
 
     Args:
         votes: of the queries, and of SAM's masks where `combine_semantic` gave them.
@@ -57,7 +61,9 @@ def semantic_map(
         resize_first: mask logits are brought to the output size before they become probabilities;
             False: class scores are (published where semantic output alone is asked for).
     """
-    best = np.empty(output_size, np.int64)
+    if len(votes[0].weights) > MOST_CATEGORIES:
+        raise ValueError(f"{len(votes[0].weights)} categories, at most {MOST_CATEGORIES} are told")
+    best = np.empty(output_size, np.uint16)
     tiles = semantic_tiles(votes, padded_size, image_size, output_size, resize_first=resize_first)
     for start, scores in tiles:
         # Twice as fast on CPUs as argmax.

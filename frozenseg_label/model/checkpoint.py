@@ -19,6 +19,7 @@ from frozenseg_label.model.checkpoint_info import (
     CheckpointInfo,
     TrainingCategory,
     frozen_file,
+    is_frozen,
     read_checkpoint_info,
     read_header,
 )
@@ -57,7 +58,7 @@ def save_checkpoint(
             digest = info.part_hash(part)
             file = frozen_file(frozen_folder, part, digest)
             if not _is_readable(file):
-                write_tensors(file, _part(state, part), {"part": part, "sha256": digest})
+                write_tensors(file, _part(state, part), {"sha256": digest})
         state = _part(state, "decoder")
     write_tensors(path, state, {HEADER_KEY: info.model_dump_json()})
     return info
@@ -178,5 +179,4 @@ def _part(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 
 
 def _part_of(key: str) -> str:
-    first = key.split(".")[0]
-    return first if first in FROZEN_PARTS else "decoder"
+    return key.split(".")[0] if is_frozen(key) else "decoder"

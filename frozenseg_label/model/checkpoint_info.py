@@ -16,6 +16,11 @@ _ZIP = b"PK\x03\x04"  # what torch.save has written since 1.6
 _PICKLE = b"\x80"
 
 
+def is_frozen(key: str) -> bool:
+    """Whether a tensor of this name belongs to a frozen encoder, not to the decoder."""
+    return key.split(".")[0] in FROZEN_PARTS
+
+
 class TrainingCategory(BaseModel):
     """A category whose masks the decoder was trained on: its main name first, then its synonyms."""
 
@@ -121,7 +126,9 @@ def read_header(path: Path) -> dict[str, str]:
 def is_pickled(path: Path) -> bool:
     """Tell from its first bytes whether a file is what `torch.save` writes, or used to write."""
     with path.open("rb") as file:
-        return file.read(4).startswith((_ZIP, _PICKLE))
+        start = file.read(9)
+    # A safetensors file begins with the length of its header, which may look like a pickle.
+    return start.startswith(_ZIP) or (start.startswith(_PICKLE) and start[8:] != b"{")
 
 
 def _in_one_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,21 @@ from frozenseg_label.vocabulary import read_vocabulary
 BUILDER_OF_EMBEDDING_SIZE = {768: "convnext-large", 1024: "rn50x64"}
 TRAINING_VOCABULARY = "coco-panoptic-133"  # of both; with the names that they were trained on
 REMEDY = "give the .pth that the FrozenSeg authors offer for ConvNeXt-L or R50x64, unchanged"
+
+# What torch.load stumbles over when bytes are missing or wrong.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    struct.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def convert_published(source: Path, output: Path | None = None) -> Path:
@@ -61,7 +77,7 @@ def read_published(path: Path) -> Mapping[str, Tensor]:
         content = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(f"{path} {_why_unreadable(error)}") from error
     if not isinstance(content, dict) or "model" not in content:
         raise CheckpointError(

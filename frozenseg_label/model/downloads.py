@@ -9,12 +9,16 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from frozenseg_label.errors import CheckpointError
 from frozenseg_label.model.checkpoint_info import is_pickled
 from frozenseg_label.model.whole_file import whole_file
+
+if TYPE_CHECKING:
+    import requests
 
 BOOK = "sha256.json"  # file name -> SHA-256, written down at the first fetch
 TIMEOUT = 60  # seconds without a byte
@@ -39,10 +43,15 @@ class Download:
     builder: str = ""
 
     @property
+    def address(self) -> str:
+        """Where a browser finds the file."""
+        return self.url or f"https://drive.google.com/file/d/{self.drive_id}/view"
+
+    @property
     def place(self) -> str:
         """Say where the file comes from, for people."""
         # Nobody has tried the Drive path: where this was written, Drive could not be reached.
-        return f"Google Drive, id {self.drive_id} (not tried yet)" if self.drive_id else self.url
+        return f"{self.address} (fetching not tried yet)" if self.drive_id else self.url
 
 
 # FrozenSeg: the authors' model table. SAM: segment-anything's model table, whose file names end in
@@ -111,7 +120,8 @@ def check_download(path: Path, download: Download, book: Path | None = None) -> 
     if not is_pickled(path):
         raise CheckpointError(
             f"{path} is no PyTorch file, perhaps the web page of a server that refused it; delete "
-            f"the file if it is still there, and fetch it again later, or by hand: {download.place}"
+            f"the file if it is still there, and fetch it again later, or get it by hand from "
+            f"{download.address}"
         )
     book = book or path.with_name(BOOK)
     recorded = _read_book(book)
@@ -155,15 +165,22 @@ def _bring(name: str, download: Download, arrived: Path, target: Path, progress:
             )
         else:
             # The hash is checked by the caller: pooch's own check knows no first digits.
-            bring = pooch.HTTPDownloader(progress, chunk_size=1 << 20, timeout=TIMEOUT)
+            hooks = {"response": _close_refusal}
+            bring = pooch.HTTPDownloader(progress, chunk_size=1 << 20, timeout=TIMEOUT, hooks=hooks)
             bring(download.url, str(arrived), None)
     except (requests.RequestException, DownloadError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"{target.name} could not be fetched ({reason}); check the network and run "
-            f"`frozenseg-label weights fetch {name}` again, or get it by hand ({download.place}) "
-            f"and put it to {target}"
+            f"`frozenseg-label weights fetch {name}` again, or get it by hand from "
+            f"{download.address} and put it to {target}"
         ) from error
+
+
+def _close_refusal(response: "requests.Response", *_: object, **__: object) -> None:
+    """Close the connection of an error page, which pooch leaves unread."""
+    if not response.ok:
+        response.close()
 
 
 def _read_book(book: Path) -> dict[str, str]:

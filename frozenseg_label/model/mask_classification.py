@@ -22,8 +22,8 @@ def classify_masks(
     void_embedding: Tensor,
     in_scale: Tensor,
     out_scale: Tensor,
-    alpha: float = 0.4,
-    beta: float = 0.8,
+    alpha: float,
+    beta: float,
 ) -> ClassifiedMasks:
     """Give every proposal its distribution over K categories and void.
 
@@ -84,8 +84,8 @@ def geometric_ensemble(
     out_logits: Tensor,
     seen: Tensor,
     valid: Tensor,
-    alpha: float = 0.4,
-    beta: float = 0.8,
+    alpha: float,
+    beta: float,
 ) -> Tensor:
     """Join both opinions: probabilities [B, Q, K + 1], void last, each row summing to 1.
 

@@ -47,12 +47,13 @@ class PixelDecoder(nn.Module):
     def __init__(
         self,
         in_channels: tuple[int, int, int, int],
+        *,
         sam_channels: int,
-        channels: int = 256,
-        layers: int = 6,
-        heads: int = 8,
-        points: int = 4,
-        feedforward: int = 1024,
+        channels: int,
+        layers: int,
+        heads: int,
+        points: int,
+        feedforward: int,
         sam_levels: int = 1,
     ) -> None:
         super().__init__()

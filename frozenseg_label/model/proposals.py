@@ -5,6 +5,7 @@ Letters: B images, Q mask proposals, K categories, D size of the embedding.
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -21,6 +22,11 @@ class Features:
     pyramid: tuple[Tensor, Tensor, Tensor, Tensor]
     dense: Tensor
     sam: Tensor
+
+    def to(self, target: torch.device | torch.dtype) -> "Features":
+        """Return the same on another device or of another type."""
+        one, two, three, four = (level.to(target) for level in self.pyramid)
+        return Features((one, two, three, four), self.dense.to(target), self.sam.to(target))
 
 
 @dataclass(frozen=True)

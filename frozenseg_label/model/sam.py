@@ -82,7 +82,8 @@ class FrozenSam(nn.Module):
     def decode_points(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return three masks of every point, logits [P, 3, 4s, 4s], and their predicted IoU [P, 3].
 
-        The masks lie on the stretched image; `restore_masks` brings them back.
+        The masks cover the stretched image with its padding. Stretching is linear, so resizing them
+        to the padded size undoes it.
 
         Args:
             embedding: [1, C, s, s], of one image.
@@ -108,29 +109,6 @@ class FrozenSam(nn.Module):
         with torch.autocast(device.type, enabled=False):  # sines again
             encoding: Tensor = self.prompt_encoder.get_dense_pe()
         return encoding
-
-
-def restore_masks(
-    logits: Tensor,
-    padded_size: tuple[int, int],
-    image_size: tuple[int, int],
-    output_size: tuple[int, int] | None = None,
-) -> Tensor:
-    """Bring mask logits [P, M, m, m] of the stretched image back: [P, M, *output_size].
-
-    Stretching is linear, so resizing to the padded size undoes it; then the padding is cut off.
-
-    Args:
-        logits: [P, M, m, m] as `FrozenSam.decode_points` gives them.
-        padded_size: height and width of the image that SAM was given, with padding.
-        image_size: the same without padding.
-        output_size: resized to this after cropping; by default `image_size`.
-    """
-    padded = F.interpolate(logits, padded_size, mode="bilinear", align_corners=False)
-    cropped = padded[..., : image_size[0], : image_size[1]]
-    if output_size is None or output_size == image_size:
-        return cropped
-    return F.interpolate(cropped, output_size, mode="bilinear", align_corners=False)
 
 
 def vit_sam(

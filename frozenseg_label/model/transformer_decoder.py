@@ -66,12 +66,13 @@ class TransformerDecoder(nn.Module):
 
     def __init__(
         self,
+        *,
         channels: int,
         embedding_size: int,
         queries: int,
-        layers: int = 9,
-        heads: int = 8,
-        feedforward: int = 2048,
+        layers: int,
+        heads: int,
+        feedforward: int,
         inject_queries: bool = True,
         inject_features: bool = True,
     ) -> None:

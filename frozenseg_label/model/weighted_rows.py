@@ -1,4 +1,4 @@
-"""Weighted sums of table rows, with gradients that do not take five times as long as the sums."""
+"""Weighted sums of table rows, with gradients that a CPU computes faster than PyTorch's own."""
 
 import warnings
 
@@ -26,8 +26,8 @@ def sum_weighted_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
 class _WeightedRows(Function):
     """`embedding_bag` whose backward is two sparse products.
 
-    PyTorch's own backward adds row by row. On one CPU core, for 6144 x 4 bags of 48 rows of 32
-    channels (four images of the nano model), it takes 250 ms, this one 50 ms.
+    PyTorch's own backward adds row by row. This one is about 2.5 times faster on one CPU core
+    (2026-11-23), with the 6144 x 4 bags of 48 rows of 32 channels that four images are to nano.
     """
 
     @staticmethod

@@ -17,7 +17,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        usual = temporary.stat().st_mode  # safetensors would let nobody else read the file
         yield temporary
+        temporary.chmod(usual)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -129,3 +129,8 @@ class Entry(BaseModel):
     seconds: float | None = None
     message: str | None = None
     labels: Labels | None = None
+
+    def is_failure_of(self, size: int, mtime_ns: int, message: str) -> bool:
+        """Whether this says that the very same file failed for the very same reason."""
+        last = self.event, self.size, self.mtime_ns, self.message
+        return last == ("failed", size, mtime_ns, message)

@@ -113,6 +113,7 @@ class Manifest(_Recorded):
             those arguments that change labels.
         seen_names: classes that the weights were trained on.
         root: folder that the images' names are relative to; None until the first plan.
+        versions: of Python and of libraries, at the last command that changed anything here.
         created, updated: UTC.
         assembled: bytes of the journal when `panoptic.json` was last made of it; 0 = remake it.
         totals: of that moment; None before.
@@ -125,6 +126,7 @@ class Manifest(_Recorded):
     vocabulary: RecordedVocabulary
     seen_names: tuple[str, ...]
     options: dict[str, JsonValue]
+    versions: dict[str, str] = Field(default_factory=dict)
     root: str | None = None
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     updated: datetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -142,12 +144,14 @@ class Manifest(_Recorded):
         vocabulary: Vocabulary,
         seen_names: Collection[str],
         options: Mapping[str, object],
+        versions: Mapping[str, str] | None = None,
     ) -> "Manifest":
         """The manifest of a run that is about to start.
 
         Args:
             arguments: all that the person asked for, as JSON can hold it.
             options: those of them, with their values, that change labels (`min_score`, ...).
+            versions: of Python and of libraries; to be known, they make no run another one.
         """
         # Validated, not constructed: values come from a command line, typed as objects.
         return cls.model_validate(
@@ -158,6 +162,7 @@ class Manifest(_Recorded):
                 "vocabulary": RecordedVocabulary.of(vocabulary),
                 "seen_names": sorted(seen_names),
                 "options": dict(options),
+                "versions": dict(versions or {}),
             }
         )
 

@@ -34,8 +34,7 @@ def open_to_write(
             recover(folder, journal)
             write_failures(folder, journal)  # a kill may have torn its last row
             if before is not None:
-                if before.vocabulary.fingerprint != manifest.vocabulary.fingerprint:
-                    _refuse_lost_classes(folder, journal, manifest)
+                _refuse_lost_classes(folder, journal, before, manifest)
                 manifest = _taken_up(before, manifest)
             if manifest != before:
                 with explained(folder):
@@ -44,6 +43,23 @@ def open_to_write(
             yield manifest, journal
         finally:
             journal.close()
+
+
+def open_to_preview(folder: Path, manifest: Manifest, update: bool) -> tuple[Manifest, Journal]:
+    """What `open_to_write` would yield, read alone; RunError where that would refuse the folder."""
+    _refuse_foreign(folder)
+    journal = Journal(folder / JOURNAL, writable=False)
+    try:
+        if (folder / MANIFEST).exists():
+            before = read_manifest(folder)
+            if not update:
+                _refuse_differences(folder, before, manifest)
+            _refuse_lost_classes(folder, journal, before, manifest)
+            manifest = _taken_up(before, manifest)
+    except BaseException:
+        journal.close()
+        raise
+    return manifest, journal
 
 
 def open_to_read(folder: Path) -> tuple[Manifest, Journal]:
@@ -80,7 +96,11 @@ def _refuse_differences(folder: Path, before: Manifest, manifest: Manifest) -> N
         )
 
 
-def _refuse_lost_classes(folder: Path, journal: Journal, manifest: Manifest) -> None:
+def _refuse_lost_classes(
+    folder: Path, journal: Journal, before: Manifest, manifest: Manifest
+) -> None:
+    if before.vocabulary.fingerprint == manifest.vocabulary.fingerprint:
+        return
     known = {category.name for category in manifest.vocabulary.categories}
     lost: dict[str, str] = {}
     for entry in journal.entries():

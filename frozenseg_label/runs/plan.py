@@ -23,11 +23,13 @@ class Plan:
         todo: all others.
         reasons: how many are to do because they are new, failed last time, changed since, were
             labelled by other weights, words or options, or lack a file.
+        failed: those of `todo` that failed last time and have not changed since.
     """
 
     done: tuple[ImageRecord, ...]
     todo: tuple[ImageRecord, ...]
     reasons: Mapping[Reason, int] = field(default_factory=dict)
+    failed: tuple[ImageRecord, ...] = ()
 
 
 def make_plan(
@@ -44,7 +46,7 @@ def make_plan(
         missing: images that lack a file.
         checksum: know images by their content, not by size and time of change.
     """
-    done, todo, reasons = [], [], Counter[Reason]()
+    done, todo, failed, reasons = [], [], [], Counter[Reason]()
     for record in records:
         reason = _reason(record, known.get(record.relative), run, missing, checksum)
         if reason is None:
@@ -52,7 +54,9 @@ def make_plan(
         else:
             todo.append(record)
             reasons[reason] += 1
-    return Plan(tuple(done), tuple(todo), dict(reasons))
+        if reason == "failed":
+            failed.append(record)
+    return Plan(tuple(done), tuple(todo), dict(reasons), tuple(failed))
 
 
 def root_of(records: Sequence[ImageRecord]) -> str | None:
@@ -100,10 +104,10 @@ def _reason(
     """Why the image is to do; None: it is done."""
     if known is None:
         return "new"
-    if known.event == "failed":
-        return "failed"
     if not _is_same_image(record, known, checksum):
         return "changed"
+    if known.event == "failed":
+        return "failed"
     if known.run != run and not known.is_reviewed:
         return "outdated"
     return "incomplete" if record.relative in missing else None

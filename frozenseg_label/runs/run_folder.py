@@ -43,7 +43,7 @@ from frozenseg_label.runs.label_files import (
     store_map,
 )
 from frozenseg_label.runs.manifest import Manifest, Totals, write_manifest
-from frozenseg_label.runs.opening import open_to_read, open_to_write
+from frozenseg_label.runs.opening import open_to_preview, open_to_read, open_to_write
 from frozenseg_label.runs.ownership import RejectedSegment, withdraw_rejected
 from frozenseg_label.runs.plan import (
     Plan,
@@ -108,6 +108,21 @@ class RunFolder:
         with open_to_write(path, manifest, update) as (agreed, journal):
             yield cls(path, agreed, journal, formats, semantic, writable=True)
             journal.sync()
+
+    @classmethod
+    @contextmanager
+    def preview(
+        cls, path: Path, manifest: Manifest, *, update: bool = False, semantic: bool = False
+    ) -> Iterator["RunFolder"]:
+        """Yield the folder as `open_or_create` would, to `plan` alone; nothing is written.
+
+        RunError where `open_or_create` would refuse the folder, unless because it is in use.
+        """
+        agreed, journal = open_to_preview(path, manifest, update)
+        try:
+            yield cls(path, agreed, journal, semantic=semantic, writable=False)
+        finally:
+            journal.close()
 
     @classmethod
     @contextmanager
@@ -255,19 +270,25 @@ class RunFolder:
             commit_entry(self.path, self._journal, entry, files, durable=True)
 
     def fail(self, record: ImageRecord, message: str) -> None:
-        """Write down that an image could not be labelled; labels that it has stay as they are."""
+        """Write down that an image could not be labelled; labels that it has stay as they are.
+
+        What is written down already is counted, no more.
+        """
         with self._lock:
+            self._failed += 1
+            last = self._journal.last(record.relative)
+            if last is not None and last.is_failure_of(record.size, record.mtime_ns, message):
+                return
             entry = Entry(
                 event="failed",
                 image=record.relative,
                 size=record.size,
                 mtime_ns=record.mtime_ns,
                 message=message,
-                labels=self._labels(record.relative),
+                labels=last.labels if last is not None else None,
             )
             self._journal.append(entry)
             append_failure(self.path, entry)
-            self._failed += 1
 
     def finish(self) -> Summary:
         """Bring up to date what is made from the journal; does nothing where that is so already.

@@ -29,7 +29,7 @@ class Targets:
     masks: Tensor
 
 
-class Prediction(NamedTuple):
+class LayerPrediction(NamedTuple):
     """What one decoder layer says.
 
     Attributes:
@@ -72,7 +72,11 @@ class Criterion:
         ).sum()
 
     def layer_terms(
-        self, prediction: Prediction, targets: Sequence[Targets], num_targets: float, draw: Draw
+        self,
+        prediction: LayerPrediction,
+        targets: Sequence[Targets],
+        num_targets: float,
+        draw: Draw,
     ) -> LossTerms:
         """Match one layer's queries with the targets and say what they cost.
 
@@ -89,7 +93,9 @@ class Criterion:
             self._classification(prediction.class_logits, targets, matches), mask, dice
         )
 
-    def match(self, prediction: Prediction, targets: Sequence[Targets], draw: Draw) -> list[Match]:
+    def match(
+        self, prediction: LayerPrediction, targets: Sequence[Targets], draw: Draw
+    ) -> list[Match]:
         """Assign targets to queries, image by image, each with points of its own."""
         return [
             match_targets(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from frozenseg_label.model.proposals import Features
@@ -31,6 +32,11 @@ class TrainingBatch:
 
     features: Features
     targets: tuple[Targets, ...]
+
+    def to(self, device: torch.device) -> "TrainingBatch":
+        """Return the same on another device."""
+        targets = (Targets(t.labels.to(device), t.masks.to(device)) for t in self.targets)
+        return TrainingBatch(self.features.to(device), tuple(targets))
 
 
 BatchSource = Callable[[int], TrainingBatch]

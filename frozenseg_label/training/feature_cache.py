@@ -1,4 +1,7 @@
-"""Features of the frozen encoders: they never change, so an image need be seen but once."""
+"""Features of the frozen encoders: they never change, so an image need be seen but once.
+
+The cache lies in main memory whatever device the model is on; `train_step` moves each batch.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +20,7 @@ from frozenseg_label.training.dataset import BatchSource, TrainingBatch, Trainin
 
 @dataclass(frozen=True)
 class CachedSample:
-    """A sample that the encoders have seen.
+    """A sample that the encoders have seen, on the CPU.
 
     Attributes:
         features: of a batch of one image, in bfloat16 to halve the memory.
@@ -43,7 +46,8 @@ def see_sample(model: FrozenSeg, sample: TrainingSample) -> CachedSample:
     height, width = prepared.pixels.shape[-2:]
     (inner_height, inner_width) = prepared.image_size
     masks = F.pad(masks, (0, width - inner_width, 0, height - inner_height))[:, 0].bool()
-    return CachedSample(_as_type(features, torch.bfloat16), torch.from_numpy(sample.labels), masks)
+    cached = features.to(torch.bfloat16).to(torch.device("cpu"))
+    return CachedSample(cached, torch.from_numpy(sample.labels), masks)
 
 
 def shuffled_batches(pool: Sequence[CachedSample], batch_size: int, seed: int) -> BatchSource:
@@ -61,8 +65,8 @@ def shuffled_batches(pool: Sequence[CachedSample], batch_size: int, seed: int) -
 
 
 def collate(samples: Sequence[CachedSample]) -> TrainingBatch:
-    """Put samples of one padded size into a float32 batch."""
-    features = [_as_type(sample.features, torch.float32) for sample in samples]
+    """Put samples of one padded size into a float32 batch, on the CPU."""
+    features = [sample.features.to(torch.float32) for sample in samples]
     levels = zip(*(f.pyramid for f in features), strict=True)
     one, two, three, four = (torch.cat(level) for level in levels)
     return TrainingBatch(
@@ -78,8 +82,3 @@ def collate(samples: Sequence[CachedSample]) -> TrainingBatch:
 def cache_samples(model: FrozenSeg, samples: Iterable[TrainingSample]) -> list[CachedSample]:
     """Run both frozen encoders on all samples, one by one."""
     return [see_sample(model, sample) for sample in samples]
-
-
-def _as_type(features: Features, dtype: torch.dtype) -> Features:
-    one, two, three, four = (level.to(dtype) for level in features.pyramid)
-    return Features((one, two, three, four), features.dense.to(dtype), features.sam.to(dtype))

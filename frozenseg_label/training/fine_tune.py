@@ -17,7 +17,7 @@ from torch.optim import AdamW, Optimizer
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.mask_classification import category_logits
 from frozenseg_label.model.text_classifier import TextClassifier
-from frozenseg_label.training.criterion import Criterion, LossTerms, Prediction
+from frozenseg_label.training.criterion import Criterion, LayerPrediction, LossTerms
 from frozenseg_label.training.dataset import BatchSource, TrainingBatch
 from frozenseg_label.training.point_sampling import Draw
 from frozenseg_label.training.settings import TrainSettings
@@ -46,7 +46,7 @@ def fine_tune(
     the seed and the step alone.
 
     Args:
-        batches: gives the batch of a step.
+        batches: gives the batch of a step, on any device.
         names: the training vocabulary; the labels of the targets are its categories.
         folder: states and log go here.
     """
@@ -83,7 +83,9 @@ def train_step(
     for group in optimizer.param_groups:
         group["lr"] = rate
     criterion = Criterion(num_points=settings.num_points)
-    draw = draws_of_step(settings.seed, step, model.void_embedding.device)
+    device = model.void_embedding.device
+    batch = batch.to(device)
+    draw = draws_of_step(settings.seed, step, device)
     num_targets = float(sum(target.labels.numel() for target in batch.targets))
 
     layers = [
@@ -101,14 +103,14 @@ def train_step(
 
 def predict_all_layers(
     model: FrozenSeg, batch: TrainingBatch, names: TextClassifier, precision: str
-) -> list[Prediction]:
+) -> list[LayerPrediction]:
     """Return what the decoder says before its first layer and after each, the last one last."""
     device = model.void_embedding.device.type
     with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
         pixels = model.pixel_decoder(batch.features)
         outputs = model.transformer_decoder.forward_all_layers(pixels, batch.features.sam)
     return [
-        Prediction(
+        LayerPrediction(
             category_logits(
                 output.class_embeddings.float(),
                 names,

@@ -1,8 +1,19 @@
 """The numbers of one training; a recipe is a flat YAML file of these fields."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
+
+from frozenseg_label.errors import SettingsError
 
 
 class TrainSettings(BaseModel):
@@ -42,3 +53,31 @@ class TrainSettings(BaseModel):
         """Return the learning rate of a step, counted from 0."""
         rising = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
         return self.learning_rate * rising * 0.1 ** sum(step >= drop for drop in self.drops)
+
+    def with_steps(self, steps: int) -> Self:
+        """Return the same schedule over more or fewer steps, with its drops at the same shares."""
+        drops = [max(1, drop * steps // self.steps) for drop in self.drops]
+        changed = {"steps": steps, "warm_up": min(self.warm_up, steps), "drops": drops}
+        return self.model_validate({**dict(self), **changed})
+
+
+def read_settings(path: Path) -> TrainSettings:
+    """Return the settings of a recipe: a flat YAML file of the fields that are not the defaults."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error.strerror}); give the path of a recipe"
+        ) from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or an impossible date
+        problem = " ".join(str(error).split())
+        raise SettingsError(f"{path} is no YAML file ({problem}); mend it there") from error
+    try:
+        return TrainSettings.model_validate({} if data is None else data)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc']) or 'content'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        known = ", ".join(TrainSettings.model_fields)
+        raise SettingsError(f"{path}: {faults}; mend it there; known keys are {known}") from error

@@ -13,16 +13,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from frozenseg_label.model.checkpoint_info import is_frozen
 from frozenseg_label.model.frozenseg import FrozenSeg
 
 WEIGHTS = "weights.safetensors"
 OPTIMIZER = "optimizer.pt"
-FROZEN = ("clip.", "sam.")
 
 
 def trained_weights(model: FrozenSeg) -> dict[str, Tensor]:
     """Return the weights that training changes: all but the two frozen encoders."""
-    return {k: v for k, v in model.state_dict().items() if not k.startswith(FROZEN)}
+    return {k: v for k, v in model.state_dict().items() if not is_frozen(k)}
 
 
 def save_state(folder: Path, steps_done: int, model: FrozenSeg, optimizer: Optimizer) -> Path:
@@ -49,13 +49,15 @@ def load_newest_state(folder: Path, model: FrozenSeg, optimizer: Optimizer) -> i
     if not found:
         return 0
     load_trained_weights(found[-1] / WEIGHTS, model)
-    optimizer.load_state_dict(torch.load(found[-1] / OPTIMIZER, weights_only=True))
+    # Through main memory, so that a state goes on on another device than it was made on.
+    state = torch.load(found[-1] / OPTIMIZER, map_location="cpu", weights_only=True)
+    optimizer.load_state_dict(state)
     return int(found[-1].name.removeprefix("state-"))
 
 
 def load_trained_weights(path: Path, model: FrozenSeg) -> None:
     """Fill the trained part of a model; the frozen encoders stay as they are."""
-    frozen = {k: v for k, v in model.state_dict().items() if k.startswith(FROZEN)}
+    frozen = {k: v for k, v in model.state_dict().items() if is_frozen(k)}
     model.load_state_dict(frozen | load_file(path))
 
 

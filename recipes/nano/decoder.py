@@ -3,19 +3,23 @@
     python recipes/nano/clip.py --out /tmp/nano/clip
     python recipes/nano/sam.py --out /tmp/nano/sam
     OMP_NUM_THREADS=1 python recipes/nano/decoder.py --clip /tmp/nano/clip --sam /tmp/nano/sam \
-        --out /tmp/nano/decoder --iterations 2500
+        --out /tmp/nano/decoder
 
 Its scenes are drawn from the seen classes alone. An unseen object in them would be an unlabelled
 one, and the losses would teach the decoder that such things are void: the very thing that an
 open-vocabulary decoder must not learn. (In photographs this cannot be helped.)
 
+The numbers stand in decoder.yaml; --iterations stretches or shortens its schedule.
+
 OUT gets decoder.safetensors (pixel decoder, transformer decoder, void embedding), log.jsonl
 (losses), scores.jsonl (fresh scenes of the validation style, all classes), and the state that the
-same command goes on from. The encoders see every scene of a fixed pool once, in float32.
+same command goes on from; told to stop, it ends with exit status 130. The encoders see every scene
+of a fixed pool once, in float32.
 """
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,35 +35,25 @@ from frozenseg_label.model.text_classifier import build_text_classifier
 from frozenseg_label.training.dataset import TrainingSample, sample_from_ids
 from frozenseg_label.training.feature_cache import cache_samples, see_sample, shuffled_batches
 from frozenseg_label.training.fine_tune import Report, fine_tune
-from frozenseg_label.training.settings import TrainSettings
+from frozenseg_label.training.settings import TrainSettings, read_settings
 from frozenseg_label.training.train_state import trained_weights
 from frozenseg_label.vocabulary import Category, Vocabulary
 
+RECIPE = Path(__file__).with_suffix(".yaml")
 FIRST_SEED = 2 * 10**9  # SAM's and CLIP's trainings never get so far
 FRESH = 3 * 10**9
 FRESH_SCENES = 40
-
-
-def nano_settings(iterations: int) -> TrainSettings:
-    """Return what trains 2 M parameters from nothing in half an hour of one core."""
-    return TrainSettings(
-        steps=iterations,
-        batch_size=4,
-        learning_rate=6e-4,
-        warm_up=min(100, iterations),
-        drops=(max(1, iterations * 3 // 4), max(1, iterations * 19 // 20)),
-        clip_norm=0.5,
-        num_points=512,
-        precision="bf16",
-        save_every=200,
-        log_every=10,
-    )
+STOPPED = 130  # exit status, that of Ctrl-C in a shell
 
 
 def train_decoder(
     clip: Path, sam: Path, out: Path, assets: Path, settings: TrainSettings, scenes: int
-) -> None:
-    """Cache the features of the pool, then train, with scores at every fifth of the way."""
+) -> bool:
+    """Cache the features of the pool, then train, with scores at every fifth of the way.
+
+    Returns:
+        Whether it came to its end; it may be told to stop before.
+    """
     torch.manual_seed(settings.seed)
     model = build_frozenseg_nano().eval()
     model.clip.load_state_dict(torch.load(clip / "clip.pt", weights_only=True)["model"])
@@ -71,8 +65,10 @@ def train_decoder(
     names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
     report = scorer(model, load_world("validate", assets), known, settings, out / "scores.jsonl")
     batches = shuffled_batches(pool, settings.batch_size, settings.seed)
-    if fine_tune(model, batches, names, settings, out, report) == settings.steps:
-        save_file(trained_weights(model), out / "decoder.safetensors")
+    if fine_tune(model, batches, names, settings, out, report) < settings.steps:
+        return False
+    save_file(trained_weights(model), out / "decoder.safetensors")
+    return True
 
 
 def scorer(
@@ -118,13 +114,16 @@ def main() -> None:
     parser.add_argument("--sam", type=Path, required=True, help="folder with sam.safetensors")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
-    parser.add_argument("--iterations", type=int, default=2500)
+    parser.add_argument("--iterations", type=int, help="in place of the recipe's steps")
     parser.add_argument("--scenes", type=int, default=2400, help="size of the pool")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    settings = nano_settings(given.iterations)
-    train_decoder(given.clip, given.sam, given.out, given.assets, settings, given.scenes)
+    settings = read_settings(RECIPE)
+    if given.iterations is not None:
+        settings = settings.with_steps(given.iterations)
+    if not train_decoder(given.clip, given.sam, given.out, given.assets, settings, given.scenes):
+        sys.exit(STOPPED)
 
 
 if __name__ == "__main__":

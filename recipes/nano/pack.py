@@ -12,7 +12,7 @@ from world import CONCEPTS_FILE, read_concepts
 
 from frozenseg_label.model.builders import build_frozenseg_nano
 from frozenseg_label.model.checkpoint import save_checkpoint
-from frozenseg_label.model.checkpoint_info import TrainingCategory
+from frozenseg_label.model.checkpoint_info import TrainingCategory, is_frozen
 from frozenseg_label.model.frozenseg import FrozenSeg
 
 EMBEDDED_FILE = CONCEPTS_FILE.parents[2] / "frozenseg_label/weights/nano.safetensors"
@@ -37,7 +37,7 @@ def assemble(clip: Path, sam: Path, decoder: Path) -> FrozenSeg:
     model.sam.load_state_dict(load_file(sam / "sam.safetensors"))
     trained = load_file(decoder / "decoder.safetensors")
     missing, unknown = model.load_state_dict(trained, strict=False)
-    decoder_keys = [key for key in missing if not key.startswith(("clip.", "sam."))]
+    decoder_keys = [key for key in missing if not is_frozen(key)]
     if decoder_keys or unknown:
         raise ValueError(f"{decoder}: the decoder lacks {decoder_keys[:3]} or has {unknown[:3]}")
     return model.eval()

@@ -1,4 +1,4 @@
-"""Draw the README's picture: demonstration images above, the labels that `annotate` gave them below.
+"""Draw the README's picture: demonstration images above, their labels from `annotate` below.
 
     frozenseg-label demo pictures && frozenseg-label annotate pictures --vocab stickers -o labels
     python recipes/nano/picture.py --images pictures --labels labels --out recipes/nano/example.png

@@ -23,8 +23,9 @@ from sam_losses import DenseTasks, mask_iou, mask_losses
 from torch import Tensor, nn
 from world import DEFAULT_ASSETS, World, load_world
 
+from frozenseg_label.inference.mask_tiles import masks_resize
 from frozenseg_label.model.builders import build_nano_sam
-from frozenseg_label.model.sam import FrozenSam, restore_masks
+from frozenseg_label.model.sam import FrozenSam
 
 WEIGHTS = {"mask": 1.0, "iou": 1.0, "thing": 0.5, "boundary": 0.5, "affinity": 1.0}
 FRESH = 10**9  # seeds of evaluation scenes begin here; training never gets so far
@@ -160,7 +161,10 @@ def evaluate_sam(
     for seed in range(first_seed, first_seed + scenes):
         batch = draw_batch(world, [seed], 12, sam.image_size, vary=False)
         logits, predicted = decode(sam, sam.encode(batch.images, [size]), batch.points)
-        masks = restore_masks(logits[0], size, size) > 0  # [P, 3, S, S]
+        maps = logits[0].flatten(0, 1)  # [P 3, 64, 64]
+        resize = masks_resize(maps, size, size, size)
+        full = resize.rows(maps[:, resize.needed(0, size[0])], 0, size[0])  # [P 3, S, S]
+        masks = full.unflatten(0, logits[0].shape[:2]) > 0  # [P, 3, S, S]
         columns, rows = (batch.points[0] * sam.image_size).long().unbind(dim=1)
         owners = batch.ids[0][rows, columns]  # [P], the segment under each point
         iou = mask_iou(masks, (batch.ids == owners[:, None, None])[:, None])  # [P, 3]

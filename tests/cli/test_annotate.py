@@ -109,6 +109,51 @@ def test_an_image_that_cannot_be_read_is_reported_and_the_rest_is_labelled(
     assert len(json.loads(Path("out/panoptic.json").read_text())["images"]) == 3
 
 
+def test_a_broken_image_again_fails_again_without_a_model(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "broken.jpg").write_bytes((images / "b.jpg").read_bytes()[:100])
+    assert annotate() == 3
+    before = changed_files(Path("out"))
+    command = ["annotate", "images", "--classes", CLASSES, "--weights", "tiny.safetensors"]
+    program = (
+        "import sys; from frozenseg_label.cli import main; "
+        f"code = main({[*command, '-o', 'out', '--json']}); "
+        "sys.exit(99 if 'torch' in sys.modules else code)"
+    )
+    again = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert again.returncode == 3, again.stderr
+    result = json.loads(again.stdout)
+    assert (result["labelled"], result["skipped"], result["failed"]) == (0, 3, 1)
+    assert "broken.jpg" in again.stderr
+    assert changed_files(Path("out")) == before
+    capsys.readouterr()
+    assert annotate("--dry-run") == 3
+    assert "the other 1 cannot be read" in capsys.readouterr().out
+
+
+def test_an_image_that_has_become_readable_is_labelled(images: Path) -> None:
+    assert annotate("--max-pixels", "10") == 3
+    assert annotate() == 0
+    assert len(json.loads(Path("out/panoptic.json").read_text())["images"]) == 3
+    assert not Path("out/failures.jsonl").exists()
+
+
+def test_known_failures_do_not_count_as_all_that_was_tried(images: Path) -> None:
+    (images / "broken.jpg").write_bytes(b"no picture")
+    assert annotate("--max-failure-rate", "0.3") == 3  # one of four
+    assert annotate("--max-failure-rate", "0.3") == 3  # and not one of one
+
+
+def test_a_dry_run_says_that_nothing_is_to_do(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotate()
+    capsys.readouterr()
+    assert annotate("--dry-run") == 0
+    assert "Nothing to do: all 3 images are labelled already." in capsys.readouterr().out
+
+
 def test_too_many_failures_stop_the_run_and_keep_what_was_done(
     images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

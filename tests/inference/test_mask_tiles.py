@@ -40,6 +40,17 @@ def test_rows_equal_those_of_two_whole_resizes(height: int, output: Size) -> Non
     torch.testing.assert_close(tiles, whole, atol=1e-6, rtol=1e-6)
 
 
+def test_masks_of_sams_square_come_back_to_the_image() -> None:
+    square = torch.full((2, 16, 16), -1.0)
+    square[0, :8] = 1.0  # upper half of the padded image
+    square[1, :, :4] = 1.0  # left quarter
+    back = in_tiles(masks_resize(square, (32, 96), (32, 80), (32, 80)), square, 32) > 0
+    expected = torch.zeros(2, 32, 80, dtype=torch.bool)
+    expected[0, :16] = True
+    expected[1, :, :24] = True
+    assert torch.equal(back, expected)
+
+
 def test_rows_of_an_unchanged_size_are_the_input_itself() -> None:
     maps = torch.randn(2, 5, 6)
     resize = TiledResize((5, 6), [((5, 6), (5, 6))])

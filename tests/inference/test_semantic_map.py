@@ -1,5 +1,6 @@
 """One category per pixel, from the votes of all masks."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -74,6 +75,7 @@ def test_votes_of_two_kinds_of_masks_add_up() -> None:
 def test_the_map_takes_the_best_category_of_each_pixel() -> None:
     best = semantic_map([query_votes(random_masks())], *SIZES)
     assert best.shape == (45, 52)
+    assert best.dtype == np.uint16
     assert (best == all_scores(resize_first=True).argmax(dim=0).numpy()).all()
 
 

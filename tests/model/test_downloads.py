@@ -23,9 +23,9 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     requests = 0
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         type(self).requests += 1
-        content = {"/page": PAGE, "/missing": b""}.get(self.path, CONTENT)
+        content = PAGE if self.path in ("/page", "/missing") else CONTENT
         self.send_response(404 if self.path == "/missing" else 200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -110,7 +110,9 @@ def test_no_way_to_google_drive_says_what_to_do_and_leaves_nothing_behind(
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(CheckpointError, match=r"could not be fetched .* by hand \(Google Drive"):
+    with pytest.raises(
+        CheckpointError, match=r"could not be fetched .* by hand from https://drive"
+    ):
         fetch("convnext-large", folder)
     assert not list(folder.iterdir())
 

@@ -19,6 +19,7 @@ from frozenseg_label.model.text_classifier import TextClassifier
 
 AXES = torch.eye(4)
 ALL_VALID = torch.ones(1, 1, dtype=torch.bool)
+ALPHA, BETA = 0.4, 0.8  # CLIP's weight for seen and for unseen categories
 
 
 def classifier(
@@ -43,7 +44,8 @@ def random_proposals(queries: int = 5) -> MaskProposals:
 
 def classify(proposals: MaskProposals, names: TextClassifier | None = None) -> Tensor:
     scale = torch.tensor(math.log(20.0))
-    found = classify_masks(proposals, names or classifier(), AXES[3:] * 7, scale, scale / 2)
+    names = names or classifier()
+    found = classify_masks(proposals, names, AXES[3:] * 7, scale, scale / 2, ALPHA, BETA)
     assert found.mask_logits is proposals.mask_logits
     return found.class_probs
 
@@ -87,7 +89,7 @@ def test_probabilities_sum_to_one_and_void_is_what_the_decoder_says() -> None:
     assert_close(probs[..., -1], decoder.softmax(dim=-1)[..., -1])
 
 
-@pytest.mark.parametrize(("seen", "weight"), [(True, 0.4), (False, 0.8)])
+@pytest.mark.parametrize(("seen", "weight"), [(True, ALPHA), (False, BETA)])
 def test_clip_weighs_less_for_seen_than_for_unseen_categories(seen: bool, weight: float) -> None:
     decoder, clip = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 3.0])
     probs = geometric_ensemble(
@@ -95,6 +97,8 @@ def test_clip_weighs_less_for_seen_than_for_unseen_categories(seen: bool, weight
         with_void(clip.tolist(), void=20.0),
         torch.tensor([seen, seen]),
         ALL_VALID,
+        ALPHA,
+        BETA,
     )
     expected = ((1 - weight) * decoder + weight * clip).softmax(dim=0)
     assert_close(probs[0, 0, :2], expected)
@@ -106,6 +110,8 @@ def test_seen_and_unseen_categories_meet_on_one_scale() -> None:
         with_void([math.log(0.2), math.log(0.8)]),
         torch.tensor([True, False]),
         ALL_VALID,
+        ALPHA,
+        BETA,
     )
     first, second = 0.9**0.6 * 0.2**0.4, 0.1**0.2 * 0.8**0.8
     assert_close(probs[0, 0, 0], torch.tensor(first / (first + second)))
@@ -117,7 +123,7 @@ def test_an_invalid_mask_has_the_decoders_opinion_alone(rest: float) -> None:
     proposals.valid[1, 2] = False
     proposals.clip_embeddings[1, 2] = rest
     scale = torch.tensor(math.log(20.0))
-    found = classify_masks(proposals, classifier(), AXES[3:], scale, scale)
+    found = classify_masks(proposals, classifier(), AXES[3:], scale, scale, ALPHA, BETA)
     decoder = category_logits(proposals.class_embeddings, classifier(), AXES[3:], scale)
     assert_close(found.class_probs[1, 2], decoder[1, 2].softmax(dim=-1), atol=1e-7, rtol=1e-5)
     assert float(found.disagreement[1, 2]) == 0.0
@@ -129,7 +135,12 @@ def test_an_invalid_mask_has_the_decoders_opinion_alone(rest: float) -> None:
 def test_opinions_that_exclude_each_other_give_numbers(seen: tuple[bool, bool]) -> None:
     # Each of these probabilities is 0 in float32; multiplying them gives 0, and 0 x log 0 NaN.
     probs = geometric_ensemble(
-        with_void([100.0, -100.0]), with_void([-100.0, 100.0]), torch.tensor(seen), ALL_VALID
+        with_void([100.0, -100.0]),
+        with_void([-100.0, 100.0]),
+        torch.tensor(seen),
+        ALL_VALID,
+        ALPHA,
+        BETA,
     )
     assert probs.isfinite().all()
     assert_close(probs.sum(dim=-1), torch.ones(1, 1))
@@ -144,6 +155,8 @@ def test_a_mask_that_is_surely_void_keeps_every_probability_finite() -> None:
         with_void([1.0, 2.0]),
         torch.tensor([True, False]),
         ALL_VALID,
+        ALPHA,
+        BETA,
     )
     assert_close(probs[0, 0, -1], torch.tensor(1.0))
     assert probs.log().isfinite().all()

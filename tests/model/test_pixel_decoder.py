@@ -9,14 +9,15 @@ from frozenseg_label.model.pixel_decoder import DecodedPixels, PixelDecoder
 from frozenseg_label.model.proposals import Features
 
 
-def build(sam_levels: int = 1) -> PixelDecoder:
+def build(sam_levels: int = 1, channels: int = 32) -> PixelDecoder:
     torch.manual_seed(0)
     decoder = PixelDecoder(
         (8, 16, 24, 32),
         sam_channels=16,
-        channels=32,
+        channels=channels,
         layers=2,
         heads=4,
+        points=4,
         feedforward=64,
         sam_levels=sam_levels,
     )
@@ -101,4 +102,4 @@ def test_training_reaches_every_parameter_of_the_honest_decoder() -> None:
 
 def test_channels_that_group_norm_cannot_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 32, got 48"):
-        PixelDecoder((8, 16, 24, 32), sam_channels=16, channels=48)
+        build(channels=48)

@@ -114,7 +114,10 @@ def test_published_weights_are_listed_before_they_are_here() -> None:
     listed = {weights.name: weights for weights in list_weights()}
     assert list(listed) == ["nano", "convnext-large", "rn50x64", "sam-vit-b"]
     assert not listed["convnext-large"].here
-    assert "1ThjVgY7nawm1AAP1LhrmGVlI3zr1EYMG (not tried yet)" in listed["convnext-large"].place
+    assert (
+        "1ThjVgY7nawm1AAP1LhrmGVlI3zr1EYMG/view (fetching not tried yet)"
+        in listed["convnext-large"].place
+    )
 
 
 def test_missing_published_weights_name_the_commands_that_bring_them() -> None:

@@ -10,7 +10,6 @@ from frozenseg_label.model.conv_stem import ConvStem
 from frozenseg_label.model.sam import (
     FrozenSam,
     RelativePositionAttention,
-    restore_masks,
     vit_sam,
 )
 
@@ -107,18 +106,6 @@ def test_every_point_gets_three_masks_whatever_other_points_there_are(tiny_sam: 
 def test_points_of_several_images_at_once_are_refused(tiny_sam: FrozenSam) -> None:
     with pytest.raises(ValueError, match="one image, got 2"):
         tiny_sam.decode_points(torch.zeros(2, 16, 4, 4), torch.zeros(1, 2))
-
-
-def test_masks_of_the_stretched_image_come_back_to_the_image() -> None:
-    stretched = torch.full((1, 2, 16, 16), -1.0)
-    stretched[0, 0, :8] = 1.0  # upper half of the padded image
-    stretched[0, 1, :, :4] = 1.0  # left quarter
-    back = restore_masks(stretched, padded_size=(32, 96), image_size=(32, 80)) > 0
-    expected = torch.zeros(1, 2, 32, 80, dtype=torch.bool)
-    expected[0, 0, :16] = True
-    expected[0, 1, :, :24] = True
-    assert torch.equal(back, expected)
-    assert restore_masks(stretched, (32, 96), (32, 80), (64, 160)).shape == (1, 2, 64, 160)
 
 
 def test_the_conv_stem_takes_the_place_of_the_patch_embedding() -> None:

@@ -182,7 +182,14 @@ def test_a_sam_of_other_channels_is_refused_where_queries_are_injected() -> None
 def test_both_readings_of_the_sam_branch_work_inside_a_head(sam_levels: int) -> None:
     torch.manual_seed(0)
     pixel_decoder = PixelDecoder(
-        (8, 16, 24, 32), sam_channels=32, channels=32, layers=1, heads=4, sam_levels=sam_levels
+        (8, 16, 24, 32),
+        sam_channels=32,
+        channels=32,
+        layers=1,
+        heads=4,
+        points=4,
+        feedforward=64,
+        sam_levels=sam_levels,
     ).eval()
     for layer in pixel_decoder.sam_encoder.layers:
         torch.nn.init.normal_(layer.attention.sampling_offsets.weight)

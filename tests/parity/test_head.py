@@ -33,6 +33,7 @@ def pixel_decoder_of(golden: Golden) -> PixelDecoder:
         channels=config["conv_dim"],
         layers=config["transformer_enc_layers"],
         heads=config["nheads"],
+        points=4,
         feedforward=config["pixel_decoder_dim_feedforward"],
         sam_levels=3,
     )

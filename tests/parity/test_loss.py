@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from frozenseg_label.training.criterion import Criterion, LossTerms, Prediction, Targets
+from frozenseg_label.training.criterion import Criterion, LayerPrediction, LossTerms, Targets
 from frozenseg_label.training.point_sampling import Draw
 from tests.parity.conftest import Golden
 
@@ -35,15 +35,15 @@ def read_targets(golden: Golden) -> list[Targets]:
     ]
 
 
-def read_predictions(golden: Golden) -> list[Prediction]:
+def read_predictions(golden: Golden) -> list[LayerPrediction]:
     inputs = [golden.tensors(f"inputs.{head}") for head in HEADS]
     return [
-        Prediction(i["pred_logits"].requires_grad_(), i["pred_masks"].requires_grad_())
+        LayerPrediction(i["pred_logits"].requires_grad_(), i["pred_masks"].requires_grad_())
         for i in inputs
     ]
 
 
-def all_terms(golden: Golden, predictions: list[Prediction]) -> list[LossTerms]:
+def all_terms(golden: Golden, predictions: list[LayerPrediction]) -> list[LossTerms]:
     criterion, draw = Criterion(num_points=golden.config["num_points"]), recorded_draws(golden)
     targets = read_targets(golden)
     num_targets = sum(golden.config["targets_per_image"])

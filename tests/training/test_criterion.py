@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from frozenseg_label.training.criterion import Criterion, Prediction, Targets
+from frozenseg_label.training.criterion import Criterion, LayerPrediction, Targets
 
 
 def draw(shape: tuple[int, ...]) -> Tensor:
@@ -12,11 +12,11 @@ def draw(shape: tuple[int, ...]) -> Tensor:
     return torch.rand(shape[1:], generator=torch.Generator().manual_seed(7)).expand(shape)
 
 
-def random_prediction(images: int, seed: int = 0) -> Prediction:
+def random_prediction(images: int, seed: int = 0) -> LayerPrediction:
     generator = torch.Generator().manual_seed(seed)
     classes = torch.randn(images, 4, 4, generator=generator)
     masks = torch.randn(images, 4, 8, 8, generator=generator)
-    return Prediction(classes.requires_grad_(), masks.requires_grad_())
+    return LayerPrediction(classes.requires_grad_(), masks.requires_grad_())
 
 
 def one_square(label: int = 1) -> Targets:
@@ -46,7 +46,7 @@ def test_two_processes_that_know_the_global_count_add_up_to_one() -> None:
     together = CRITERION.layer_terms(prediction, targets, 2.0, draw)
     halves = [
         CRITERION.layer_terms(
-            Prediction(*(t[i : i + 1] for t in prediction)), [targets[i]], 2 / 2, draw
+            LayerPrediction(*(t[i : i + 1] for t in prediction)), [targets[i]], 2 / 2, draw
         )
         for i in range(2)
     ]
@@ -77,7 +77,7 @@ def test_a_query_without_target_weighs_a_tenth_of_one_with() -> None:
     classes = torch.zeros(1, 4, 4)
     classes[0, :, 0] = 3.0
     terms = CRITERION.layer_terms(
-        Prediction(classes, random_prediction(1).mask_logits), [one_square(label=0)], 1.0, draw
+        LayerPrediction(classes, random_prediction(1).mask_logits), [one_square(label=0)], 1.0, draw
     )
     right, wrong = -classes[0, 0].log_softmax(-1)[0], -classes[0, 0].log_softmax(-1)[3]
     torch.testing.assert_close(terms.classification, (right + 3 * 0.1 * wrong) / 1.3)
@@ -85,8 +85,8 @@ def test_a_query_without_target_weighs_a_tenth_of_one_with() -> None:
 
 def test_targets_between_zero_and_one_are_taken_as_they_are() -> None:
     blurred = Targets(torch.tensor([0]), torch.full((1, 32, 32), 0.5))
-    confident = Prediction(torch.zeros(1, 1, 4), torch.full((1, 1, 8, 8), 8.0))
-    unsure = Prediction(torch.zeros(1, 1, 4), torch.zeros(1, 1, 8, 8))
+    confident = LayerPrediction(torch.zeros(1, 1, 4), torch.full((1, 1, 8, 8), 8.0))
+    unsure = LayerPrediction(torch.zeros(1, 1, 4), torch.zeros(1, 1, 8, 8))
     assert CRITERION.layer_terms(unsure, [blurred], 1.0, draw).mask < (
         CRITERION.layer_terms(confident, [blurred], 1.0, draw).mask
     )

@@ -1,0 +1,59 @@
+"""A tiny predictor, pictures of two shapes on disk, and the manifest of a run over them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from frozenseg_label.images import ImageRecord, find_images
+from frozenseg_label.inference.predictor import Predictor
+from frozenseg_label.model.frozenseg import FrozenSeg
+from frozenseg_label.model.text_classifier import TextClassifier
+from frozenseg_label.runs.manifest import Manifest
+from frozenseg_label.vocabulary import Vocabulary, parse_classes
+
+TALL, WIDE = (96, 64), (64, 96)
+SHAPES = {"a": WIDE, "b": TALL, "c": WIDE, "d": WIDE, "e": TALL}  # two padded shapes, mixed
+
+
+@pytest.fixture
+def vocabulary() -> Vocabulary:
+    return parse_classes("cat, dog, sky:stuff")
+
+
+@pytest.fixture
+def predictor(tiny_frozenseg: FrozenSeg, vocabulary: Vocabulary) -> Predictor:
+    """The tiny model, with random vectors for the names, so that no text tower has to run."""
+    names = TextClassifier(
+        F.normalize(torch.randn(3, 16), dim=-1), (1, 1, 1), torch.tensor([True, False, False])
+    )
+    device = torch.device("cpu")
+    return Predictor(tiny_frozenseg, names, vocabulary, "model:tiny", device, semantic=True)
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> list[ImageRecord]:
+    """Five pictures of noise."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, shape in SHAPES.items():
+        pixels = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    return find_images([folder])
+
+
+@pytest.fixture
+def manifest(vocabulary: Vocabulary) -> Manifest:
+    return Manifest.of(
+        tool_version="0.1",
+        arguments={},
+        weights="tiny",
+        weights_fingerprint="fingerprint of tiny",
+        vocabulary=vocabulary,
+        seen_names=["cat"],
+        options={},
+    )

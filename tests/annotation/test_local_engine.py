@@ -1,0 +1,180 @@
+"""Threads around the model change the time that a run takes, and nothing else."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from frozenseg_label.annotation.annotate_batch import annotate_batch
+from frozenseg_label.annotation.local_engine import annotate_overlapped
+from frozenseg_label.errors import ImageError, RunError
+from frozenseg_label.images import ImageRecord
+from frozenseg_label.inference.predictor import Prediction, Predictor
+from frozenseg_label.inference.preprocess import PreparedImage
+from frozenseg_label.runs.manifest import Manifest
+from frozenseg_label.runs.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class WatchedPredictor(Predictor):
+    """A predictor that tells of each batch the padded shapes in it."""
+
+    batches: list[list[tuple[int, int]]] | None = None
+
+    def predict(self, images: Sequence[PreparedImage]) -> list[Prediction]:
+        """Note the shapes, then predict."""
+        if self.batches is not None:
+            self.batches.append([image.padded_size for image in images])
+        return super().predict(images)
+
+
+def label(
+    records: Sequence[ImageRecord],
+    predictor: Predictor,
+    run: RunFolder,
+    batch_size: int = 1,
+) -> list[ImageError | None]:
+    """Label with the engine; returns what it told of each image."""
+    told: list[ImageError | None] = []
+    annotate_overlapped(
+        records,
+        predictor,
+        run,
+        batch_size=batch_size,
+        max_pixels=None,
+        on_finished=told.append,
+    )
+    return told
+
+
+def spoil(record: ImageRecord) -> None:
+    record.path.write_bytes(record.path.read_bytes()[:100])
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.png")
+    }
+
+
+def journal(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+
+
+def test_labels_are_those_of_one_image_after_the_other(
+    tmp_path: Path, records: list[ImageRecord], predictor: Predictor, manifest: Manifest
+) -> None:
+    with RunFolder.open_or_create(tmp_path / "plain", manifest) as run:
+        for record in records:
+            annotate_batch([record], predictor, run, max_pixels=None)
+        plain = {entry.image: entry.labels for entry in run.entries()}
+    with RunFolder.open_or_create(tmp_path / "overlapped", manifest) as run:
+        assert label(records, predictor, run) == [None] * len(records)
+        assert {entry.image: entry.labels for entry in run.entries()} == plain
+    expected = files(tmp_path / "plain")
+    assert len(expected) == 2 * len(records)  # panoptic and semantic
+    assert files(tmp_path / "overlapped") == expected
+
+
+def test_batches_of_one_shape_equal_the_same_batches_by_hand(
+    tmp_path: Path, records: list[ImageRecord], predictor: Predictor, manifest: Manifest
+) -> None:
+    wide, tall = [records[i] for i in (0, 2)], [records[i] for i in (1, 4)]
+    with RunFolder.open_or_create(tmp_path / "plain", manifest) as run:
+        for batch in (wide, tall, [records[3]]):
+            annotate_batch(batch, predictor, run, max_pixels=None)
+    with RunFolder.open_or_create(tmp_path / "overlapped", manifest) as run:
+        label(records, predictor, run, batch_size=2)
+    assert files(tmp_path / "overlapped") == files(tmp_path / "plain")
+
+
+def test_a_batch_holds_one_padded_shape_whatever_the_order(
+    tmp_path: Path, records: list[ImageRecord], predictor: Predictor, manifest: Manifest
+) -> None:
+    batches: list[list[tuple[int, int]]] = []
+    watched = WatchedPredictor(**vars(predictor), batches=batches)
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        label(records[::-1], watched, run, batch_size=2)
+        assert {entry.image for entry in run.entries()} == {r.relative for r in records}
+    assert all(len(set(batch)) == 1 for batch in batches)
+    assert sorted(len(batch) for batch in batches) == [1, 2, 2]
+
+
+def test_an_unreadable_image_in_the_middle_fails_alone(
+    tmp_path: Path, records: list[ImageRecord], predictor: Predictor, manifest: Manifest
+) -> None:
+    spoil(records[2])
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        errors = [error for error in label(records, predictor, run, batch_size=2) if error]
+        assert run.finish().labelled == len(records) - 1
+    assert len(errors) == 1
+    assert str(records[2].path) in str(errors[0])
+    failed = [row["image"] for row in journal(tmp_path / "out") if row["event"] == "failed"]
+    assert failed == ["c.png"]
+
+
+def test_unreadable_images_are_told_before_any_can_be_read(
+    tmp_path: Path, records: list[ImageRecord], predictor: Predictor, manifest: Manifest
+) -> None:
+    for record in records[:4]:
+        spoil(record)
+    batches: list[list[tuple[int, int]]] = []
+    watched = WatchedPredictor(**vars(predictor), batches=batches)
+    told_before_the_model: list[ImageError | None] = []
+
+    def on_finished(error: ImageError | None) -> None:
+        if not batches:
+            told_before_the_model.append(error)
+
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        annotate_overlapped(
+            records, watched, run, batch_size=1, max_pixels=None, on_finished=on_finished
+        )
+    assert len(told_before_the_model) >= 2  # two batches at most wait
+
+
+@contextmanager
+def no_room_for_files() -> Iterator[None]:
+    """Let the system refuse this program every file of more than a few bytes."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_where_no_file_can_be_written_the_run_stops(
+    tmp_path: Path, records: list[ImageRecord], predictor: Predictor, manifest: Manifest
+) -> None:
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        with no_room_for_files(), pytest.raises(RunError, match="cannot be written"):
+            label(records * 10, predictor, run)
+        assert list(run.entries()) == []
+
+
+def test_whoever_is_told_may_stop_the_run(
+    tmp_path: Path, records: list[ImageRecord], predictor: Predictor, manifest: Manifest
+) -> None:
+    def refuse(error: ImageError | None) -> None:
+        raise RunError("enough")
+
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        with pytest.raises(RunError, match="enough"):
+            annotate_overlapped(
+                records, predictor, run, batch_size=1, max_pixels=None, on_finished=refuse
+            )
+        assert 1 <= run.finish().labelled < len(records)
+
+
+def test_each_row_says_how_long_the_model_took(
+    tmp_path: Path, records: list[ImageRecord], predictor: Predictor, manifest: Manifest
+) -> None:
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        label(records, predictor, run, batch_size=2)
+        seconds = [entry.seconds for entry in run.entries()]
+    assert all(second is not None and 0 < second < 60 for second in seconds)
