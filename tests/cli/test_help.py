@@ -8,7 +8,7 @@ import click
 import pytest
 
 from frozenseg_label.annotation.annotate_folder import annotate
-from frozenseg_label.cli import COMMANDS, commands
+from frozenseg_label.cli import COMMANDS, commands, main
 
 HEAVY = ("torch", "numpy", "pydantic", "open_clip", "PIL", "rich")
 
@@ -38,3 +38,10 @@ def test_every_option_of_annotate_has_the_default_of_the_python_function() -> No
         assert options[name].get_default(context) == parameters[name].default, name
     missing = parameters.keys() - options.keys() - {"images", "vocabulary", "progress"}
     assert not missing, f"without an option: {missing}"
+
+
+def test_the_exit_codes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    said = capsys.readouterr().out
+    for line in ("0    all well", "3    finished, but some images failed", "130  interrupted"):
+        assert line in said
