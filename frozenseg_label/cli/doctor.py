@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from frozenseg_label import __version__
+from frozenseg_label.cli.options import verbosity_options
 from frozenseg_label.errors import FrozenSegLabelError
 
 SCHEMA_VERSION = 1
@@ -38,6 +39,7 @@ class Finding:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@verbosity_options
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Say what works on this machine, and what to do about the rest.

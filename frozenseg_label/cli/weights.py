@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from frozenseg_label.cli.options import is_quiet
+from frozenseg_label.cli.options import is_quiet, verbosity_options
 
 SCHEMA_VERSION = 1
 
@@ -75,6 +75,7 @@ def show(name: str, as_json: bool) -> None:
 @weights.command()
 @click.argument("name")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
+@verbosity_options
 def fetch(name: str, offline: bool) -> None:
     """Download, check and convert published weights.
 
@@ -84,7 +85,7 @@ def fetch(name: str, offline: bool) -> None:
     from frozenseg_label.model import downloads, pretrained
 
     if name == "nano" or pretrained.is_whole(name):
-        click.echo(f"{name} is here already", err=True)
+        _say(f"{name} is here already")
         click.echo(pretrained.find_weights(name))
         return
     path, digest = downloads.fetch(
@@ -92,7 +93,7 @@ def fetch(name: str, offline: bool) -> None:
     )
     download = downloads.DOWNLOADS[name]
     how = "as published" if download.sha256 else "none is published; later fetches have to match it"
-    click.echo(f"{path}: SHA-256 {digest} ({how})", err=True)
+    _say(f"{path}: SHA-256 {digest} ({how})")
     if download.builder:
         _convert(path, pretrained.named_file(name))
     else:
@@ -120,6 +121,7 @@ def add(file: Path, name: str) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Checkpoint to write; by default in the cache, under the model's name.",
 )
+@verbosity_options
 def convert(file: Path, output: Path | None) -> None:
     """Convert a published checkpoint (.pth).
 
@@ -152,8 +154,14 @@ def verify(name: str) -> None:
 def _convert(source: Path, output: Path | None) -> None:
     from frozenseg_label.model.convert import convert_published
 
-    click.echo(f"converting {source}", err=True)
+    _say(f"converting {source}")
     click.echo(convert_published(source, output))
+
+
+def _say(message: str) -> None:
+    """Tell people on stderr what goes on, unless they want errors only."""
+    if not is_quiet():
+        click.echo(message, err=True)
 
 
 def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:

@@ -121,6 +121,8 @@ def test_weights_that_are_here_are_not_fetched_again(
     capsys.readouterr()
     assert main(["weights", "fetch", "tiny"]) == 0
     assert "is here already" in capsys.readouterr().err
+    assert main(["weights", "fetch", "tiny", "-q"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_published_file_that_was_brought_by_hand_is_converted_offline(
