@@ -7,19 +7,18 @@ depends on CLIP's weights, the names and the prompts alone, so it is kept on dis
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from frozenseg_label.errors import CheckpointError
 from frozenseg_label.model.clip_backbone import FrozenClip
+from frozenseg_label.model.tensor_file import write_tensors
 from frozenseg_label.vocabulary import Vocabulary
 
 TEMPLATES = (
@@ -168,19 +167,10 @@ def _read_embeddings(path: Path, names: int, size: int) -> Tensor | None:
 def _write_embeddings(path: Path, embeddings: Tensor) -> None:
     """Keep embeddings in a file that appears whole or not at all; failing costs time only."""
     kept = embeddings.cpu().contiguous()
-    content = save({"embeddings": kept}, metadata={"sha256": _digest(kept)})
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        log.warning("%s cannot be written (%s); names will be encoded next time too", path, error)
+        write_tensors(path, {"embeddings": kept}, {"sha256": _digest(kept)})
+    except CheckpointError as error:
+        log.warning("%s; until then names are encoded anew in every run", error)
 
 
 def _digest(embeddings: Tensor) -> str:
