@@ -12,12 +12,30 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from frozenseg_label.annotation.annotate_folder import AnnotateSummary, annotate
     from frozenseg_label.demo.write_demo import write_demo
+    from frozenseg_label.evaluation.evaluate_labels import evaluate
+    from frozenseg_label.runs.import_labels import ImportSummary, import_labels
+    from frozenseg_label.training.train import TrainSummary, train
 
-__all__ = ["AnnotateSummary", "__version__", "annotate", "write_demo"]
+__all__ = [
+    "AnnotateSummary",
+    "ImportSummary",
+    "TrainSummary",
+    "__version__",
+    "annotate",
+    "evaluate",
+    "import_labels",
+    "train",
+    "write_demo",
+]
 
 _HOMES = {
     "annotate": "frozenseg_label.annotation.annotate_folder",
     "AnnotateSummary": "frozenseg_label.annotation.annotate_folder",
+    "evaluate": "frozenseg_label.evaluation.evaluate_labels",
+    "import_labels": "frozenseg_label.runs.import_labels",
+    "ImportSummary": "frozenseg_label.runs.import_labels",
+    "train": "frozenseg_label.training.train",
+    "TrainSummary": "frozenseg_label.training.train",
     "write_demo": "frozenseg_label.demo.write_demo",
 }
 
