@@ -19,6 +19,9 @@ APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"  #
 # Where the name on the package index is not the name that is imported.
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "open_clip": "open_clip_torch"}
 
+# What a module of another package imports for us.
+BEHIND = {"torch.utils.tensorboard": "tensorboard"}
+
 
 def commands_of_the_readme() -> list[str]:
     return re.findall(r"^```\w*\n(.*?)\n```$", README, flags=re.DOTALL | re.MULTILINE)
@@ -38,6 +41,7 @@ def imported_packages(folder: Path) -> set[str]:
                 names.update(alias.name.split(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names.add(node.module.split(".")[0])
+                names.add(BEHIND.get(node.module, node.module).split(".")[0])
     return names - sys.stdlib_module_names - {"frozenseg_label"}
 
 

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frozenseg_label.errors import FormatError, RunError, TrainingError
@@ -13,13 +13,11 @@ from frozenseg_label.training.dataset import Truth
 from frozenseg_label.training.labelled_images import (
     LabelledImage,
     check_images,
-    join_vocabularies,
     read_labelled_images,
-    split_images,
 )
 from frozenseg_label.training.settings import TrainSettings
 from frozenseg_label.training.sources import LabelledPictures
-from frozenseg_label.vocabulary import Vocabulary, same_name
+from frozenseg_label.vocabulary import Category, Vocabulary, same_name
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +145,51 @@ def collect(
             next(iter(classes)),
         )
     return data
+
+
+def join_vocabularies(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
+    """One vocabulary of all words; a class of several comes once, with all its synonyms."""
+    joined: dict[str, Category] = {}
+    for vocabulary in vocabularies:
+        for category in vocabulary.categories:
+            key = same_name(category.name)
+            before = joined.get(key)
+            if before is None:
+                joined[key] = replace(category, id=len(joined) + 1)
+                continue
+            if before.is_thing != category.is_thing:
+                raise TrainingError(
+                    f"{category.name!r} is a thing in one of the sets and stuff in another; "
+                    "mend one of the vocabularies"
+                )
+            known = {same_name(name) for name in before.names}
+            new = [name for name in category.synonyms if same_name(name) not in known]
+            joined[key] = replace(before, synonyms=(*before.synonyms, *new))
+    return Vocabulary(
+        " + ".join(dict.fromkeys(v.name for v in vocabularies)), tuple(joined.values())
+    )
+
+
+def split_images(
+    images: Sequence[LabelledImage], share: float
+) -> tuple[list[LabelledImage], list[LabelledImage]]:
+    """Images to train on and images held out.
+
+    An image's side depends on its own content alone, so it never changes when others come or go.
+    But one image is held out where chance would hold out none, and one is trained on in any case.
+
+    Args:
+        share: of the images that is held out, 0..1.
+    """
+    digests = sorted({image.digest for image in images})
+    count = sum(int(digest[:8], 16) < share * 2**32 for digest in digests)
+    if share > 0:
+        count = max(count, 1)
+    held_out = set(digests[: min(count, len(digests) - 1)])
+    return (
+        [image for image in images if image.digest not in held_out],
+        [image for image in images if image.digest in held_out],
+    )
 
 
 def class_weights(counts: Mapping[str, int], settings: TrainSettings) -> dict[str, float]:

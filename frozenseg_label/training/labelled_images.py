@@ -21,7 +21,7 @@ from frozenseg_label.runs.label_files import PANOPTIC
 from frozenseg_label.runs.ownership import RejectedSegment, is_owned
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.training.dataset import FIRST_REFUSED, IGNORED, Truth
-from frozenseg_label.vocabulary import Category, Vocabulary, same_name
+from frozenseg_label.vocabulary import Vocabulary, same_name
 
 SHOWN_PROBLEMS = 20
 PICTURE_FOLDERS = ("", "images")  # below the folder of a COCO panoptic JSON
@@ -265,48 +265,3 @@ def _label_problems(image: LabelledImage, ids: NDArray[np.int32]) -> Iterator[st
 
 def _size_problem(found: tuple[int, ...], labels: tuple[int, int]) -> str:
     return f"{found[1]} x {found[0]} pixels, but its labels are for {labels[1]} x {labels[0]}"
-
-
-def join_vocabularies(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
-    """One vocabulary of all words; a class of several comes once, with all its synonyms."""
-    joined: dict[str, Category] = {}
-    for vocabulary in vocabularies:
-        for category in vocabulary.categories:
-            key = same_name(category.name)
-            before = joined.get(key)
-            if before is None:
-                joined[key] = replace(category, id=len(joined) + 1)
-                continue
-            if before.is_thing != category.is_thing:
-                raise TrainingError(
-                    f"{category.name!r} is a thing in one of the sets and stuff in another; "
-                    "mend one of the vocabularies"
-                )
-            known = {same_name(name) for name in before.names}
-            new = [name for name in category.synonyms if same_name(name) not in known]
-            joined[key] = replace(before, synonyms=(*before.synonyms, *new))
-    return Vocabulary(
-        " + ".join(dict.fromkeys(v.name for v in vocabularies)), tuple(joined.values())
-    )
-
-
-def split_images(
-    images: Sequence[LabelledImage], share: float
-) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Images to train on and images held out.
-
-    An image's side depends on its own content alone, so it never changes when others come or go.
-    But one image is held out where chance would hold out none, and one is trained on in any case.
-
-    Args:
-        share: of the images that is held out, 0..1.
-    """
-    digests = sorted({image.digest for image in images})
-    count = sum(int(digest[:8], 16) < share * 2**32 for digest in digests)
-    if share > 0:
-        count = max(count, 1)
-    held_out = set(digests[: min(count, len(digests) - 1)])
-    return (
-        [image for image in images if image.digest not in held_out],
-        [image for image in images if image.digest in held_out],
-    )

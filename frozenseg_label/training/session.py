@@ -222,16 +222,12 @@ class Session:
 
     def _fill_cache(self) -> None:
         """Have in the cache what the settings want there."""
-        if self.cache is None or not isinstance(self.source, FeatureSource | OutputSource):
-            return
-        fill_cache(
-            self.source,
-            self.cache,
-            mirrored=self.settings.flip > 0,
-            process=self.accelerator.process_index,
-            processes=self.accelerator.num_processes,
-            progress=self.progress,
-        )
+        if self.cache is not None and isinstance(self.source, FeatureSource | OutputSource):
+            me, all_ = self.accelerator.process_index, self.accelerator.num_processes
+            flips, bar = self.settings.flip > 0, self.progress
+            fill_cache(
+                self.source, self.cache, mirrored=flips, process=me, processes=all_, progress=bar
+            )
 
     def _measure_start(self) -> None:
         """Measure the weights that the training starts from, unless that was done before."""

@@ -48,7 +48,6 @@ class TrainSettings(BaseModel):
         edited_weight: targets that a person drew or changed weigh this much, accepted ones 1.
         precision: bf16 runs encoders and decoder under autocast; losses stay float32. auto is bf16
             on CUDA, else fp32: few CPUs are any faster with bf16.
-        checkpointing: compute the decoder's layers again on the way back, to save memory.
         flip: probability that an image is mirrored.
         scale: smallest and largest size of an augmented image, as a share of the crop.
         crop_size: pixels of the square that is cut out; None takes the side of SAM's input.
@@ -80,7 +79,6 @@ class TrainSettings(BaseModel):
     max_rare_weight: float = Field(10.0, ge=1)
     edited_weight: float = Field(1.0, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    checkpointing: bool = False
     flip: float = Field(0.5, ge=0, le=1)
     scale: tuple[float, float] = (0.1, 2.0)
     crop_size: PositiveInt | None = None

@@ -50,6 +50,7 @@ from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
 SCENES, SIZE, FIRST_SEED = 520, 256, 6 * 10**9  # beyond those of all trainings and the probe set
 TEST_SHARE = 0.2
 NEW_THINGS, KNOWN_THINGS, STUFF = 10, 20, 6
+STEPS = {10: 80, 30: 120}  # of so few images; the recipes' own for more
 RECIPES = ("fine_tune", "fine_tune_cached", "head_only")
 log = logging.getLogger("corrections")
 
@@ -108,6 +109,7 @@ def run_cell(work: Path, recipe: str, count: int, seed: int, settings: Sequence[
         cell / "training",
         recipe=recipe,
         settings=[f"seed={seed}", *settings],
+        max_steps=STEPS.get(count) if recipe != "head_only" else None,
         images=work / "scenes" / "images",
         cache_folder=work / "features" / recipe,
     )

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from frozenseg_label.errors import FormatError, ImageError, TrainingError
 from frozenseg_label.formats.coco_panoptic import write_panoptic_png
+from frozenseg_label.training.collect import join_vocabularies, split_images
 from frozenseg_label.training.dataset import FIRST_REFUSED, IGNORED
 from frozenseg_label.training.labelled_images import (
     LabelledImage,
     LabelledSegment,
     check_images,
-    join_vocabularies,
     read_labelled_images,
-    split_images,
 )
 from frozenseg_label.vocabulary import Category, Vocabulary, parse_classes
 from tests.training.small_sets import ANIMALS, map_of, write_picture, write_run, write_set
