@@ -28,10 +28,11 @@ from PIL import Image
 from probe import describe
 from world import read_concepts
 
-from frozenseg_label import train
+from frozenseg_label import annotate, train
 from frozenseg_label.demo.atlas import demonstration_cutouts
 from frozenseg_label.demo.scenes import draw_scene
 from frozenseg_label.demo.textures import draw_textures
+from frozenseg_label.evaluation.segment_overlap import overlap_of
 from frozenseg_label.formats.coco_panoptic import (
     png_name,
     write_coco_panoptic,
@@ -40,9 +41,10 @@ from frozenseg_label.formats.coco_panoptic import (
 from frozenseg_label.model.checkpoint import load_checkpoint
 from frozenseg_label.model.checkpoint_info import read_checkpoint_info
 from frozenseg_label.model.pretrained import find_weights, frozen_folder
+from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.training.collect import TrainingData, collect
 from frozenseg_label.training.labelled_images import LabelledImage
-from frozenseg_label.training.quality import MeasuredSet, score
+from frozenseg_label.training.quality import MeasuredSet, score, true_map
 from frozenseg_label.training.report import ClassGroups
 from frozenseg_label.training.session_parts import build_names
 from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
@@ -95,15 +97,20 @@ def _spread(names: Sequence[str], count: int) -> list[str]:
     return [names[i * len(names) // count] for i in range(count)]
 
 
-def run_cell(work: Path, recipe: str, count: int, seed: int, settings: Sequence[str]) -> None:
+def run_cell(
+    work: Path, recipe: str, count: int, seed: int, settings: Sequence[str], edited: bool
+) -> None:
     """Train on `count` scenes and write down what came out; nothing to do if that is done."""
-    cell = work / "cells" / f"{recipe}-{count:03d}-{seed}"
+    variant = ", ".join([recipe, *settings, *(["edited marked"] if edited else [])])
+    cell = work / "cells" / f"{variant}-{count:03d}-{seed}".replace("/", "_")
     if (cell / "result.json").is_file():
         return
     shutil.rmtree(cell, ignore_errors=True)
     pool, test = split_domain(work)
     chosen = np.random.default_rng(seed).permutation(len(pool))[:count]
     labels = subset(work, cell / "labels", [pool[i] for i in chosen])
+    if edited:
+        mark_edited(work, labels / "panoptic.json")
     summary = train(
         labels,
         cell / "training",
@@ -114,7 +121,7 @@ def run_cell(work: Path, recipe: str, count: int, seed: int, settings: Sequence[
         cache_folder=work / "features" / recipe,
     )
     result = {
-        "recipe": recipe,
+        "recipe": variant,
         "images": count,
         "seed": seed,
         "seconds": round(summary.seconds, 1),
@@ -154,6 +161,25 @@ def subset(work: Path, folder: Path, names: Sequence[str]) -> Path:
     whole["annotations"] = [row for row in whole["annotations"] if row["image_id"] in ids]
     (folder / "panoptic.json").write_text(json.dumps(whole))
     return folder
+
+
+def mark_edited(work: Path, path: Path) -> None:
+    """Let the segments that the embedded model had wrong count as edited, as in a real review."""
+    rows = json.loads(path.read_text())
+    names = {row["id"]: row["file_name"] for row in rows["images"]}
+    vocabulary = domain(work).vocabulary
+    pictures = [work / "scenes" / "images" / name for name in names.values()]
+    run = path.parent / "proposals"
+    annotate(pictures, run, vocabulary)
+    truth = {image.name: image for image in domain(work).train}
+    with RunFolder.read(run) as folder:
+        for row in rows["annotations"]:
+            name = names[row["image_id"]]
+            overlap = overlap_of(folder.read_map(name), true_map(truth[name], vocabulary))
+            right = {overlap.truth[pair.true].id for pair in overlap.pairs}
+            for segment in row["segments_info"]:
+                segment["state"] = "accepted" if segment["id"] in right else "edited"
+    path.write_text(json.dumps(rows))
 
 
 def measure(work: Path, weights: str | Path, names: Sequence[str]) -> dict[str, float]:
@@ -202,6 +228,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="*", default=[10, 30, 100, 300])
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--edited", action="store_true", help="mark what the model had wrong")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--table", action="store_true", help="print what is done, train nothing")
     given = parser.parse_args()
@@ -215,7 +242,7 @@ def main() -> None:
         for seed in given.seeds:
             for count in given.images:
                 for recipe in given.recipe or RECIPES:
-                    run_cell(given.work, recipe, count, seed, given.settings)
+                    run_cell(given.work, recipe, count, seed, given.settings, given.edited)
     print_table(given.work)
 
 

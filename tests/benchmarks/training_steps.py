@@ -101,6 +101,16 @@ def run(
     return losses[0], min(seconds[1:] or seconds)
 
 
+def measure_crop(model: FrozenSeg, start: Mapping[str, torch.Tensor], learner: Learner) -> None:
+    """Take two steps on a crop as large as SAM's input, and print their time and memory."""
+    weights, crop, usual = peak_gib(), model.sam.image_size, model.input_size
+    model.input_size = replace(usual, shortest=crop)
+    loss, seconds = run(model, start, learner, OneImage(draw_sample(model, crop, crop)), 2)
+    model.input_size = usual
+    print(f"two steps on {crop} x {crop}: {seconds:.1f} s a step, loss {loss:.2f}, peak")  # noqa: T201
+    print(f"{peak_gib():.1f} GiB, of which {weights:.1f} GiB before the first")  # noqa: T201
+
+
 def peak_gib() -> float:
     """Highest memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -111,22 +121,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--builder", choices=tuple(BUILDERS), default="convnext-large")
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--no-crop", action="store_true", help="leave the two published steps out")
     given = parser.parse_args()
     torch.manual_seed(0)
     model = BUILDERS[given.builder]()
     names, criterion = random_names(model), Criterion()
     start = {key: value.clone() for key, value in trained_weights(model).items()}
-    weights = peak_gib()
-
-    crop = model.sam.image_size
-    model.input_size, usual = replace(model.input_size, shortest=crop), model.input_size
-    square = OneImage(draw_sample(model, crop, crop))
+    if not given.no_crop:
+        measure_crop(model, start, DecoderLearner(model, names, criterion, bf16=False))
     learner: Learner = DecoderLearner(model, names, criterion, bf16=False)
-    loss, seconds = run(model, start, learner, square, 2)
-    print(f"two steps on {crop} x {crop}: {seconds:.1f} s a step, loss {loss:.2f}, peak")  # noqa: T201
-    print(f"{peak_gib():.1f} GiB, of which {weights:.1f} GiB before the first")  # noqa: T201
-
-    model.input_size = usual
     picture = draw_sample(model, 800, 1066)
     features = see(model, [picture], bf16=False).to(torch.bfloat16)
     kept = FeatureSample("noise", features, picture.targets)
