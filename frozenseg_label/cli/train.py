@@ -12,6 +12,7 @@ from frozenseg_label.training.train import TrainSummary
 from frozenseg_label.training.train import train as learn
 
 SCHEMA_VERSION = 1
+FINISHED_WITH_FAILURES = 3
 FORGOT_TOO_MUCH = 4
 STOPPED = 130
 
@@ -48,7 +49,7 @@ STOPPED = 130
     learn,
     "--max-forgetting",
     type=float,
-    help="Exit with 4 if unnamed classes lose more points of PQ.",
+    help="Exit with 4 if the probe set loses more points of PQ.",
 )
 @option_of(
     learn,
@@ -86,6 +87,8 @@ def train(
         ctx.exit(STOPPED)
     if result.forgot_too_much:
         ctx.exit(FORGOT_TOO_MUCH)
+    if result.skipped:
+        ctx.exit(FINISHED_WITH_FAILURES)
 
 
 def _print(result: TrainSummary, max_forgetting: float) -> None:
@@ -121,7 +124,7 @@ def _print(result: TrainSummary, max_forgetting: float) -> None:
         )
     if result.forgot_too_much:
         console.print(
-            f"[red]forgot too much:[/red] classes that the labels do not name lost "
+            f"[red]forgot too much:[/red] the probe set lost "
             f"{result.forgetting:.1f} points of PQ, more than {max_forgetting:g}; the weights are "
             "kept. Fewer steps or a lower learning_rate forget less",
             soft_wrap=True,

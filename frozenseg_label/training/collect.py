@@ -83,10 +83,7 @@ class TrainingData:
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the words and of the images and labels, held out or not."""
-        sides = [
-            [(image.digest, image.label_digest) for image in side]
-            for side in (self.train, self.held_out)
-        ]
+        sides = [[image.fingerprint() for image in side] for side in (self.train, self.held_out)]
         return hashlib.sha256(f"{self.vocabulary.fingerprint} {sides}".encode()).hexdigest()
 
 

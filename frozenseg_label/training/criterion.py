@@ -118,7 +118,7 @@ class Criterion:
             ]
         ).sum()
         mask, dice = self._mask_terms(prediction.mask_logits, targets, matches, draws)
-        of_targets = max(divisors.targets, 1.0)
+        of_targets = divisors.targets or 1.0  # without targets the sums are 0, too
         return LossTerms(classification / divisors.queries, mask / of_targets, dice / of_targets)
 
     def match(

@@ -82,6 +82,11 @@ class LabelledImage:
         """Whether it shows anything that has a name."""
         return any(segment.is_truth for segment in self.segments)
 
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the picture and of all that people said of it."""
+        said = (self.segments, self.reviewed, self.rejected)
+        return hashlib.sha256(f"{self.digest} {self.label_digest} {said}".encode()).hexdigest()
+
     def class_names(self) -> set[str]:
         """Names of the classes that are truth here, or that were refused."""
         names = {segment.name for segment in self.segments if segment.is_truth}

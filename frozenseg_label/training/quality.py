@@ -1,6 +1,7 @@
 """How good a model is on images that it is not trained on, and what it may have forgotten."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 
 from frozenseg_label.errors import FormatError, ImageError
+from frozenseg_label.evaluation.label_sets import one_segment_per_stuff
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.inference.predictor import Predictor
@@ -22,13 +24,16 @@ from frozenseg_label.vocabulary import Vocabulary, same_name
 FeaturesOf = Callable[[int], Features]
 """The features of an image by its number in the set, of a batch of one."""
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class MeasuredSet:
     """Images whose labels are true, and the words that they are labelled with.
 
     Attributes:
-        names: the text classifier of the vocabulary, `seen` as the weights at hand have it.
+        images: with their labels.
+        vocabulary: its categories have the names of the labels.
         features: where the encoders' features come from; None: from the encoders.
     """
 
@@ -38,8 +43,8 @@ class MeasuredSet:
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of words, images and labels."""
-        digests = [(image.digest, image.label_digest) for image in self.images]
-        return hashlib.sha256(f"{self.vocabulary.fingerprint} {digests}".encode()).hexdigest()
+        images = [image.fingerprint() for image in self.images]
+        return hashlib.sha256(f"{self.vocabulary.fingerprint} {images}".encode()).hexdigest()
 
 
 def score(
@@ -48,7 +53,11 @@ def score(
     """Label the images and count, by the category ids of the set's vocabulary.
 
     What no person stands behind is void in the truth: it counts for and against nobody. Images
-    that cannot be read are left out.
+    that cannot be read are named and left out.
+
+    Args:
+        names: the text classifier of the set's vocabulary, `seen` as the weights at hand have it.
+        bf16: run encoders and decoder under autocast.
     """
     was_training = model.training
     predictor = Predictor(
@@ -63,7 +72,8 @@ def score(
     for number, image in enumerate(measured.images):
         try:
             truth, picture = true_map(image, measured.vocabulary), image.read_picture()
-        except (ImageError, FormatError):
+        except (ImageError, FormatError) as error:
+            log.warning("left out of the measurement: %s", error)
             continue
         size = model.input_size
         prepared = prepare_image(picture, size.shortest, size.longest, size.divisor)
@@ -78,7 +88,10 @@ def score(
 
 
 def true_map(image: LabelledImage, vocabulary: Vocabulary) -> PanopticMap:
-    """The segments that a person stands behind, with the category ids of a vocabulary."""
+    """The segments that a person stands behind, with the category ids of a vocabulary.
+
+    Regions of one kind of stuff are one segment, as in what the model says.
+    """
     by_name = {same_name(category.name): category for category in vocabulary.categories}
     true = {
         segment.id: by_name[same_name(segment.name)]
@@ -91,4 +104,4 @@ def true_map(image: LabelledImage, vocabulary: Vocabulary) -> PanopticMap:
         Segment(id_, true[id_].id, true[id_].is_thing, area, bbox, state="accepted")
         for id_, (area, bbox) in measure(ids).items()
     ]
-    return PanopticMap(ids, tuple(segments))
+    return one_segment_per_stuff(PanopticMap(ids, tuple(segments)))

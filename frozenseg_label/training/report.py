@@ -14,6 +14,7 @@ SCHEMA_VERSION = 1
 HELD_OUT = "held out"
 PROBE = "probe"
 RETAINED = "never named in the labels"
+FEWEST_RETAINED = 10  # classes that can tell what was forgotten
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,13 @@ class Report:
 def forgotten(rows: Collection[TableRow]) -> float | None:
     """Points of PQ that the probe set lost, of the classes that the labels never name.
 
-    Where the labels name every class of the probe set, it is all of them; None without one.
+    Where these are few, a single segment would decide: then it is all classes of the probe set.
+    None without a probe set.
     """
     probe = {row.classes: row for row in rows if row.images == PROBE}
-    row = probe.get(RETAINED) or probe.get("all")
+    row = probe.get(RETAINED)
+    if row is None or row.count < FEWEST_RETAINED:
+        row = probe.get("all")
     return None if row is None else round(row.before - row.after, 2)
 
 

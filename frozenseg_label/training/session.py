@@ -106,7 +106,7 @@ class Session:
         accelerator.wait_for_everyone()  # all have seen the folder as it was
         data = collect(sources, pictures, words, settings.held_out)
         model, info = load_checkpoint(find_weights(weights), frozen_folder())
-        probe_set = read_probe(probe, info)
+        probe_set = read_probe(probe, info, data)
         record = TrainingRecord(
             tool_version=__version__,
             weights=str(weights),

@@ -120,8 +120,8 @@ def uses_bf16(settings: TrainSettings, device: torch.device) -> bool:
     return settings.precision == "bf16" or automatic
 
 
-def read_probe(probe: Path | None, info: CheckpointInfo) -> MeasuredSet | None:
-    """The set that tells what is forgotten."""
+def read_probe(probe: Path | None, info: CheckpointInfo, data: TrainingData) -> MeasuredSet | None:
+    """The set that tells what is forgotten; warns of images in it that are trained on."""
     if probe is None and info.builder == "nano" and EMBEDDED_PROBE.is_dir():
         probe = EMBEDDED_PROBE
     if probe is None:
@@ -129,5 +129,15 @@ def read_probe(probe: Path | None, info: CheckpointInfo) -> MeasuredSet | None:
             "no probe set: what the model forgets is not measured; give --probe a COCO panoptic set"
         )
         return None
-    images, vocabulary = read_labelled_images(probe, None)
-    return MeasuredSet(check_images(images, vocabulary), vocabulary)
+    found, vocabulary = read_labelled_images(probe, None)
+    images = check_images(found, vocabulary)
+    trained = {image.digest for image in data.train}
+    if both := sum(image.digest in trained for image in images):
+        log.warning(
+            "%s: %d of its %d images are trained on, too, so it tells too little of what is "
+            "forgotten; take them out",
+            probe,
+            both,
+            len(images),
+        )
+    return MeasuredSet(images, vocabulary)

@@ -78,7 +78,8 @@ def train(
         images: folder of the pictures; None: where each source says.
         probe: COCO panoptic set that tells what is forgotten; None: the embedded one for nano, and
             for other weights nothing.
-        max_forgetting: points of PQ, 0..100, that classes which the labels never name may lose.
+        max_forgetting: points of PQ, 0..100, that the probe set may lose: its classes that the
+            labels never name, or all where these are fewer than ten.
         cache_folder: of features, shared by trainings; None: in `output`.
         device: auto, cpu or cuda; auto is cuda where there is one.
         resume: go on with a training that was stopped.

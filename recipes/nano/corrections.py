@@ -120,6 +120,8 @@ def run_cell(
         images=work / "scenes" / "images",
         cache_folder=work / "features" / recipe,
     )
+    if summary.stopped:
+        raise SystemExit(130)
     result = {
         "recipe": variant,
         "images": count,

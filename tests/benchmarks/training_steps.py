@@ -144,6 +144,7 @@ def main() -> None:
         tensors = run_decoder(model, picture, num_points=points, seed=0, bf16=False)
         return output_sample("noise", tensors)
 
+    model.load_state_dict(model.state_dict() | start)
     output = outputs()
     rows += [
         ("head, from pictures", *run(model, start, head, OneImage(output, outputs), given.steps)),

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 from pathlib import Path
 
 import click
@@ -38,7 +39,7 @@ def test_a_training_that_forgets_too_much_is_told_kept_and_exits_4(
     lines = said.splitlines()
     assert lines[0].split() == ["images", "classes", "how", "many", "PQ", "before", "after"]
     assert max(map(len, lines[: lines.index("")])) <= 100
-    assert "forgot too much: classes that the labels do not name lost" in said
+    assert "forgot too much: the probe set lost" in said
     assert "more than 2; the weights are kept" in said
     assert (out / "best.safetensors").is_file()
 
@@ -55,6 +56,19 @@ def test_a_training_that_forgets_too_much_is_told_kept_and_exits_4(
     shown = json.loads(capsys.readouterr().out)
     classes = json.loads((out / "report.json").read_text())["classes"]
     assert {*classes, "monkey"} <= {name for c in shown["categories"] for name in c["names"]}
+
+
+def test_a_training_without_one_of_its_images_exits_3(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoilt = Path(shutil.copytree(labels, tmp_path / "labels"))
+    picture = min((spoilt / "images").iterdir())
+    picture.write_bytes(picture.read_bytes()[:2000])  # its header is whole
+    out = tmp_path / "out"
+    options = ("--set", "held_out=0", "--max-forgetting", "100")
+    assert command(spoilt, out, *options, rate="0.0001") == 3
+    assert "not readable and skipped: 1 image;" in capsys.readouterr().out
+    assert picture.name in (out / "report.json").read_text()
 
 
 def test_what_is_wrong_is_an_error_of_one_sentence(

@@ -91,6 +91,11 @@ def test_other_labels_or_words_give_another_fingerprint(tmp_path: Path) -> None:
     before = collected(folder).fingerprint()
     assert collected(folder).fingerprint() == before
     assert collected(folder, words=parse_classes("cat, dog, sky:stuff")).fingerprint() != before
+    content = (folder / "panoptic.json").read_text()
+    for one, other in (('"accepted"', '"proposed"'), ('"reviewed"', '"in review"')):
+        assert one in content
+        (folder / "panoptic.json").write_text(content.replace(one, other, 1))
+        assert collected(folder).fingerprint() != before  # of the same PNGs
     write_set(folder, {f"set-{i}.png": map_of([[1, 1, 3]]) for i in range(2)})
     assert collected(folder).fingerprint() != before
 

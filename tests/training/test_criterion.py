@@ -76,6 +76,16 @@ def test_the_divisors_of_two_halves_add_up_to_those_of_the_whole() -> None:
     assert whole == pytest.approx([a + b for a, b in zip(first, rest, strict=True)])
 
 
+def test_a_single_target_costs_the_same_over_several_processes() -> None:
+    prediction, targets = random_prediction(2), [one_square(), NOTHING]
+    alone = terms_of(prediction, targets)
+    halves = Divisors(*(divisor / 2 for divisor in divisors_of(targets)))  # as two processes have
+    of_both = [terms_of(image_of(prediction, i), [t], halves) for i, t in enumerate(targets)]
+    for name, whole in alone._asdict().items():
+        mean = torch.stack([getattr(terms, name) for terms in of_both]).mean()
+        torch.testing.assert_close(mean, whole)
+
+
 def test_queries_count_by_their_targets_or_a_tenth() -> None:
     assert divisors_of([one_square(weight=3.0), NOTHING]) == pytest.approx((3.0 + 0.7, 3.0))
 
@@ -96,13 +106,6 @@ def test_more_targets_than_queries_cost_what_the_matched_ones_do() -> None:
     assert len(match.targets) == QUERIES
     right = prediction.class_logits[0].log_softmax(-1)[match.queries, crowd.labels[match.targets]]
     torch.testing.assert_close(terms.classification, -right.mean())
-
-
-def test_fewer_than_one_target_counts_as_one() -> None:
-    prediction, targets = random_prediction(1), [one_square()]
-    half = terms_of(prediction, targets, Divisors(1.3, 0.5))
-    one = terms_of(prediction, targets, Divisors(1.3, 1.0))
-    assert half.mask == one.mask
 
 
 def test_a_step_without_any_target_teaches_void_only() -> None:

@@ -83,12 +83,16 @@ def test_features_from_a_cache_give_the_same_figures(
     assert asked == [0, 1]
 
 
-def test_an_image_that_cannot_be_read_is_left_out(
-    tiny_frozenseg: FrozenSeg, names: TextClassifier, agreed: MeasuredSet
+def test_an_image_that_cannot_be_read_is_named_and_left_out(
+    tiny_frozenseg: FrozenSeg,
+    names: TextClassifier,
+    agreed: MeasuredSet,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     first = score(tiny_frozenseg, names, replace(agreed, images=agreed.images[:1]), bf16=False)
     agreed.images[1].path.write_bytes(b"no picture")
     assert score(tiny_frozenseg, names, agreed, bf16=False).categories == first.categories
+    assert f"left out of the measurement: {agreed.images[1].path}" in caplog.text
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -117,3 +121,14 @@ def test_the_truth_is_what_people_stand_behind_in_the_words_of_the_vocabulary(
         (1, 3, True),
         (3, 1, False),
     ]
+
+
+def test_regions_of_one_kind_of_stuff_are_one_segment_as_the_model_has_them(
+    tmp_path: Path,
+) -> None:
+    labels = map_of([[1, 1, 2, 2], [3, 3, 4, 4]], {1: 1, 2: 1, 3: 3, 4: 3})  # two cats, two skies
+    (image,) = measured_set(write_set(tmp_path / "set", {"1.png": labels})).images
+    truth = true_map(image, ANIMALS)
+    truth.check()
+    assert truth.ids.tolist() == [[1, 1, 2, 2], [3, 3, 3, 3]]
+    assert [(s.id, s.area) for s in truth.segments] == [(1, 2), (2, 2), (3, 4)]

@@ -83,12 +83,17 @@ def test_rows_tell_how_many_classes_a_mean_is_over() -> None:
 def test_forgotten_is_what_never_named_classes_lost_on_the_probe_set() -> None:
     rows = [
         TableRow(HELD_OUT, RETAINED, 1, 50.0, 10.0),
-        TableRow(PROBE, "all", 3, 40.0, 50.0),
-        TableRow(PROBE, RETAINED, 2, 30.0, 27.5),
+        TableRow(PROBE, "all", 30, 40.0, 50.0),
+        TableRow(PROBE, RETAINED, 10, 30.0, 27.5),
     ]
     assert forgotten(rows) == 2.5
     assert forgotten(rows[:2]) == -10.0  # where all are named: of all, and here they won
     assert forgotten(rows[:1]) is None
+
+
+def test_two_classes_that_the_labels_never_name_do_not_decide_what_is_forgotten() -> None:
+    few = [TableRow(PROBE, "all", 73, 33.5, 32.9), TableRow(PROBE, RETAINED, 2, 20.5, 12.7)]
+    assert forgotten(few) == 0.6
 
 
 def test_the_report_is_json_with_the_table(tmp_path: Path) -> None:

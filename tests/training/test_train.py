@@ -196,6 +196,13 @@ def test_without_a_probe_it_is_said_that_forgetting_is_not_measured(
     assert "what the model forgets is not measured; give --probe" in caplog.text
 
 
+def test_a_probe_of_images_that_are_trained_on_is_told(
+    learn: Learn, scenes: Mapping[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    learn(scenes["second"], "held_out=0", probe=scenes["second"], max_steps=1)
+    assert "3 of its 3 images are trained on, too" in caplog.text
+
+
 # Stopping and going on
 
 
