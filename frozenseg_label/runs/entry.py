@@ -116,6 +116,7 @@ class Entry(BaseModel):
         seconds: that the image took; None where nobody timed it.
         message: why it failed; None where it did not.
         labels: that stand after the event. A failure keeps what stood before; None: nothing did.
+        embeddings: key of what CLIP saw of these labels (`runs/embeddings.py`); None: not kept.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -129,6 +130,7 @@ class Entry(BaseModel):
     seconds: float | None = None
     message: str | None = None
     labels: Labels | None = None
+    embeddings: str | None = None
 
     def is_failure_of(self, size: int, mtime_ns: int, message: str) -> bool:
         """Whether this says that the very same file failed for the very same reason."""

@@ -30,6 +30,11 @@ from frozenseg_label.runs.assemble import (
     write_failures,
 )
 from frozenseg_label.runs.commit import commit_entry, files_in
+from frozenseg_label.runs.embeddings import (
+    EmbeddingShards,
+    ImageEmbeddings,
+    embeddings_of_fused,
+)
 from frozenseg_label.runs.entry import Entry, Labels, StoredMap
 from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat
 from frozenseg_label.runs.journal import Journal
@@ -80,6 +85,7 @@ class RunFolder:
         self.vocabulary = manifest.vocabulary.vocabulary()
         self._journal = journal
         self._extras = ExtraFiles(path, self.vocabulary, tuple(formats))
+        self._embeddings = EmbeddingShards(path)
         self._semantic = semantic
         self._writable = writable
         self._checksum = False
@@ -106,8 +112,13 @@ class RunFolder:
             semantic: images without a semantic map count as not done.
         """
         with open_to_write(path, manifest, update) as (agreed, journal):
-            yield cls(path, agreed, journal, formats, semantic, writable=True)
-            journal.sync()
+            run = cls(path, agreed, journal, formats, semantic, writable=True)
+            try:
+                yield run
+                journal.sync()
+                run._embeddings.sync()
+            finally:
+                run._embeddings.close()
 
     @classmethod
     @contextmanager
@@ -162,6 +173,10 @@ class RunFolder:
         """The last journal row of each image, in the order in which the images first came."""
         return self._journal.entries()
 
+    def read_embeddings(self, entry: Entry) -> ImageEmbeddings | None:
+        """What CLIP saw of an image, by segment id; None where that was not kept."""
+        return self._embeddings.read(entry.embeddings)
+
     def read_map(self, relative: str) -> PanopticMap:
         """The labels of an image as they stand."""
         labels = self._labels(relative)
@@ -181,6 +196,7 @@ class RunFolder:
         *,
         seconds: float | None = None,
         semantic: NDArray[np.integer] | None = None,
+        embeddings: ImageEmbeddings | None = None,
     ) -> PanopticMap:
         """Write a model's labels of an image, beside a person's segments; returns what is written.
 
@@ -189,10 +205,12 @@ class RunFolder:
         Args:
             seconds: that the image took.
             semantic: index of the best category of each pixel [H, W], 0..K-1.
+            embeddings: what CLIP saw, by the ids of `panoptic_map`.
         """
         panoptic_map.check()
         with self._lock, image_at_fault(record):
-            before = self._labels(record.relative)
+            last = self._journal.last(record.relative)
+            before = last.labels if last is not None else None
             fused, proposed = panoptic_map, None
             rejected: tuple[RejectedSegment, ...] = ()
             state: ImageState = "unseen"
@@ -217,6 +235,7 @@ class RunFolder:
                 run=self.manifest.fingerprint,
                 seconds=seconds,
                 labels=labels,
+                embeddings=self._keep(embeddings, panoptic_map, fused, last),
             )
             commit_entry(self.path, self._journal, entry, files, durable=proposed is not None)
             self._labelled += 1
@@ -266,6 +285,7 @@ class RunFolder:
                 sha256=last.sha256 if last is not None else None,
                 run=last.run if last is not None else None,
                 labels=labels,
+                embeddings=last.embeddings if last is not None else None,
             )
             commit_entry(self.path, self._journal, entry, files, durable=True)
 
@@ -286,6 +306,7 @@ class RunFolder:
                 mtime_ns=record.mtime_ns,
                 message=message,
                 labels=last.labels if last is not None else None,
+                embeddings=last.embeddings if last is not None else None,
             )
             self._journal.append(entry)
             append_failure(self.path, entry)
@@ -304,8 +325,27 @@ class RunFolder:
             write_failures(self.path, self._journal)
             counts = self._labelled, self._skipped, self._failed
             if not is_assembled(self.path, self._journal, self.manifest):
+                self._embeddings.sync()
+                if self._embeddings.is_mostly_unused(len(self._journal.known)):
+                    entries = self._journal.entries()
+                    self._embeddings.keep_only({entry.embeddings or "" for entry in entries})
                 self.manifest = assemble(self.path, self._journal, self.manifest, *counts)
             return Summary(*counts, self.manifest.totals or Totals())
+
+    def _keep(
+        self,
+        embeddings: ImageEmbeddings | None,
+        proposal: PanopticMap,
+        fused: PanopticMap,
+        last: Entry | None,
+    ) -> str | None:
+        """Write down what CLIP saw, by the ids of the labels as they stand; returns its key."""
+        if embeddings is None:
+            return None
+        if fused is not proposal:
+            before = self._embeddings.read(last.embeddings) if last is not None else None
+            embeddings = embeddings_of_fused(embeddings, proposal, fused, before)
+        return self._embeddings.append(embeddings)
 
     def _labels(self, relative: str) -> Labels | None:
         entry = self._journal.last(relative)
