@@ -173,6 +173,10 @@ class RunFolder:
         """The last journal row of each image, in the order in which the images first came."""
         return self._journal.entries()
 
+    def history(self) -> Iterator[Entry]:
+        """All journal rows, the oldest first; only the last of an image has its PNGs."""
+        return self._journal.rows()
+
     def read_embeddings(self, entry: Entry) -> ImageEmbeddings | None:
         """What CLIP saw of an image, by segment id; None where that was not kept."""
         return self._embeddings.read(entry.embeddings)
