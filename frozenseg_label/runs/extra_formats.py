@@ -23,6 +23,7 @@ from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.commit import files_in
 from frozenseg_label.runs.entry import Entry, Labels
+from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.vocabulary import Vocabulary
 
 ExtraFormat = Literal["class-png", "per-class-png"]
@@ -33,6 +34,12 @@ _FILES_OF: dict[ExtraFormat, FilesOf] = {
     "class-png": class_png_files,
     "per-class-png": per_class_png_files,
 }
+
+
+def extra_formats_of(manifest: Manifest) -> tuple[ExtraFormat, ...]:
+    """The formats that the manifest's command was asked for."""
+    asked = manifest.arguments.get("formats")
+    return tuple(name for name in _FILES_OF if isinstance(asked, list) and name in asked)
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,7 @@ def open_to_write(
         before = read_manifest(folder) if (folder / MANIFEST).exists() else None
         if before is not None and not update:
             _refuse_differences(folder, before, manifest)
-        journal = Journal(folder / JOURNAL, writable=True)
-        try:
-            recover(folder, journal)
-            write_failures(folder, journal)  # a kill may have torn its last row
+        with _mended_journal(folder) as journal:
             if before is not None:
                 _refuse_lost_classes(folder, journal, before, manifest)
                 manifest = _taken_up(before, manifest)
@@ -41,8 +38,16 @@ def open_to_write(
                     make_folder(folder / PANOPTIC)
                 write_manifest(folder, manifest)
             yield manifest, journal
-        finally:
-            journal.close()
+
+
+@contextmanager
+def open_to_correct(folder: Path) -> Iterator[tuple[Manifest, Journal]]:
+    """Yield what `open_to_write` does, of a folder that is there and whose manifest stays."""
+    _refuse_no_run(folder)
+    with hold_lock(folder):
+        manifest = read_manifest(folder)
+        with _mended_journal(folder) as journal:
+            yield manifest, journal
 
 
 def open_to_preview(folder: Path, manifest: Manifest, update: bool) -> tuple[Manifest, Journal]:
@@ -64,9 +69,25 @@ def open_to_preview(folder: Path, manifest: Manifest, update: bool) -> tuple[Man
 
 def open_to_read(folder: Path) -> tuple[Manifest, Journal]:
     """The manifest and the journal of a run folder as they are now; nothing is locked or mended."""
+    _refuse_no_run(folder)
+    return read_manifest(folder), Journal(folder / JOURNAL, writable=False)
+
+
+@contextmanager
+def _mended_journal(folder: Path) -> Iterator[Journal]:
+    """Yield the journal, open to write, once a killed run's leftovers are put in order."""
+    journal = Journal(folder / JOURNAL, writable=True)
+    try:
+        recover(folder, journal)
+        write_failures(folder, journal)  # a kill may have torn its last row
+        yield journal
+    finally:
+        journal.close()
+
+
+def _refuse_no_run(folder: Path) -> None:
     if not (folder / MANIFEST).exists():
         raise RunError(f"{folder} is no run folder, it has no {MANIFEST}; name one that has")
-    return read_manifest(folder), Journal(folder / JOURNAL, writable=False)
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -36,7 +36,7 @@ from frozenseg_label.runs.embeddings import (
     embeddings_of_fused,
 )
 from frozenseg_label.runs.entry import Entry, Labels, StoredMap
-from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat
+from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat, extra_formats_of
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.label_files import (
     PANOPTIC,
@@ -48,7 +48,12 @@ from frozenseg_label.runs.label_files import (
     store_map,
 )
 from frozenseg_label.runs.manifest import Manifest, Totals, write_manifest
-from frozenseg_label.runs.opening import open_to_preview, open_to_read, open_to_write
+from frozenseg_label.runs.opening import (
+    open_to_correct,
+    open_to_preview,
+    open_to_read,
+    open_to_write,
+)
 from frozenseg_label.runs.ownership import RejectedSegment, withdraw_rejected
 from frozenseg_label.runs.plan import (
     Plan,
@@ -122,6 +127,17 @@ class RunFolder:
 
     @classmethod
     @contextmanager
+    def open_to_correct(cls, path: Path) -> Iterator["RunFolder"]:
+        """Yield a folder that is there, locked; what it was made with stays as it is.
+
+        Files of extra formats that the last `annotate` was asked for go along with corrections.
+        """
+        with open_to_correct(path) as (manifest, journal):
+            yield cls(path, manifest, journal, extra_formats_of(manifest), writable=True)
+            journal.sync()
+
+    @classmethod
+    @contextmanager
     def preview(
         cls, path: Path, manifest: Manifest, *, update: bool = False, semantic: bool = False
     ) -> Iterator["RunFolder"]:
@@ -172,6 +188,10 @@ class RunFolder:
     def entries(self) -> Iterator[Entry]:
         """The last journal row of each image, in the order in which the images first came."""
         return self._journal.entries()
+
+    def entry(self, relative: str) -> Entry | None:
+        """The last journal row of an image; None if it never came."""
+        return self._journal.last(relative)
 
     def history(self) -> Iterator[Entry]:
         """All journal rows, the oldest first; only the last of an image has its PNGs."""
