@@ -1,50 +1,72 @@
 """The App, served until somebody stops it, and cleared away afterwards."""
 
-import logging
 import os
 import shutil
 import socket
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE, Popen, TimeoutExpired
+from tempfile import TemporaryFile
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import IO
+from urllib.request import urlopen
 
 from frozenseg_label.errors import ReviewError
 
-if TYPE_CHECKING:
-    import fiftyone as fo
-
-log = logging.getLogger(__name__)
-
 PLUGIN = "frozenseg-label-review"  # name of the link among the person's own plugins
+START_SECONDS = 120.0  # of patience; a busy machine took 10
+EXIT_SECONDS = 5.0
 PLUGIN_FOLDER = Path(__file__).with_name("plugin")
 
 
 @contextmanager
-def served_app(
-    dataset: "fo.Dataset", *, port: int, address: str, remote: bool
-) -> Iterator["fo.Session"]:
-    """Serve the App while the block runs; nothing of it is left afterwards.
+def served_app(port: int, address: str) -> Iterator[str]:
+    """Serve the App while the block runs, and yield its address; nothing of it is left afterwards.
 
     Args:
         port: to listen on.
         address: to bind to; 127.0.0.1 lets in this machine alone.
-        remote: open no browser here.
     """
     require_free_port(port, address)
     import fiftyone as fo
 
     link_plugin(Path(fo.config.plugins_dir))
-    fo.config.do_not_track = True
-    # `auto` would open a browser window of its own accord, `remote` prints advice for SSH.
-    session = fo.launch_app(dataset, port=port, address=address, remote=True)
-    try:
-        if not remote:
-            _open_browser(f"http://{address}:{port}/datasets/{dataset.name}")
-        yield session
-    finally:
-        fo.close_app()
+    place = f"http://{'127.0.0.1' if address == '0.0.0.0' else address}:{port}"  # noqa: S104
+    with TemporaryFile() as said:
+        command = [sys.executable, "-m", "frozenseg_label.review.app_server", f"{port}", address]
+        server = Popen(command, stdin=PIPE, stdout=said, stderr=said)
+        try:
+            _wait_until_up(place, server, said)
+            yield place
+        finally:
+            server.terminate()
+            try:
+                server.wait(EXIT_SECONDS)
+            except TimeoutExpired:
+                server.kill()
+                server.wait()
+            if server.stdin is not None:
+                server.stdin.close()
+
+
+def _wait_until_up(place: str, server: "Popen[bytes]", said: IO[bytes]) -> None:
+    """Return once the App answers; ReviewError if its server ends or takes too long."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            with urlopen(f"{place}/fiftyone", timeout=5):  # noqa: S310 - our own server
+                return
+        except OSError:
+            time.sleep(0.1)
+    said.seek(0)
+    last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+    raise ReviewError(
+        f"FiftyOne's App did not start on {place} within {START_SECONDS:.0f} s "
+        f"({' '.join(last) or 'it says nothing'}); try `fiftyone app launch` to see more"
+    )
 
 
 def wait_for_interrupt() -> None:
@@ -81,7 +103,8 @@ def link_plugin(folder: Path) -> None:
         shutil.copytree(PLUGIN_FOLDER, link)
 
 
-def _open_browser(address: str) -> None:
+def open_browser(address: str) -> None:
+    """Show a page where there is a screen."""
     import webbrowser
 
     if os.name == "nt" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
