@@ -12,12 +12,27 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from frozenseg_label.annotation.annotate_folder import AnnotateSummary, annotate
     from frozenseg_label.demo.write_demo import write_demo
+    from frozenseg_label.review.corrections import SaveReport
+    from frozenseg_label.review.review_run import open_review, queue_csv, save_review
 
-__all__ = ["AnnotateSummary", "__version__", "annotate", "write_demo"]
+__all__ = [
+    "AnnotateSummary",
+    "SaveReport",
+    "__version__",
+    "annotate",
+    "open_review",
+    "queue_csv",
+    "save_review",
+    "write_demo",
+]
 
 _HOMES = {
     "annotate": "frozenseg_label.annotation.annotate_folder",
     "AnnotateSummary": "frozenseg_label.annotation.annotate_folder",
+    "SaveReport": "frozenseg_label.review.corrections",
+    "open_review": "frozenseg_label.review.review_run",
+    "queue_csv": "frozenseg_label.review.review_run",
+    "save_review": "frozenseg_label.review.review_run",
     "write_demo": "frozenseg_label.demo.write_demo",
 }
 

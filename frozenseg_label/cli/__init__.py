@@ -28,6 +28,7 @@ COMMANDS = {
     "annotate": "Label folders of images.",
     "demo": "Write demonstration images of the nano world.",
     "doctor": "Say what works on this machine, and what to do about the rest.",
+    "review": "Correct labels in FiftyOne, and bring the corrections back.",
     "weights": "List, fetch, convert and verify model files.",
 }
 

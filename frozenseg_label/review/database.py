@@ -7,7 +7,6 @@ FiftyOne keeps what people do in the App in MongoDB. It starts a server of its o
 import importlib.util
 import json
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -76,16 +75,23 @@ def _configured_uri() -> str | None:
 
 
 def _server(uri: str) -> Database:
-    """Whether somebody listens there."""
-    parts = urlsplit(uri)
-    shown = parts.netloc.rpartition("@")[2]  # without the password
-    if parts.scheme != "mongodb":  # mongodb+srv asks the name service for the host
-        return Database(True, f"{URI} names {shown}, not tried")
-    host, _, port = shown.split(",")[0].rpartition(":") if ":" in shown else (shown, "", "27017")
+    """Whether a MongoDB answers there."""
+    from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
+
+    shown = urlsplit(uri).netloc.rpartition("@")[2]  # without the password
+    patience = int(1000 * ANSWER_SECONDS)
     try:
-        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
-    except (OSError, ValueError) as error:
-        reason = f"{error}".lower()
+        client: MongoClient[dict[str, object]] = MongoClient(
+            uri,
+            serverSelectionTimeoutMS=patience,
+            connectTimeoutMS=patience,
+            socketTimeoutMS=patience,
+        )
+        with client:
+            client.admin.command("ping")
+    except PyMongoError as error:
+        reason = f"{error}".split(",")[0].split(" (configured")[0].lower()
         remedy = f"start that server, or unset {URI} to use FiftyOne's own"
         return Database(False, f"{URI} names {shown}, which does not answer ({reason})", remedy)
     return Database(True, f"{URI} names {shown}, which answers")

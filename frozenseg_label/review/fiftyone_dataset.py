@@ -109,10 +109,13 @@ def regions_of(detections: "fo.Detections | None", size: tuple[int, int]) -> lis
     Args:
         size: height and width of the image.
     """
-    return [_region(detection, size) for detection in (detections.detections if detections else [])]
+    return [
+        region_of(detection, size) for detection in (detections.detections if detections else [])
+    ]
 
 
-def _region(detection: "fo.Detection", size: tuple[int, int]) -> Region:
+def region_of(detection: "fo.Detection", size: tuple[int, int]) -> Region:
+    """One segment as it stands; `size` as of `regions_of`."""
     height, width = size
     x, y, w, h = detection.bounding_box
     id_ = detection.get_field("segment_id") if detection.has_field("segment_id") else None
@@ -279,16 +282,21 @@ def _detection(
         label=vocabulary.by_id(segment.category_id).name,
         bounding_box=[x / size[0], y / size[1], width / size[0], height / size[1]],
         mask=labels.ids[y : y + height, x : x + width] == segment.id,
-        confidence=segment.score,
+        confidence=_rounded(segment.score),
         segment_id=segment.id,
         state=segment.state,
         source=segment.source,
         area=segment.area,
         second=second,
-        margin=segment.margin,
-        disagreement=segment.disagreement,
-        contested=segment.contested,
-        sam_disagreement=segment.sam_disagreement,
+        margin=_rounded(segment.margin),
+        disagreement=_rounded(segment.disagreement),
+        contested=_rounded(segment.contested),
+        sam_disagreement=_rounded(segment.sam_disagreement),
         gain=item.gain,
         changed=item.changed,
     )
+
+
+def _rounded(value: float | None) -> float | None:
+    """As people read it; the run folder has the rest."""
+    return None if value is None else round(value, 4)

@@ -34,7 +34,7 @@ def served_app(port: int, address: str) -> Iterator[str]:
     import fiftyone as fo
 
     link_plugin(Path(fo.config.plugins_dir))
-    place = f"http://{'127.0.0.1' if address == '0.0.0.0' else address}:{port}"  # noqa: S104
+    place = f"http://{'127.0.0.1' if address == '0.0.0.0' else address}:{port}"
     with TemporaryFile() as said:
         command = [sys.executable, "-m", "frozenseg_label.review.app_server", f"{port}", address]
         server = Popen(command, stdin=PIPE, stdout=said, stderr=said)
@@ -57,7 +57,7 @@ def _wait_until_up(place: str, server: "Popen[bytes]", said: IO[bytes]) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and server.poll() is None:
         try:
-            with urlopen(f"{place}/fiftyone", timeout=5):  # noqa: S310 - our own server
+            with urlopen(f"{place}/fiftyone", timeout=5):
                 return
         except OSError:
             time.sleep(0.1)

@@ -1,0 +1,111 @@
+"""The `review` job: show a run folder in FiftyOne, and bring back what people did there.
+
+Heavy imports stay inside the functions: the command line reads its defaults here.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frozenseg_label.review.corrections import SaveReport
+
+log = logging.getLogger(__name__)
+
+
+def open_review(
+    output: str | Path,
+    *,
+    port: int = 5151,
+    address: str = "127.0.0.1",
+    remote: bool = False,
+) -> None:
+    """Show a run folder in FiftyOne's App until Ctrl-C; most doubtful images come first.
+
+    Opening it again brings in what is new in the folder, and keeps what people did.
+
+    Args:
+        output: the run folder.
+        port: of the App.
+        address: to bind to; anybody who reaches it may change labels.
+        remote: open no browser here.
+    """
+    from frozenseg_label.review.session import open_browser, wait_for_interrupt
+
+    with review_server(output, port=port, address=address) as page:
+        log.info("The App is at %s (Ctrl-C ends it)", page)
+        if not remote:
+            open_browser(page)
+        elif address == "127.0.0.1":
+            log.info("From another machine: ssh -N -L %d:127.0.0.1:%d THIS-MACHINE", port, port)
+        wait_for_interrupt()
+
+
+@contextmanager
+def review_server(
+    output: str | Path, *, port: int = 5151, address: str = "127.0.0.1"
+) -> Iterator[str]:
+    """Serve the App while the block runs; yields the page of the run's dataset.
+
+    Args:
+        output: the run folder.
+        port, address: as of `open_review`.
+    """
+    from frozenseg_label.review.database import require_database
+    from frozenseg_label.review.session import require_free_port, served_app
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    require_database()
+    require_free_port(port, address)
+    with RunFolder.read(Path(output)) as run:
+        from frozenseg_label.review.fiftyone_dataset import open_dataset
+
+        opened = open_dataset(run)
+    name = opened.dataset.name
+    log.info(
+        "%d images in FiftyOne's dataset %s: %d new, %d with new labels",
+        len(opened.dataset), name, opened.added, opened.renewed,
+    )  # fmt: skip
+    if opened.kept:
+        log.info(
+            "%d images have new labels that wait, because you edited the old ones: save first",
+            opened.kept,
+        )
+    for image, reason in opened.left_out.items():
+        log.warning("left out: %s, %s", ascii(image)[1:-1], reason)
+    with served_app(port, address) as place:
+        yield f"{place}/datasets/{name}"
+
+
+def save_review(output: str | Path) -> "SaveReport":
+    """Write what people did in the App into the run folder; a second time changes nothing.
+
+    Args:
+        output: the run folder.
+    """
+    from frozenseg_label.review.database import require_database
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    require_database()
+    with RunFolder.open_to_correct(Path(output)) as run:
+        from frozenseg_label.review.corrections import save_corrections
+
+        return save_corrections(run)
+
+
+def queue_csv(output: str | Path, path: str | Path) -> int:
+    """Write the review queue as CSV; returns the number of images. Needs no FiftyOne.
+
+    Args:
+        output: the run folder.
+        path: of the CSV file.
+    """
+    from frozenseg_label.review.queue import review_queue, write_queue
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    with RunFolder.read(Path(output)) as run:
+        queue = review_queue(run)
+        write_queue(Path(path), queue, run.vocabulary)
+    return len(queue)
