@@ -257,7 +257,7 @@ def _fields(queued: QueuedImage, labels: PanopticMap, vocabulary: Vocabulary) ->
     size = queued.labels.width, queued.labels.height
     detections = [
         _detection(item, labels, vocabulary, size)
-        for item in sorted(queued.segments, key=lambda item: item.segment.id)
+        for item in sorted(queued.segments, key=lambda item: item.segment.area)  # small ones on top
     ]
     return {
         "metadata": fo.ImageMetadata(width=size[0], height=size[1]),

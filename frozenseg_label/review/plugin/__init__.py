@@ -24,12 +24,14 @@ from frozenseg_label.review.app_edits import (
 from frozenseg_label.review.edits import ACCEPTED, REJECTED
 from frozenseg_label.review.views import SEGMENTS
 
-ICONS = {
-    "accept_image": "done_all",
-    "accept_segments": "check",
-    "reject_segments": "block",
-    "relabel": "edit",
-    "save": "save",
+IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GRID_ACTIONS
+BUTTONS = {  # icon and place of those that have a button; all others are found by `
+    "accept_segments": ("check", IN_IMAGE),
+    "reject_segments": ("block", IN_IMAGE),
+    "relabel": ("edit", IN_IMAGE),
+    "accept_image": ("done_all", IN_IMAGE),
+    "accept_above": ("verified", IN_GRID),
+    "save": ("save", IN_GRID),
 }
 
 
@@ -52,17 +54,17 @@ class ReviewOperator(foo.Operator):
         return foo.OperatorConfig(
             name=self.operator,
             label=f"Review: {self.title}",
-            icon=ICONS.get(self.operator),
+            icon=BUTTONS.get(self.operator, ("auto_fix_high", None))[0],
             dynamic=self.asks,
         )
 
     def resolve_placement(self, ctx: Any) -> types.Placement | None:  # noqa: ANN401 - FiftyOne's own
         """Buttons for the most frequent ones, beside the grid and beside an open image."""
-        if self.operator not in ICONS:
+        if self.operator not in BUTTONS:
             return None
-        button = types.Button(label=self.title, icon=f"/{ICONS[self.operator]}", prompt=self.asks)
-        button.icon = ICONS[self.operator]
-        return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
+        icon, place = BUTTONS[self.operator]
+        button = types.Button(label=f"Review: {self.title}", icon=icon, prompt=self.asks)
+        return types.Placement(place, button)
 
     def execute(self, ctx: Any) -> dict[str, Any]:  # noqa: ANN401
         """Do it, tell of it, and show the dataset anew."""
