@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from frozenseg_label.cli.options import option_of, verbosity_options
-from frozenseg_label.review.review_run import open_review, queue_csv, save_review
+from frozenseg_label.review.review_run import (
+    open_review,
+    queue_csv,
+    save_review,
+    search_review,
+)
 
 if TYPE_CHECKING:
     from frozenseg_label.review.corrections import ImageReport, SaveReport
@@ -30,6 +35,7 @@ FINISHED_WITH_FAILURES = 3
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write what to look at first as CSV; needs no FiftyOne.",
 )
+@click.option("--search", metavar="WORDS", help="Save a view of the segments most like WORDS.")
 @option_of(open_review, "--port", type=click.IntRange(1, 65535), help="Port of the App.")
 @option_of(open_review, "--address", help="Address to bind to; 0.0.0.0 lets everybody in.")
 @option_of(open_review, "--remote", is_flag=True, help="Open no browser here; say how to tunnel.")
@@ -41,6 +47,7 @@ def review(
     output: Path,
     save: bool,
     queue: Path | None,
+    search: str | None,
     port: int,
     address: str,
     remote: bool,
@@ -51,11 +58,13 @@ def review(
     Correct them in the App's Annotate tab, accept or reject them with our buttons or with tags,
     then bring the corrections back with --save, or with "save corrections" in the App.
     """
-    if sum(map(bool, (save, queue))) > 1:
-        raise click.UsageError("give either --save or --queue")
+    if sum(map(bool, (save, queue, search))) > 1:
+        raise click.UsageError("give one of --save, --queue and --search")
     if queue is not None:
         count = queue_csv(output, queue)
         log.info("%d images, most doubtful first: %s", count, queue)
+    elif search is not None:
+        _search(output, search)
     elif save:
         report = save_review(output)
         if as_json:
@@ -75,6 +84,16 @@ def review(
                 "frozenseg-label review %s --save",
                 output, output,
             )  # fmt: skip
+
+
+def _search(output: Path, words: str) -> None:
+    """Let CLIP say what the words mean, and the review find what looks like it."""
+    from frozenseg_label.inference.encode_words import encode_words
+    from frozenseg_label.runs.manifest import read_manifest
+
+    vector, clip_hash = encode_words(words, read_manifest(output).weights.name)
+    name, count = search_review(output, words, vector, clip_hash)
+    log.info("%d segments, the most similar first: view %r in the App", count, name)
 
 
 def _print(report: "SaveReport") -> None:

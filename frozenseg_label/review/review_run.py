@@ -9,8 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frozenseg_label.errors import ReviewError
+
 if TYPE_CHECKING:
+    import fiftyone as fo
+    import numpy as np
+    from numpy.typing import NDArray
+
     from frozenseg_label.review.corrections import SaveReport
+    from frozenseg_label.runs.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +70,7 @@ def review_server(
         from frozenseg_label.review.fiftyone_dataset import open_dataset
 
         opened = open_dataset(run)
+        _add_similarity(run, opened.dataset)
     name = opened.dataset.name
     log.info(
         "%d images in FiftyOne's dataset %s: %d new, %d with new labels",
@@ -77,6 +85,42 @@ def review_server(
         log.warning("left out: %s, %s", ascii(image)[1:-1], reason)
     with served_app(port, address) as place:
         yield f"{place}/datasets/{name}"
+
+
+def _add_similarity(run: "RunFolder", dataset: "fo.Dataset") -> None:
+    """Make "more like this" and the maps; runs of earlier versions have no vectors for them."""
+    from frozenseg_label.review.similarity import add_similarity, read_vectors
+
+    try:
+        vectors = read_vectors(run)
+    except ReviewError as error:
+        log.info("no similarity and no map: %s", error)
+    else:
+        add_similarity(dataset, vectors)
+
+
+def search_review(
+    output: str | Path, words: str, vector: "NDArray[np.floating]", clip_hash: str
+) -> tuple[str, int]:
+    """Save a view of the segments that look most like words; returns its name, and how many.
+
+    Args:
+        output: the run folder.
+        words: what was searched for; names the view.
+        vector: of the words, [D], unit length.
+        clip_hash: of the CLIP whose vector it is.
+    """
+    from frozenseg_label.review.database import require_database
+    from frozenseg_label.runs.embeddings import short_clip_hash
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    require_database()
+    with RunFolder.read(Path(output)) as run:
+        from frozenseg_label.review.fiftyone_dataset import open_dataset
+        from frozenseg_label.review.similarity import read_vectors, save_search
+
+        vectors = read_vectors(run, short_clip_hash(clip_hash))
+        return save_search(open_dataset(run).dataset, vectors, words, vector)
 
 
 def save_review(output: str | Path) -> "SaveReport":
