@@ -14,7 +14,7 @@ from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 from frozenseg_label.review.edits import Change, apply_edits, is_untouched
 from frozenseg_label.review.fiftyone_dataset import find_dataset, rank, regions_of, reload_image
-from frozenseg_label.review.opened_labels import labels_by_png, read_opened
+from frozenseg_label.review.opened_labels import key_of, labels_by_key, read_opened
 from frozenseg_label.review.queue import review_queue
 from frozenseg_label.review.views import SEGMENTS
 from frozenseg_label.runs.entry import Entry, Labels
@@ -76,7 +76,7 @@ def save_corrections(run: RunFolder) -> SaveReport:
     reports: list[ImageReport] = []
     outdated: list[str] = []
     opened = dict(zip(*dataset.values(["image", "opened"]), strict=True))
-    then = labels_by_png(run, opened)
+    then = labels_by_key(run, opened)
     for sample in dataset.iter_samples():
         entry = run.entry(sample["image"])
         if entry is None or entry.labels is None:
@@ -84,7 +84,7 @@ def save_corrections(run: RunFolder) -> SaveReport:
         report = _save_image(run, sample, entry, then.get(entry.image))
         if report is not None:
             reports.append(report)
-        if report.problem is None if report else entry.labels.current.png != sample["opened"]:
+        if report.problem is None if report else key_of(entry.labels) != sample["opened"]:
             outdated.append(entry.image)
     run.finish()
     _show(run, dataset, outdated)
@@ -107,7 +107,7 @@ def _save_image(
     try:
         edited = apply_edits(base, regions, tags, run.vocabulary, state=then.state)
         panoptic, state = edited.panoptic, edited.state
-        if now.current.png != then.current.png:
+        if key_of(now) != key_of(then):
             current = run.read_map(image)
             panoptic = beside_later_labels(panoptic, current, now, run.vocabulary)
         if now.state != state or not _is_same(panoptic, run.read_map(image)):

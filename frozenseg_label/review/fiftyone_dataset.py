@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.review.edits import TAGS, Region, is_untouched
-from frozenseg_label.review.opened_labels import keep_opened, labels_by_png, read_opened
+from frozenseg_label.review.opened_labels import keep_opened, key_of, labels_by_key, read_opened
 from frozenseg_label.review.queue import QueuedImage, QueuedSegment, review_queue
 from frozenseg_label.review.views import SEGMENTS, save_views, show_classes
 from frozenseg_label.runs.run_folder import RunFolder
@@ -58,7 +58,7 @@ def open_dataset(run: RunFolder) -> Opened:
     new = [queued for queued in queue if queued.image not in opened]
     samples = _samples(run, new, left_out)
     added = len(dataset.add_samples(samples, validate=False, progress=False, num_samples=len(new)))
-    changed = [q for q in queue if opened.get(q.image, "") not in ("", q.labels.current.png)]
+    changed = [q for q in queue if opened.get(q.image, "") not in ("", key_of(q.labels))]
     renewed, kept = _renew(run, dataset, changed, opened)
     if opened:
         rank(dataset, queue)
@@ -136,7 +136,7 @@ def _renew(
 ) -> tuple[int, int]:
     """Show new labels of images, but for those that people edited; returns how many of each."""
     renewed = 0
-    then = labels_by_png(run, {queued.image: opened[queued.image] for queued in changed})
+    then = labels_by_key(run, {queued.image: opened[queued.image] for queued in changed})
     for queued in changed:
         sample = dataset.one(_image_is(queued.image))
         labels = then.get(queued.image)
@@ -262,7 +262,7 @@ def _fields(queued: QueuedImage, labels: PanopticMap, vocabulary: Vocabulary) ->
     return {
         "metadata": fo.ImageMetadata(width=size[0], height=size[1]),
         "image": queued.image,
-        "opened": queued.labels.current.png,
+        "opened": key_of(queued.labels),
         "state": queued.state,
         "gain": queued.gain,
         "unlabelled": queued.unlabelled,

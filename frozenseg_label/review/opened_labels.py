@@ -58,22 +58,29 @@ def read_opened(
     return PanopticMap(ids, labels.current.segments(vocabulary))
 
 
-def labels_by_png(run: RunFolder, wanted: Mapping[str, str]) -> dict[str, Labels]:
-    """The labels of images whose PNG had a certain hash, from all rows of the journal.
+def key_of(labels: Labels) -> str:
+    """What tells labels from any others of the same image: pixels, classes and states."""
+    return hashlib.sha256(labels.current.model_dump_json().encode()).hexdigest()[:32]
+
+
+def labels_by_key(run: RunFolder, wanted: Mapping[str, str]) -> dict[str, Labels]:
+    """The labels of images that had a certain key, from all rows of the journal.
 
     Args:
-        wanted: SHA-256 of the PNG, by image.
+        wanted: the key, by image.
     """
     found = {}
-    for image, png in wanted.items():
+    for image, key in wanted.items():
         entry = run.entry(image)
-        if entry is not None and entry.labels is not None and entry.labels.current.png == png:
+        if entry is not None and entry.labels is not None and key_of(entry.labels) == key:
             found[image] = entry.labels
     if len(found) < len(wanted):
         for entry in run.history():
             labels = entry.labels
-            if labels is not None and wanted.get(entry.image) == labels.current.png:
-                found.setdefault(entry.image, labels)
+            if labels is None or entry.image not in wanted or entry.image in found:
+                continue
+            if key_of(labels) == wanted[entry.image]:
+                found[entry.image] = labels
     return found
 
 
