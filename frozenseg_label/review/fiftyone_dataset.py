@@ -62,7 +62,6 @@ def open_dataset(run: RunFolder) -> Opened:
     renewed, kept = _renew(run, dataset, changed, opened)
     if opened:
         rank(dataset, queue)
-    dataset.add_dynamic_sample_fields()
     show_classes(dataset, run.vocabulary)
     save_views(dataset)
     return Opened(dataset, added, renewed, kept, left_out)
@@ -204,6 +203,14 @@ def _new_dataset(run: RunFolder) -> "fo.Dataset":
     ):
         dataset.add_sample_field(field, kind)
     dataset.add_sample_field(SEGMENTS, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
+    for names, kind in (
+        (("state", "source", "second"), fo.StringField),
+        (("segment_id", "area"), fo.IntField),
+        (("changed",), fo.BooleanField),
+        (("margin", "disagreement", "contested", "sam_disagreement", "gain"), fo.FloatField),
+    ):
+        for name in names:  # declared, because the label schema refuses what no segment has yet
+            dataset.add_sample_field(f"{SEGMENTS}.detections.{name}", kind)
     for field in ("image", "gain", "unlabelled"):
         dataset.create_index(field)
     return dataset
