@@ -21,6 +21,10 @@ class SettingsError(FrozenSegLabelError):
     """A recipe of a training that cannot be used: file missing, unknown key, odd number."""
 
 
+class TrainingError(FrozenSegLabelError):
+    """A training that cannot start or go on: labels that do not fit, a loss that is no number."""
+
+
 class FormatError(FrozenSegLabelError):
     """A label file whose content is not what its format promises."""
 

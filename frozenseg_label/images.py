@@ -118,6 +118,21 @@ def decode_image(record: ImageRecord, max_pixels: int | None = None) -> NDArray[
         raise ImageError(f"{record.path}: {message}") from error
 
 
+def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
+    """Height and width of the picture as people see it, from the file's header; no pixel is read.
+
+    Args:
+        path: of the file, for messages.
+    """
+    try:
+        image = _open_header(content)
+        width, height = image.size
+        turned = _orientation(image) >= 5  # those exchange height and width
+    except _DAMAGED as error:
+        raise ImageError(f"{path}: no image, or damaged ({error})") from error
+    return (width, height) if turned else (height, width)
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     """The image files below a folder; linked folders last, and none twice, so that circles end."""
     pending, links, seen = deque([folder]), deque[Path](), set[str]()

@@ -20,17 +20,22 @@ Exit codes:
   1    error
   2    usage: an option or argument is wrong
   3    finished, but some images failed
+  4    a quality gate failed: a training forgot too much
   {INTERRUPTED}  interrupted, after a clean stop
 """
 
-# name -> one line of help; the module of the same name in this folder holds the command
+# name -> one line of help; the module of the same name in this folder holds a function of that name
 COMMANDS = {
     "annotate": "Label folders of images.",
     "demo": "Write demonstration images of the nano world.",
     "doctor": "Say what works on this machine, and what to do about the rest.",
+    "evaluate": "Say how good labels are, or a model by its reviewer's corrections.",
+    "import": "Take in labels that were corrected in another tool.",
     "review": "Correct labels in FiftyOne, and bring the corrections back.",
+    "train": "Train the decoder on corrected labels.",
     "weights": "List, fetch, convert and verify model files.",
 }
+MODULES = {"import": "import_labels"}  # of commands whose name is a word of Python's own
 
 
 class LazyGroup(click.Group):
@@ -44,8 +49,9 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"frozenseg_label.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = MODULES.get(cmd_name, cmd_name)
+        module = importlib.import_module(f"frozenseg_label.cli.{name}")
+        command: click.Command = getattr(module, name)
         name_variables(command, cmd_name)
         return command
 

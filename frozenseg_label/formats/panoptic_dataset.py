@@ -23,6 +23,21 @@ from frozenseg_label.vocabulary import NO_COLOR, Category, Color, Vocabulary
 _SHOWN_PROBLEMS = 10
 
 
+class FaultyLabelsError(FormatError):
+    """Labels that contradict themselves.
+
+    Attributes:
+        problems: all of them, of which the message has the first ones.
+    """
+
+    def __init__(self, path: Path, problems: Sequence[str]) -> None:
+        shown = "; ".join(problems[:_SHOWN_PROBLEMS])
+        more = len(problems) - _SHOWN_PROBLEMS
+        rest = f"; and {more} more" if more > 0 else ""
+        super().__init__(f"{path}: {shown}{rest}. Mend it where it was made, and write it again")
+        self.problems = tuple(problems)
+
+
 @dataclass(frozen=True)
 class PanopticDataset:
     """The images of one panoptic JSON; iterating reads one PNG after the other.
@@ -59,32 +74,42 @@ class PanopticDataset:
         problems += [f"id {id_} is in the PNG only" for id_ in sorted(measured.keys() - listed)]
         problems += [f"id {id_} is in the JSON only" for id_ in sorted(listed - measured.keys())]
         if problems:
-            raise _format_error(self.folder / annotation.png_name, problems)
+            raise FaultyLabelsError(self.folder / annotation.png_name, problems)
         return PanopticMap(
             ids, tuple(_measured(segment, measured[segment.id]) for segment in annotation.segments)
         )
 
 
-def read_coco_panoptic(path: Path, folder: Path | None = None) -> PanopticDataset:
+def read_coco_panoptic(
+    path: Path,
+    folder: Path | None = None,
+    problems: list[str] | None = None,
+    *,
+    like: PanopticDataset | None = None,
+) -> PanopticDataset:
     """Open a COCO panoptic JSON; PNGs are read when iterating.
 
     Args:
         path: of the JSON.
         folder: of the PNGs; None: the folder named like the JSON, without its suffix, beside it.
+        problems: takes up what is wrong in the JSON and which PNGs are missing; the images that
+            are right are returned then. None: FaultyLabelsError is raised.
     """
     folder = path.with_suffix("") if folder is None else folder
-    document = _read_document(path)
+    document = _completed(_read_document(path), path, like)
     vocabulary = _vocabulary_of(path, document.categories)
-    problems = _problems(document, vocabulary)
+    found = _problems(document)
     images = {image.id: image for image in document.images}
     annotations = []
     for row in document.annotations:
-        if not (folder / row.file_name).is_file():
-            problems.append(f"{folder / row.file_name} is missing")
-        if (image := images.get(row.image_id)) is not None and not problems:
+        faults = _faults(row, folder, vocabulary)
+        found += faults
+        if (image := images.get(row.image_id)) is not None and not faults:
             annotations.append(_annotation(row, image, vocabulary))
-    if problems:
-        raise _format_error(path, problems)
+    if problems is not None:
+        problems += found
+    elif found:
+        raise FaultyLabelsError(path, found)
     return PanopticDataset(path, folder, vocabulary, tuple(annotations))
 
 
@@ -111,12 +136,18 @@ class _Annotation(_Row):
     image_id: int
     file_name: str
     segments_info: tuple[SegmentInfo, ...]
-    state: ImageState = "unseen"
+    state: ImageState = "reviewed"  # as its segments count as accepted: other tools know no states
 
 
 class _Document(_Row):
-    images: tuple[_Image, ...]
     annotations: tuple[_Annotation, ...]
+    images: tuple[_Image, ...] | None = None  # predictions have neither these
+    categories: tuple[_Category, ...] | None = None  # nor those
+
+
+class _WholeDocument(_Row):
+    annotations: tuple[_Annotation, ...]
+    images: tuple[_Image, ...]
     categories: tuple[_Category, ...]
 
 
@@ -137,7 +168,39 @@ def _read_document(path: Path) -> _Document:
             f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
             for fault in error.errors()
         ]
-        raise _format_error(path, problems) from None
+        raise FaultyLabelsError(path, problems) from None
+
+
+def _completed(document: _Document, path: Path, like: PanopticDataset | None) -> _WholeDocument:
+    """The document with the images and categories of the other set where it has none."""
+    images, categories = document.images, document.categories
+    if like is None and (images is None or categories is None):
+        lacking = "images" if images is None else "categories"
+        raise FormatError(
+            f"{path}: has no `{lacking}`; a file of predictions alone can be read beside the COCO "
+            "panoptic JSON that they are predictions for"
+        )
+    if like is not None and images is None:
+        wanted = {row.image_id for row in document.annotations}
+        images = tuple(
+            _Image(id=known.image_id, file_name=known.file_name)
+            for known in like.annotations
+            if known.image_id in wanted
+        )
+    if like is not None and categories is None:
+        categories = tuple(
+            _Category(
+                id=category.id,
+                name=category.name,
+                isthing=category.is_thing,
+                color=category.color,
+                synonyms=category.synonyms,
+            )
+            for category in like.vocabulary.categories
+        )
+    return _WholeDocument(
+        annotations=document.annotations, images=images or (), categories=categories or ()
+    )
 
 
 def _vocabulary_of(path: Path, rows: Sequence[_Category]) -> Vocabulary:
@@ -150,8 +213,8 @@ def _vocabulary_of(path: Path, rows: Sequence[_Category]) -> Vocabulary:
         raise FormatError(f"{path}: in `categories`, {error}") from error
 
 
-def _problems(document: _Document, vocabulary: Vocabulary) -> list[str]:
-    """What in the JSON contradicts itself."""
+def _problems(document: _WholeDocument) -> list[str]:
+    """Where the lists of images and annotations contradict each other."""
     problems = []
     images = Counter(image.id for image in document.images)
     annotated = Counter(row.image_id for row in document.annotations)
@@ -159,16 +222,22 @@ def _problems(document: _Document, vocabulary: Vocabulary) -> list[str]:
     problems += [f"image {id_} has two annotations" for id_, n in annotated.items() if n > 1]
     problems += [f"image {id_} has no annotation" for id_ in sorted(images.keys() - annotated)]
     problems += [f"image {id_} is not in `images`" for id_ in sorted(annotated.keys() - images)]
-    known = {category.id for category in vocabulary.categories}
-    for row in document.annotations:
-        ids = Counter(info.id for info in row.segments_info)
-        problems += [f"{row.file_name}: id {id_} twice" for id_, count in ids.items() if count > 1]
-        problems += [
-            f"{row.file_name}: segment {info.id} has category {info.category_id}, which is unknown"
-            for info in row.segments_info
-            if info.category_id not in known
-        ]
     return problems
+
+
+def _faults(row: _Annotation, folder: Path, vocabulary: Vocabulary) -> list[str]:
+    """What is wrong in one annotation."""
+    known = {category.id for category in vocabulary.categories}
+    ids = Counter(info.id for info in row.segments_info)
+    faults = [f"{row.file_name}: id {id_} twice" for id_, count in ids.items() if count > 1]
+    faults += [
+        f"{row.file_name}: segment {info.id} has category {info.category_id}, which is unknown"
+        for info in row.segments_info
+        if info.category_id not in known
+    ]
+    if not (folder / row.file_name).is_file():
+        faults.append(f"{folder / row.file_name} is missing")
+    return faults
 
 
 def _annotation(row: _Annotation, image: _Image, vocabulary: Vocabulary) -> PanopticAnnotation:
@@ -190,10 +259,3 @@ def _annotation(row: _Annotation, image: _Image, vocabulary: Vocabulary) -> Pano
 def _measured(segment: Segment, measured: tuple[int, BBox]) -> Segment:
     area, bbox = measured
     return replace(segment, area=area, bbox=bbox)
-
-
-def _format_error(path: Path, problems: Sequence[str]) -> FormatError:
-    shown = "; ".join(problems[:_SHOWN_PROBLEMS])
-    more = len(problems) - _SHOWN_PROBLEMS
-    rest = f"; and {more} more" if more > 0 else ""
-    return FormatError(f"{path}: {shown}{rest}. Mend it where it was made, and write it again")

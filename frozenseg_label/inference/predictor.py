@@ -85,15 +85,28 @@ class Predictor:
     def predict(self, images: Sequence[PreparedImage]) -> list[Prediction]:
         """Label images of one padded shape."""
         pixels = torch.stack([image.pixels for image in images]).to(self.device)  # [B, 3, h, w]
-        sizes = [image.image_size for image in images]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            features = self.model.extract_features(pixels, sizes)
+            features = self.model.extract_features(pixels, [image.image_size for image in images])
+        return self.predict_from_features(features, images)
+
+    @torch.inference_mode()
+    def predict_from_features(
+        self, features: Features, images: Sequence[PreparedImage]
+    ) -> list[Prediction]:
+        """Label images that the encoders have seen.
+
+        Args:
+            features: of all images, on `device`.
+            images: only their sizes are asked for.
+        """
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             proposals = self.model.propose(features)
+            sizes = [image.image_size for image in images]
+            seen = image_embeddings(self.model.clip, features.dense, images[0].padded_size, sizes)
         masks = self.model.classify(proposals, self.names)
         # SAM's masks serve unseen names alone.
         wanted = self.sam_masks and not bool(self.names.seen.all())
         sam = self._everything(features, images) if wanted else [None] * len(images)
-        seen = image_embeddings(self.model.clip, features.dense, images[0].padded_size, sizes)
         return [
             self._label(
                 _of_image(masks, i), _vectors_of_image(proposals, i), sam[i], image, seen[i]

@@ -28,10 +28,12 @@ class DecoderOutput:
     Attributes:
         mask_logits: [B, Q, h, w] at the size of the mask features; > 0 is inside.
         class_embeddings: [B, Q, D] in CLIP's space, not normalised.
+        query_embeddings: [B, Q, C], of which the class embeddings are made.
     """
 
     mask_logits: Tensor
     class_embeddings: Tensor
+    query_embeddings: Tensor
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ class TransformerDecoder(nn.Module):
     def _predict(self, queries: Tensor, mask_features: Tensor) -> DecoderOutput:
         mask_logits = _mask_logits(self.mask_embedding(queries), mask_features)
         pooled = self.pooled_projection(pool_masks(mask_features, mask_logits))
-        return DecoderOutput(mask_logits.float(), self.class_embedding(queries + pooled).float())
+        queries = queries + pooled
+        classes = self.class_embedding(queries)
+        return DecoderOutput(mask_logits.float(), classes.float(), queries.float())
 
     def _refine_queries(self, pixels: DecodedPixels, sam_embedding: Tensor) -> Iterator[Tensor]:
         """Yield the normed queries [B, Q, C] before the first layer and after every layer."""

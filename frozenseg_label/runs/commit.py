@@ -8,7 +8,7 @@ other leftover belongs to no row and is removed.
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from frozenseg_label.errors import RunError
@@ -21,6 +21,7 @@ from frozenseg_label.formats.atomic_file import (
     stage,
 )
 from frozenseg_label.formats.coco_panoptic import png_name
+from frozenseg_label.images import ImageRecord
 from frozenseg_label.runs.entry import Entry, Labels
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.label_files import PANOPTIC, PROPOSED
@@ -43,6 +44,16 @@ def files_in(folder: Path) -> Iterator[str]:
     for here, _, names in os.walk(folder):
         prefix = Path(here).relative_to(folder).as_posix()
         yield from (name if prefix == "." else f"{prefix}/{name}" for name in names)
+
+
+def lacking_files(folder: Path, kinds: Sequence[str], records: Sequence[ImageRecord]) -> set[str]:
+    """Names of the images that have no PNG in one of these folders of the run."""
+    there = [set(files_in(folder / kind)) for kind in kinds]
+    return {
+        record.relative
+        for record in records
+        if any(png_name(record.relative) not in files for files in there)
+    }
 
 
 def commit_entry(

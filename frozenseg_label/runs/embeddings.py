@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from frozenseg_label.formats.atomic_file import atomic_stream, explained, make_folder, sync_folder
 from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.runs.entry import Entry
 from frozenseg_label.runs.ownership import is_owned
 
 EMBEDDINGS = "embeddings"
@@ -101,6 +102,26 @@ class EmbeddingShards:
             self._places[key] = _Place(Path(str(shard.name)), self._end, len(record))
         self._end += len(record)
         return key
+
+    def keep(
+        self,
+        embeddings: ImageEmbeddings | None,
+        proposal: PanopticMap,
+        fused: PanopticMap,
+        last: Entry | None,
+    ) -> str | None:
+        """Write down what CLIP saw by the ids of the labels as they stand; returns its key.
+
+        Args:
+            embeddings: by the ids of `proposal`; None: nothing is known, nothing is written.
+            last: row of the image before.
+        """
+        if embeddings is None:
+            return None
+        if fused is not proposal:
+            before = self.read(last.embeddings) if last is not None else None
+            embeddings = embeddings_of_fused(embeddings, proposal, fused, before)
+        return self.append(embeddings)
 
     def read(self, key: str | None) -> ImageEmbeddings | None:
         """The record of a key; None where there is none, or none that is whole."""

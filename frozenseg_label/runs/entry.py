@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from frozenseg_label.formats.coco_panoptic import BBox, ImageState, SegmentInfo, segment_row
+from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import Segment
 from frozenseg_label.runs.ownership import RejectedSegment, is_owned
 from frozenseg_label.vocabulary import Vocabulary
@@ -114,6 +115,7 @@ class Entry(BaseModel):
         run: fingerprint of the weights, words and options that proposed the labels; None where no
             model did.
         seconds: that the image took; None where nobody timed it.
+        origin: where imported labels came from; None of others.
         message: why it failed; None where it did not.
         labels: that stand after the event. A failure keeps what stood before; None: nothing did.
         embeddings: key of what CLIP saw of these labels (`runs/embeddings.py`); None: not kept.
@@ -128,9 +130,38 @@ class Entry(BaseModel):
     time: datetime = Field(default_factory=lambda: datetime.now(UTC))
     run: str | None = None
     seconds: float | None = None
+    origin: str | None = None
     message: str | None = None
     labels: Labels | None = None
     embeddings: str | None = None
+
+    @classmethod
+    def of_correction(
+        cls,
+        event: Event,
+        record: ImageRecord,
+        last: "Entry | None",
+        labels: Labels,
+        origin: str | None,
+    ) -> "Entry":
+        """The row of a person's labels.
+
+        Args:
+            last: row of the image: it is the file that was labelled, not the one that lies there
+                now, that was corrected.
+        """
+        seen = record if last is None else last
+        return cls(
+            event=event,
+            image=record.relative,
+            size=seen.size,
+            mtime_ns=seen.mtime_ns,
+            sha256=None if last is None else last.sha256,
+            run=None if last is None else last.run,
+            origin=origin,
+            labels=labels,
+            embeddings=None if last is None else last.embeddings,
+        )
 
     def is_failure_of(self, size: int, mtime_ns: int, message: str) -> bool:
         """Whether this says that the very same file failed for the very same reason."""

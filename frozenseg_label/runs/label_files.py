@@ -62,19 +62,88 @@ def label_files(
     return labels, files
 
 
-def load_map(folder: Path, image: str, stored: StoredMap, vocabulary: Vocabulary) -> PanopticMap:
-    """The map that lies in `panoptic/`, with the ids of this vocabulary.
+def proposal_files(
+    folder: Path,
+    record: ImageRecord,
+    proposal: PanopticMap,
+    before: Labels | None,
+    vocabulary: Vocabulary,
+) -> tuple[PanopticMap, Labels, dict[str, bytes]]:
+    """The proposal beside a person's segments, and what `label_files` makes of it.
+
+    Args:
+        folder: of the run.
+        before: the labels that it replaces; None where there are none.
+    """
+    stored = store_map(proposal, vocabulary)
+    if before is None or not before.is_corrected():
+        labels, files = label_files(record.relative, proposal.ids.shape, stored, None, "unseen", ())
+        return proposal, labels, files
+    fused = _beside_human_segments(folder, record, proposal, before, vocabulary)
+    labels, files = label_files(
+        record.relative,
+        fused.ids.shape,
+        store_map(fused, vocabulary),
+        stored,
+        "in review",  # even after "reviewed": proposals stand in the pixels left
+        before.rejected,
+    )
+    return fused, labels, files
+
+
+def correction_files(
+    folder: Path,
+    image: str,
+    corrected: PanopticMap,
+    rejected: tuple[RejectedSegment, ...],
+    state: ImageState,
+    before: Labels | None,
+    vocabulary: Vocabulary,
+) -> tuple[Labels, dict[str, bytes]]:
+    """What `label_files` makes of a person's labels; the first ones put the model's map by.
+
+    Args:
+        folder: of the run.
+        rejected: segments that this correction withdrew; those of earlier ones stay remembered.
+        before: the labels that are corrected; None where there are none.
+    """
+    proposed: tuple[StoredMap, bytes | None] | None = None
+    if before is not None and before.proposed is not None:
+        proposed = before.proposed, None
+    elif before is not None:
+        proposed = before.current, load_png(folder, image, before.current)
+    if before is not None:
+        rejected = (*before.rejected, *rejected)
+    stored = store_map(corrected, vocabulary)
+    return label_files(image, corrected.ids.shape, stored, proposed, state, rejected)
+
+
+def refuse_lost_classes(
+    folder: Path, image: str, stored: StoredMap, vocabulary: Vocabulary
+) -> None:
+    """Raise RunError where a label is none of this vocabulary's."""
+    if lost := stored.lost_classes(vocabulary):
+        raise RunError(
+            f"{folder / PANOPTIC / png_name(image)}: labelled with words that the vocabulary has "
+            f"no more ({', '.join(sorted(lost))}); annotate the image again"
+        )
+
+
+def load_map(
+    folder: Path, image: str, stored: StoredMap, vocabulary: Vocabulary, place: str = PANOPTIC
+) -> PanopticMap:
+    """The map that lies in `panoptic/` or `proposed/`, with the ids of this vocabulary.
 
     Segments of classes that the vocabulary has not are left out of the list, not of the pixels.
     """
-    path = folder / PANOPTIC / png_name(image)
-    ids = decode_panoptic_png(load_png(folder, image, stored), f"{path}")
+    path = folder / place / png_name(image)
+    ids = decode_panoptic_png(load_png(folder, image, stored, place), f"{path}")
     return PanopticMap(ids, stored.segments(vocabulary))
 
 
-def load_png(folder: Path, image: str, stored: StoredMap) -> bytes:
-    """The PNG file in `panoptic/`; RunError unless it is the one that the journal names."""
-    path = folder / PANOPTIC / png_name(image)
+def load_png(folder: Path, image: str, stored: StoredMap, place: str = PANOPTIC) -> bytes:
+    """The PNG file of a map; RunError unless it is the one that the journal names."""
+    path = folder / place / png_name(image)
     try:
         png = path.read_bytes()
     except OSError as error:
@@ -85,7 +154,7 @@ def load_png(folder: Path, image: str, stored: StoredMap) -> bytes:
     return png
 
 
-def beside_human_segments(
+def _beside_human_segments(
     folder: Path,
     record: ImageRecord,
     proposal: PanopticMap,

@@ -17,9 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from frozenseg_label.errors import RunError
 from frozenseg_label.formats.class_png import SEMANTIC
-from frozenseg_label.formats.coco_panoptic import ImageState, png_name
+from frozenseg_label.formats.coco_panoptic import ImageState
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.assemble import (
@@ -29,23 +28,19 @@ from frozenseg_label.runs.assemble import (
     is_assembled,
     write_failures,
 )
-from frozenseg_label.runs.commit import commit_entry, files_in
-from frozenseg_label.runs.embeddings import (
-    EmbeddingShards,
-    ImageEmbeddings,
-    embeddings_of_fused,
-)
-from frozenseg_label.runs.entry import Entry, Labels, StoredMap
+from frozenseg_label.runs.commit import commit_entry, lacking_files
+from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
+from frozenseg_label.runs.entry import Entry, Labels
 from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat, extra_formats_of
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.label_files import (
     PANOPTIC,
-    beside_human_segments,
+    PROPOSED,
+    correction_files,
     image_at_fault,
-    label_files,
     load_map,
-    load_png,
-    store_map,
+    proposal_files,
+    refuse_lost_classes,
 )
 from frozenseg_label.runs.manifest import Manifest, Totals, write_manifest
 from frozenseg_label.runs.opening import (
@@ -54,14 +49,8 @@ from frozenseg_label.runs.opening import (
     open_to_read,
     open_to_write,
 )
-from frozenseg_label.runs.ownership import RejectedSegment, withdraw_rejected
-from frozenseg_label.runs.plan import (
-    Plan,
-    content_hash,
-    make_plan,
-    refuse_other_images,
-    root_of,
-)
+from frozenseg_label.runs.ownership import withdraw_rejected
+from frozenseg_label.runs.plan import Plan, content_hash, make_plan, refuse_other_images, root_of
 
 
 class RunFolder:
@@ -170,13 +159,8 @@ class RunFolder:
         known = self._journal.known
         refuse_other_images(self.path, self.manifest.root, records, known)
         self._checksum = checksum
-        folders = [PANOPTIC, SEMANTIC] if self._semantic else [PANOPTIC]
-        there = [set(files_in(self.path / folder)) for folder in folders]
-        missing = {
-            record.relative
-            for record in records
-            if any(png_name(record.relative) not in files for files in there)
-        }
+        folders = (PANOPTIC, SEMANTIC) if self._semantic else (PANOPTIC,)
+        missing = lacking_files(self.path, folders, records)
         plan = make_plan(records, known, self.manifest.fingerprint, missing, checksum)
         if records and self.manifest.root != root_of(records):
             self.manifest = self.manifest.model_copy(update={"root": root_of(records)})
@@ -206,12 +190,15 @@ class RunFolder:
         labels = self._labels(relative)
         if labels is None:
             raise ValueError(f"{self.path} has no labels of an image {relative!r}")
-        if lost := labels.current.lost_classes(self.vocabulary):
-            raise RunError(
-                f"{self.path / PANOPTIC / png_name(relative)}: labelled with words that the "
-                f"vocabulary has no more ({', '.join(sorted(lost))}); annotate the image again"
-            )
+        refuse_lost_classes(self.path, relative, labels.current, self.vocabulary)
         return load_map(self.path, relative, labels.current, self.vocabulary)
+
+    def read_proposed(self, relative: str) -> PanopticMap:
+        """The model's own map of an image; where nobody changed it, the labels as they stand."""
+        labels = self._labels(relative)
+        if labels is None or labels.proposed is None:
+            return self.read_map(relative)
+        return load_map(self.path, relative, labels.proposed, self.vocabulary, PROPOSED)
 
     def commit(
         self,
@@ -235,21 +222,11 @@ class RunFolder:
         with self._lock, image_at_fault(record):
             last = self._journal.last(record.relative)
             before = last.labels if last is not None else None
-            fused, proposed = panoptic_map, None
-            rejected: tuple[RejectedSegment, ...] = ()
-            state: ImageState = "unseen"
-            if before is not None and before.is_corrected():
-                fused = beside_human_segments(
-                    self.path, record, panoptic_map, before, self.vocabulary
-                )
-                proposed, rejected = store_map(panoptic_map, self.vocabulary), before.rejected
-                state = "in review"  # even after "reviewed": proposals stand in the pixels left
+            fused, labels, files = proposal_files(
+                self.path, record, panoptic_map, before, self.vocabulary
+            )
             self._extras.write(record.relative, fused, before)
             self._extras.write_semantic(record.relative, semantic)
-            stored = store_map(fused, self.vocabulary)
-            labels, files = label_files(
-                record.relative, fused.ids.shape, stored, proposed, state, rejected
-            )
             entry = Entry(
                 event="annotated",
                 image=record.relative,
@@ -259,9 +236,10 @@ class RunFolder:
                 run=self.manifest.fingerprint,
                 seconds=seconds,
                 labels=labels,
-                embeddings=self._keep(embeddings, panoptic_map, fused, last),
+                embeddings=self._embeddings.keep(embeddings, panoptic_map, fused, last),
             )
-            commit_entry(self.path, self._journal, entry, files, durable=proposed is not None)
+            corrected = labels.proposed is not None
+            commit_entry(self.path, self._journal, entry, files, durable=corrected)
             self._labelled += 1
         return fused
 
@@ -272,6 +250,7 @@ class RunFolder:
         *,
         state: ImageState,
         event: Literal["reviewed", "imported"] = "reviewed",
+        origin: str | None = None,
     ) -> None:
         """Write a person's labels of an image; rejected segments become void and are remembered.
 
@@ -280,37 +259,18 @@ class RunFolder:
         Args:
             panoptic_map: with the ids of `vocabulary`; rejected segments still have their pixels.
             state: how far the person has looked at the image.
+            origin: where imported labels come from.
         """
         panoptic_map.check()
         with self._lock, image_at_fault(record):
             last = self._journal.last(record.relative)
             before = last.labels if last is not None else None
             corrected, rejected = withdraw_rejected(panoptic_map, self.vocabulary)
-            proposed: tuple[StoredMap, bytes | None] | None = None
-            if before is not None and before.proposed is not None:
-                proposed = before.proposed, None
-            elif before is not None:
-                png = load_png(self.path, record.relative, before.current)
-                proposed = before.current, png
-            if before is not None:
-                rejected = (*before.rejected, *rejected)
+            labels, files = correction_files(
+                self.path, record.relative, corrected, rejected, state, before, self.vocabulary
+            )
             self._extras.write(record.relative, corrected, before)
-            stored = store_map(corrected, self.vocabulary)
-            labels, files = label_files(
-                record.relative, corrected.ids.shape, stored, proposed, state, rejected
-            )
-            # It is the file that was labelled, not the one that lies there now, that was corrected.
-            seen = last if last is not None else record
-            entry = Entry(
-                event=event,
-                image=record.relative,
-                size=seen.size,
-                mtime_ns=seen.mtime_ns,
-                sha256=last.sha256 if last is not None else None,
-                run=last.run if last is not None else None,
-                labels=labels,
-                embeddings=last.embeddings if last is not None else None,
-            )
+            entry = Entry.of_correction(event, record, last, labels, origin)
             commit_entry(self.path, self._journal, entry, files, durable=True)
 
     def fail(self, record: ImageRecord, message: str) -> None:
@@ -355,21 +315,6 @@ class RunFolder:
                     self._embeddings.keep_only({entry.embeddings or "" for entry in entries})
                 self.manifest = assemble(self.path, self._journal, self.manifest, *counts)
             return Summary(*counts, self.manifest.totals or Totals())
-
-    def _keep(
-        self,
-        embeddings: ImageEmbeddings | None,
-        proposal: PanopticMap,
-        fused: PanopticMap,
-        last: Entry | None,
-    ) -> str | None:
-        """Write down what CLIP saw, by the ids of the labels as they stand; returns its key."""
-        if embeddings is None:
-            return None
-        if fused is not proposal:
-            before = self._embeddings.read(last.embeddings) if last is not None else None
-            embeddings = embeddings_of_fused(embeddings, proposal, fused, before)
-        return self._embeddings.append(embeddings)
 
     def _labels(self, relative: str) -> Labels | None:
         entry = self._journal.last(relative)

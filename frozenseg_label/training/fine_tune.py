@@ -1,126 +1,258 @@
-"""The one training loop: the decoder learns, the two encoders stay as they are."""
+"""The one training loop: what a learner learns, step by step, in one process or in many."""
 
-import json
+import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from types import FrameType
 
-import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW
 
+from frozenseg_label.errors import TrainingError
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.mask_classification import category_logits
-from frozenseg_label.model.text_classifier import TextClassifier
-from frozenseg_label.training.criterion import Criterion, LayerPrediction, LossTerms
-from frozenseg_label.training.dataset import BatchSource, TrainingBatch
-from frozenseg_label.training.point_sampling import Draw
+from frozenseg_label.training.criterion import Criterion, Divisors
+from frozenseg_label.training.decoder_learner import DecoderLearner
+from frozenseg_label.training.head_learner import HeadLearner
 from frozenseg_label.training.settings import TrainSettings
+from frozenseg_label.training.sources import Sample, Source
+from frozenseg_label.training.steps import Loader, Place, Schedule
 from frozenseg_label.training.train_state import load_newest_state, save_state
+from frozenseg_label.training.training_log import TrainingLog
 
-LOG = "log.jsonl"
 NORMS = (nn.LayerNorm, nn.GroupNorm)
 EMBEDDINGS = {"query_features", "query_positions", "level_embedding", "void_embedding"}
+TERMS = ("classification", "mask", "dice")
+SKIPPED = "skipped"  # in the memory
 
-Report = Callable[[int, Mapping[str, float]], None]
-"""Told the steps done and the losses whenever a line is logged."""
+
+Learner = DecoderLearner | HeadLearner
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known after some steps.
+
+    Attributes:
+        steps: done.
+        losses: of the last one: total, the last layer's terms, learning rate, seconds.
+    """
+
+    steps: int
+    losses: Mapping[str, float]
+
+
+OnStep = Callable[[Progress], Mapping[str, float] | None]
+"""Told of every step by the main process; what it returns goes into the log."""
+
+
+@dataclass
+class Memory:
+    """What a training knows beside weights; it is saved with every state.
+
+    Attributes:
+        values: anything that JSON can hold.
+    """
+
+    values: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def skipped(self) -> list[str]:
+        """Why images could not be read, sorted, each once."""
+        found = self.values.get(SKIPPED, [])
+        return [f"{reason}" for reason in found] if isinstance(found, list) else []
+
+    def add_skipped(self, reasons: Iterable[str]) -> None:
+        """Remember images that could not be read."""
+        self.values[SKIPPED] = sorted({*self.skipped, *reasons})
 
 
 def fine_tune(
     model: FrozenSeg,
-    batches: BatchSource,
-    names: TextClassifier,
+    learner: Learner,
+    source: Source,
     settings: TrainSettings,
     folder: Path,
-    report: Report | None = None,
+    *,
+    accelerator: Accelerator | None = None,
+    memory: Memory | None = None,
+    on_start: Callable[[], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> int:
-    """Train the decoder and return how many steps are done.
+    """Train and return how many steps are done.
 
     Fewer than `settings.steps` means that it was told to stop (Ctrl-C or SIGTERM); the same call
     goes on from the newest state in the folder, bit for bit, because what a step draws depends on
-    the seed and the step alone.
+    the seed, the step and the place in it alone.
 
     Args:
-        batches: gives the batch of a step, on any device.
-        names: the training vocabulary; the labels of the targets are its categories.
+        model: what is trained, on the accelerator's device.
+        learner: the part of it that learns.
+        source: the images.
         folder: states and log go here.
+        accelerator: of this process; None: one process, on the model's device.
+        memory: filled from the state that is taken up, saved with each new one.
+        on_start: called in the main process before the first step of this call.
+        on_step: called in the main process after every step.
     """
+    accelerator = accelerator or Accelerator(cpu=model.void_embedding.device.type == "cpu")
+    memory = memory or Memory()
     folder.mkdir(parents=True, exist_ok=True)
     optimizer = AdamW(parameter_groups(model, settings.weight_decay), lr=settings.learning_rate)
-    done = load_newest_state(folder, model, optimizer)
-    keep_log_until(folder / LOG, done)
+    done = load_newest_state(folder, model, optimizer, memory.values)
+    shared, optimizer = accelerator.prepare(learner, optimizer)
+    trainer = _Trainer(model, learner, shared, optimizer, settings, accelerator)
+    schedule = Schedule(len(source), settings.batch_size, settings.seed)
+    loader = Loader(
+        source, schedule, accelerator.process_index, accelerator.num_processes, settings.steps
+    )
+    is_main = accelerator.is_main_process
+    if is_main and on_start is not None and done < settings.steps:
+        on_start()
+    accelerator.wait_for_everyone()
     model.train()
-    with watch_for_stop() as stop:
-        while done < settings.steps and not stop.is_set():
-            started = time.perf_counter()
-            losses = train_step(model, optimizer, batches(done), names, settings, done)
-            done += 1
-            if done % settings.log_every == 0:
-                seconds = time.perf_counter() - started
-                append_row(folder / LOG, {"step": done, **losses, "seconds": round(seconds, 4)})
-                if report is not None:
-                    report(done, losses)
-            if done % settings.save_every == 0 or done == settings.steps or stop.is_set():
-                save_state(folder, done, model, optimizer)
+    with watch_for_stop() as stop, _log(folder, done, is_main) as log:
+        try:
+            while done < settings.steps and not trainer.agree(stop.is_set()):
+                started = time.perf_counter()
+                losses = trainer.step(done, *loader.step(done), schedule)
+                losses["seconds"] = round(time.perf_counter() - started, 4)
+                done += 1
+                if log is not None:
+                    if done % settings.log_every == 0:
+                        log.row(done, losses)
+                    memory.add_skipped(loader.skipped.values())
+                    if on_step and (found := on_step(Progress(done, losses))):
+                        log.row(done, found)
+                    model.train()
+                    if done % settings.save_every == 0:
+                        save_state(folder, done, model, optimizer, memory.values)
+            memory.add_skipped(gather_object(list(loader.skipped.values())))
+            if is_main:
+                save_state(folder, done, model, optimizer, memory.values)
+            accelerator.wait_for_everyone()
+        finally:
+            loader.close()
     return done
 
 
-def train_step(
-    model: FrozenSeg,
-    optimizer: Optimizer,
-    batch: TrainingBatch,
-    names: TextClassifier,
-    settings: TrainSettings,
-    step: int,
-) -> dict[str, float]:
-    """Learn from one batch; return the total loss, the last layer's terms, the learning rate."""
-    rate = settings.rate_at(step)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    criterion = Criterion(num_points=settings.num_points)
-    device = model.void_embedding.device
-    batch = batch.to(device)
-    draw = draws_of_step(settings.seed, step, device)
-    num_targets = float(sum(target.labels.numel() for target in batch.targets))
-
-    layers = [
-        criterion.layer_terms(prediction, batch.targets, num_targets, draw)
-        for prediction in predict_all_layers(model, batch, names, settings.precision)
-    ]
-    total = criterion.total(layers)
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()
-    trained = [p for group in optimizer.param_groups for p in group["params"]]
-    nn.utils.clip_grad_norm_(trained, settings.clip_norm, error_if_nonfinite=True)
-    optimizer.step()
-    return {"loss": total.item(), **last_terms(layers), "learning_rate": rate}
+def _log(folder: Path, done: int, is_main: bool) -> AbstractContextManager[TrainingLog | None]:
+    return TrainingLog(folder, done) if is_main else nullcontext()
 
 
-def predict_all_layers(
-    model: FrozenSeg, batch: TrainingBatch, names: TextClassifier, precision: str
-) -> list[LayerPrediction]:
-    """Return what the decoder says before its first layer and after each, the last one last."""
-    device = model.void_embedding.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-        pixels = model.pixel_decoder(batch.features)
-        outputs = model.transformer_decoder.forward_all_layers(pixels, batch.features.sam)
-    return [
-        LayerPrediction(
-            category_logits(
-                output.class_embeddings.float(),
-                names,
-                model.void_embedding,
-                model.transformer_decoder.logit_scale,
-            ),
-            output.mask_logits,
+@dataclass(frozen=True)
+class _Trainer:
+    """Takes steps.
+
+    Attributes:
+        learner: as it is; `shared` is the same as the accelerator wraps it for several processes.
+    """
+
+    model: FrozenSeg
+    learner: Learner
+    shared: nn.Module
+    optimizer: torch.optim.Optimizer
+    settings: TrainSettings
+    accelerator: Accelerator
+
+    def agree(self, stop: bool) -> bool:
+        """Whether any process was told to stop."""
+        return self._sum([float(stop)])[0] > 0
+
+    def step(
+        self, step: int, places: Sequence[Place], samples: Sequence[Sample], schedule: Schedule
+    ) -> dict[str, float]:
+        """Learn from one batch; return the total loss, the last layer's terms, learning rate."""
+        settings, criterion = self.settings, self.learner.criterion
+        rate = settings.rate_at(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        divisors = self._divisors(criterion, samples)
+        device = self.accelerator.device
+        passes = split_into_passes(samples, settings.accumulation, settings.batch_size)
+        terms = torch.zeros((), device=device)
+        self.optimizer.zero_grad(set_to_none=True)
+        for number, members in enumerate(passes, start=1):
+            batch = self.learner.prepare([samples[i] for i in members])
+            draws = [schedule.draw(places[i], device) for i in members]
+            last = number == len(passes)  # gradients meet those of other processes once
+            with nullcontext() if last else self.accelerator.no_sync(self.shared):
+                found = self.shared(batch, divisors, draws)  # [layers, 3]
+                self.accelerator.backward(criterion.weighted(found))
+            terms = terms + found.detach()
+        total = criterion.weighted(terms)
+        norm = self.accelerator.clip_grad_norm_(self._trained(), settings.clip_norm)
+        values = [total, *terms[-1], norm if norm is not None else total * 0.0]
+        loss, *last_terms, length = self._mean(torch.stack([v.double() for v in values]))
+        if not (math.isfinite(loss) and math.isfinite(length)):
+            raise self._not_finite(step, places, samples, schedule, divisors)
+        self.optimizer.step()
+        return {"loss": loss, **dict(zip(TERMS, last_terms, strict=True)), "learning_rate": rate}
+
+    def _trained(self) -> list[Tensor]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def _divisors(self, criterion: Criterion, samples: Sequence[Sample]) -> Divisors:
+        """Of the whole step, for gradients that are averaged over processes."""
+        queries = len(self.model.transformer_decoder.query_features)
+        own = criterion.divisors([s.targets.target_weights for s in samples], queries)
+        return Divisors(*(d / self.accelerator.num_processes for d in self._sum(own)))
+
+    def _sum(self, values: Sequence[float]) -> list[float]:
+        """Add up over the processes."""
+        if self.accelerator.num_processes == 1:
+            return list(values)
+        mine = torch.tensor(values, dtype=torch.float64, device=self.accelerator.device)
+        summed: list[float] = self.accelerator.reduce(mine, "sum").tolist()
+        return summed
+
+    def _mean(self, values: Tensor) -> list[float]:
+        """Average over the processes."""
+        mean: list[float] = self.accelerator.reduce(values, "mean").tolist()
+        return mean
+
+    @torch.no_grad()
+    def _not_finite(
+        self,
+        step: int,
+        places: Sequence[Place],
+        samples: Sequence[Sample],
+        schedule: Schedule,
+        divisors: Divisors,
+    ) -> TrainingError:
+        """The error that names the images whose loss is no number."""
+        guilty = []
+        for place, sample in zip(places, samples, strict=True):
+            batch = self.learner.prepare([sample])
+            draw = schedule.draw(place, self.accelerator.device)
+            if not bool(torch.isfinite(self.learner(batch, divisors, [draw])).all()):
+                guilty.append(sample.name)
+        names = ", ".join(guilty or [f"one of {', '.join(sample.name for sample in samples)}"])
+        return TrainingError(
+            f"step {step + 1}: the loss of {names}, or its gradient, is no finite number; what was "
+            "saved before is kept. Look at these images, or lower learning_rate in a new training"
         )
-        for output in outputs
-    ]
+
+
+def split_into_passes(
+    samples: Sequence[Sample], accumulation: int, batch_size: int
+) -> list[list[int]]:
+    """Deal the samples of a process out to passes, by number; those of a pass have one shape."""
+    most = max(1, math.ceil(min(len(samples), batch_size) / accumulation))
+    order = sorted(range(len(samples)), key=lambda i: samples[i].shape)
+    passes = []
+    for _, group in groupby(order, key=lambda i: samples[i].shape):
+        members = list(group)
+        passes += [members[i : i + most] for i in range(0, len(members), most)]
+    return passes
 
 
 def parameter_groups(model: FrozenSeg, weight_decay: float) -> list[dict[str, object]]:
@@ -132,18 +264,6 @@ def parameter_groups(model: FrozenSeg, weight_decay: float) -> list[dict[str, ob
                 free = isinstance(module, NORMS) or name in EMBEDDINGS
                 groups[0.0 if free else weight_decay].append(parameter)
     return [{"params": group, "weight_decay": decay} for decay, group in groups.items()]
-
-
-def draws_of_step(seed: int, step: int, device: torch.device) -> Draw:
-    """Return the source of chance of one step, the same whenever it is asked for."""
-    start = int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
-    generator = torch.Generator().manual_seed(start)
-    return lambda shape: torch.rand(shape, generator=generator).to(device)
-
-
-def last_terms(layers: list[LossTerms]) -> dict[str, float]:
-    """Return the losses of the last layer by name."""
-    return {name: value.item() for name, value in layers[-1]._asdict().items()}
 
 
 @contextmanager
@@ -163,17 +283,3 @@ def watch_for_stop() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def append_row(log: Path, row: Mapping[str, float]) -> None:
-    """Add one line of JSON."""
-    with log.open("a") as file:
-        file.write(json.dumps(row) + "\n")
-
-
-def keep_log_until(log: Path, steps_done: int) -> None:
-    """Drop the lines of steps that the state on disk does not know; they will come again."""
-    if log.exists():
-        rows = [line for line in log.read_text().splitlines() if line.endswith("}")]
-        kept = [line for line in rows if json.loads(line)["step"] <= steps_done]
-        log.write_text("".join(line + "\n" for line in kept))

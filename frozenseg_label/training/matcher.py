@@ -28,30 +28,37 @@ class Match:
 
 
 @torch.no_grad()
-def match_targets(
-    class_logits: Tensor, mask_logits: Tensor, labels: Tensor, masks: Tensor, points: Tensor
-) -> Match:
+def match_targets(class_logits: Tensor, labels: Tensor, costs: Tensor) -> Match:
     """Assign the targets of one image to its queries.
 
     Args:
         class_logits: [Q, K + 1].
-        mask_logits: [Q, h, w].
         labels: int64 [N], indices into the K categories.
-        masks: float [N, H, W] in 0..1.
-        points: [P, 2]; all queries and targets are compared at the same ones.
+        costs: [Q, N] of `mask_costs`.
     """
     if labels.numel() == 0:
         nothing = torch.empty(0, dtype=torch.int64, device=class_logits.device)
         return Match(nothing, nothing)
+    costs = costs + CLASS_COST * -class_logits.float().softmax(dim=-1)[:, labels]
+    # What is no number here is none in the loss either, and is refused there with the image's name.
+    queries, targets = linear_sum_assignment(costs.nan_to_num().cpu().numpy())
+    return Match(*(torch.as_tensor(side, device=costs.device) for side in (queries, targets)))
+
+
+@torch.no_grad()
+def mask_costs(mask_logits: Tensor, masks: Tensor, points: Tensor) -> Tensor:
+    """Return what it costs to take each query's mask for each target, [Q, N].
+
+    Args:
+        mask_logits: [Q, h, w].
+        masks: float [N, H, W] in 0..1.
+        points: [P, 2]; all queries and targets are compared at the same ones.
+    """
     predicted = sample_at_points(mask_logits[None].float(), points[None])[0]  # [Q, P]
     wanted = sample_at_points(masks[None], points[None])[0]  # [N, P]
-    cost = (
-        CLASS_COST * -class_logits.float().softmax(dim=-1)[:, labels]
-        + MASK_COST * pairwise_cross_entropy(predicted, wanted)
-        + DICE_COST * pairwise_dice(predicted, wanted)
-    )  # [Q, N]
-    queries, targets = linear_sum_assignment(cost.cpu().numpy())
-    return Match(*(torch.as_tensor(side, device=cost.device) for side in (queries, targets)))
+    return MASK_COST * pairwise_cross_entropy(predicted, wanted) + DICE_COST * pairwise_dice(
+        predicted, wanted
+    )
 
 
 def pairwise_cross_entropy(predicted: Tensor, wanted: Tensor) -> Tensor:

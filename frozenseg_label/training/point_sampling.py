@@ -54,3 +54,20 @@ def choose_uncertain_points(
     least_sure = doubt.topk(wanted, dim=1).indices  # [N, wanted]
     chosen = candidates.gather(1, least_sure[..., None].expand(-1, -1, 2))  # [N, wanted, 2]
     return torch.cat([chosen, draw((masks, count - wanted, 2))], dim=1)
+
+
+def known_points(points: Tensor, known: Tensor) -> Tensor:
+    """Move points that are uniform over the map so that they are uniform over its known pixels.
+
+    Args:
+        points: [..., 2].
+        known: bool [H, W], at least one True.
+    """
+    width = known.shape[1]
+    pixels = known.flatten().nonzero()[:, 0]  # [M]
+    place = points[..., 0].double() * len(pixels)  # the whole part chooses the pixel
+    number = place.long().clamp(max=len(pixels) - 1)
+    pixel = pixels[number]
+    x = (pixel % width + (place - number)) / width
+    y = (pixel.div(width, rounding_mode="floor") + points[..., 1]) / known.shape[0]
+    return torch.stack([x, y], dim=-1).to(points.dtype)

@@ -12,13 +12,12 @@ open-vocabulary decoder must not learn. (In photographs this cannot be helped.)
 The numbers stand in decoder.yaml; --iterations stretches or shortens its schedule.
 
 OUT gets decoder.safetensors (pixel decoder, transformer decoder, void embedding), log.jsonl
-(losses), scores.jsonl (fresh scenes of the validation style, all classes), and the state that the
-same command goes on from; told to stop, it ends with exit status 130. The encoders see every scene
-of a fixed pool once, in float32.
+(losses; scores on fresh scenes of the validation style, all classes), and the state that the same
+command goes on from; told to stop, it ends with exit status 130. The encoders see every scene of a
+fixed pool once, in float32; what they see is kept in bfloat16.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,10 +31,12 @@ from frozenseg_label.demo.scenes import Scene
 from frozenseg_label.model.builders import build_frozenseg_nano
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.text_classifier import build_text_classifier
-from frozenseg_label.training.dataset import TrainingSample, sample_from_ids
-from frozenseg_label.training.feature_cache import cache_samples, see_sample, shuffled_batches
-from frozenseg_label.training.fine_tune import Report, fine_tune
+from frozenseg_label.training.criterion import Criterion
+from frozenseg_label.training.dataset import FeatureSample, Truth, prepare_sample
+from frozenseg_label.training.decoder_learner import DecoderLearner
+from frozenseg_label.training.fine_tune import OnStep, Progress, fine_tune
 from frozenseg_label.training.settings import TrainSettings, read_settings
+from frozenseg_label.training.sources import PoolSource, see
 from frozenseg_label.training.train_state import trained_weights
 from frozenseg_label.vocabulary import Category, Vocabulary
 
@@ -49,7 +50,7 @@ STOPPED = 130  # exit status, that of Ctrl-C in a shell
 def train_decoder(
     clip: Path, sam: Path, out: Path, assets: Path, settings: TrainSettings, scenes: int
 ) -> bool:
-    """Cache the features of the pool, then train, with scores at every fifth of the way.
+    """See the pool once, then train, with scores at every fifth of the way.
 
     Returns:
         Whether it came to its end; it may be told to stop before.
@@ -61,34 +62,30 @@ def train_decoder(
     world = load_world("train", assets, only_seen=True)
     vocabulary, known = vocabulary_of(world.concepts), seen_names(world.concepts)
     drawn = (world.scene(FIRST_SEED + i) for i in range(scenes))
-    pool = cache_samples(model, (sample_of(scene, vocabulary) for scene in drawn))
+    pool = PoolSource([see_scene(model, scene, vocabulary) for scene in drawn])
     names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
-    report = scorer(model, load_world("validate", assets), known, settings, out / "scores.jsonl")
-    batches = shuffled_batches(pool, settings.batch_size, settings.seed)
-    if fine_tune(model, batches, names, settings, out, report) < settings.steps:
+    criterion = Criterion(settings.num_points, settings.void_weight)
+    learner = DecoderLearner(model, names, criterion, bf16=settings.precision == "bf16")
+    scores = scorer(model, load_world("validate", assets), known, settings.steps)
+    if fine_tune(model, learner, pool, settings, out, on_step=scores) < settings.steps:
         return False
     save_file(trained_weights(model), out / "decoder.safetensors")
     return True
 
 
-def scorer(
-    model: FrozenSeg, world: World, known: Sequence[str], settings: TrainSettings, path: Path
-) -> Report:
-    """Return what writes a line of scores, on fresh scenes, at every fifth of the training."""
+def scorer(model: FrozenSeg, world: World, known: Sequence[str], steps: int) -> OnStep:
+    """Return what scores the model, on fresh scenes, at every fifth of the training."""
     vocabulary = vocabulary_of(read_concepts())
     names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
     scenes = [world.scene(FRESH + i) for i in range(FRESH_SCENES)]
-    fresh = [(scene, see_sample(model, sample_of(scene, vocabulary))) for scene in scenes]
-    every = max(settings.steps // 5 // settings.log_every, 1) * settings.log_every
+    fresh = [(scene, see_scene(model, scene, vocabulary).features) for scene in scenes]
 
-    def report(done: int, losses: Mapping[str, float]) -> None:
-        if done % every == 0:
-            row = {"step": done, "loss": losses["loss"]}
-            row |= score_scenes(model, names, vocabulary, fresh)
-            with path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+    def on_step(progress: Progress) -> Mapping[str, float] | None:
+        if progress.steps % max(steps // 5, 1):
+            return None
+        return score_scenes(model, names, vocabulary, fresh)
 
-    return report
+    return on_step
 
 
 def vocabulary_of(concepts: Sequence[Concept]) -> Vocabulary:
@@ -100,11 +97,13 @@ def vocabulary_of(concepts: Sequence[Concept]) -> Vocabulary:
     return Vocabulary("nano", categories)
 
 
-def sample_of(scene: Scene, vocabulary: Vocabulary) -> TrainingSample:
-    """Return a scene as a training sample; what the vocabulary does not know is no target."""
+def see_scene(model: FrozenSeg, scene: Scene, vocabulary: Vocabulary) -> FeatureSample:
+    """Return what the encoders see of a scene; what the vocabulary does not know is no target."""
     place = {category.name: index for index, category in enumerate(vocabulary.categories)}
-    labels = {s.id: place[s.name] for s in scene.segments if s.name in place}
-    return sample_from_ids(scene.image, scene.ids, labels)
+    truth = Truth({s.id: place[s.name] for s in scene.segments if s.name in place})
+    sample = prepare_sample("a scene", scene.image, scene.ids, truth, model.input_size)
+    features = see(model, [sample], bf16=False).to(torch.bfloat16)
+    return FeatureSample(sample.name, features, sample.targets)
 
 
 def main() -> None:

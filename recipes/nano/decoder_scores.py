@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,27 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frozenseg_label.demo.scenes import Scene
+from frozenseg_label.evaluation.panoptic_quality import PanopticTally
+from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.inference.panoptic_merge import panoptic_merge
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.proposals import ClassifiedMasks, MaskProposals
+from frozenseg_label.model.proposals import Features, MaskProposals
 from frozenseg_label.model.text_classifier import TextClassifier
-from frozenseg_label.training.feature_cache import CachedSample, collate
+from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.vocabulary import Vocabulary
-
-
-@dataclass
-class Tally:
-    """Of one category: sum of the IoUs of the pairs, their number, and what found no partner."""
-
-    iou: float = 0.0
-    pairs: int = 0
-    only_predicted: int = 0
-    only_true: int = 0
-
-    @property
-    def quality(self) -> float:
-        """PQ in 0..1 (Kirillov et al. 2019)."""
-        return self.iou / (self.pairs + 0.5 * (self.only_predicted + self.only_true))
 
 
 @torch.no_grad()
@@ -39,32 +25,42 @@ def score_scenes(
     model: FrozenSeg,
     names: TextClassifier,
     vocabulary: Vocabulary,
-    scenes: Sequence[tuple[Scene, CachedSample]],
+    scenes: Sequence[tuple[Scene, Features]],
 ) -> dict[str, float]:
-    """Return recall at IoU 0.5 and PQ in per cent, of seen and unseen categories apart."""
+    """Return recall at IoU 0.5 and PQ in per cent, of seen and unseen categories apart.
+
+    Args:
+        scenes: with what the encoders see of each.
+    """
     was_training = model.training
     model.eval()
     id_of = {category.name: category.id for category in vocabulary.categories}
     seen = {c.id for c, is_seen in zip(vocabulary.categories, names.seen, strict=True) if is_seen}
-    tallies: dict[int, Tally] = defaultdict(Tally)
+    tally = PanopticTally()
     found: dict[int, list[bool]] = defaultdict(list)
-    for scene, sample in scenes:
+    for scene, features in scenes:
         truth = {segment.id: id_of[segment.name] for segment in scene.segments}
-        proposals = model.propose(collate([sample]).features)
+        proposals = model.propose(features.to(torch.float32))
         for category, hit in recalled(proposals, scene.ids, truth):
             found[category].append(hit)
-        ids, predicted = label(model.classify(proposals, names), scene.image.shape[:2], vocabulary)
-        count_pairs(tallies, ids, predicted, scene.ids, truth)
+        size = scene.image.shape[:2]  # scenes have no padding
+        masks = model.classify(proposals, names)
+        made = panoptic_merge(masks, size, size, size, vocabulary, source="model:nano")
+        tally.add(made, true_map(scene, vocabulary))
     model.train(was_training)
-    return _summary(tallies, found, seen, {c.id for c in vocabulary.categories if c.is_thing})
+    return _summary(tally, found, seen, {c.id for c in vocabulary.categories if c.is_thing})
 
 
-def label(
-    masks: ClassifiedMasks, size: tuple[int, int], vocabulary: Vocabulary
-) -> tuple[NDArray[np.int32], dict[int, int]]:
-    """Return the predicted ids [H, W] and the category of each id; scenes have no padding."""
-    made = panoptic_merge(masks, size, size, size, vocabulary, source="model:nano")
-    return made.ids, {segment.id: segment.category_id for segment in made.segments}
+def true_map(scene: Scene, vocabulary: Vocabulary) -> PanopticMap:
+    """Return what is truly to be seen, with the category ids of the vocabulary."""
+    id_of = {category.name: category.id for category in vocabulary.categories}
+    measured = measure(scene.ids)
+    segments = tuple(
+        Segment(segment.id, id_of[segment.name], segment.is_thing, *measured[segment.id])
+        for segment in scene.segments
+        if segment.id in measured
+    )
+    return PanopticMap(scene.ids, segments)
 
 
 def recalled(
@@ -80,45 +76,16 @@ def recalled(
     return list(zip(truth.values(), hits, strict=True))
 
 
-def count_pairs(
-    tallies: Mapping[int, Tally],
-    ids: NDArray[np.int32],
-    predicted: Mapping[int, int],
-    true_ids: NDArray[np.int32],
-    truth: Mapping[int, int],
-) -> None:
-    """Add one image to the tallies; pixels that are truly unlabelled count for nobody."""
-    base = int(true_ids.max()) + 1
-    codes, areas = np.unique(ids.astype(np.int64) * base + true_ids, return_counts=True)
-    overlap = {divmod(int(c), base): int(a) for c, a in zip(codes, areas, strict=True)}
-    area = {i: sum(a for (p, _), a in overlap.items() if p == i) for i in predicted}
-    true_area = {i: sum(a for (_, t), a in overlap.items() if t == i) for i in truth}
-    paired, true_paired = set(), set()
-    for (i, t), both in overlap.items():
-        if i in predicted and t in truth and predicted[i] == truth[t]:
-            iou = both / (area[i] + true_area[t] - both - overlap.get((i, 0), 0))
-            if iou > 0.5:
-                tallies[truth[t]].iou += iou
-                tallies[truth[t]].pairs += 1
-                paired.add(i)
-                true_paired.add(t)
-    for t in truth.keys() - true_paired:
-        tallies[truth[t]].only_true += 1
-    for i in predicted.keys() - paired:
-        if overlap.get((i, 0), 0) <= 0.5 * area[i]:
-            tallies[predicted[i]].only_predicted += 1
-
-
 def _summary(
-    tallies: Mapping[int, Tally],
+    tally: PanopticTally,
     found: Mapping[int, Sequence[bool]],
     seen: Collection[int],
     things: Collection[int],
 ) -> dict[str, float]:
     scores = {}
     for name, is_seen in (("seen", True), ("unseen", False)):
-        of_group = [t.quality for c, t in tallies.items() if (c in seen) == is_seen and c in found]
-        scores[f"pq_{name}"] = _percent(of_group)
+        group = [category for category in found if (category in seen) == is_seen]
+        scores[f"pq_{name}"] = round(100.0 * tally.mean(group).pq, 2)
         for kind, is_thing in (("things", True), ("stuff", False)):
             hits = [
                 hit

@@ -10,16 +10,16 @@ that get another label.
 import argparse
 import json
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from decoder_scores import Tally, count_pairs
+from decoder_scores import true_map
 from numpy.typing import NDArray
 from world import DEFAULT_ASSETS, load_world, read_concepts
 
 from frozenseg_label.demo.scenes import Scene
+from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.inference.load_predictor import load_predictor
 from frozenseg_label.inference.predictor import Predictor
 from frozenseg_label.inference.preprocess import prepare_image
@@ -77,40 +77,28 @@ def score(
     predictor: Predictor, scenes: Sequence[Scene]
 ) -> tuple[dict[str, float], list[NDArray[np.int64]]]:
     """Return PQ, SQ, RQ of seen and unseen classes, and the category of every pixel."""
-    tallies: dict[int, Tally] = defaultdict(Tally)
-    id_of = {category.name: category.id for category in predictor.vocabulary.categories}
-    input_size, labels, occurring = predictor.model.input_size, [], set()
+    tally, occurring = PanopticTally(), set()
+    input_size, labels = predictor.model.input_size, []
     for scene in scenes:
         image = prepare_image(
             scene.image, input_size.shortest, input_size.longest, input_size.divisor
         )
         (prediction,) = predictor.predict([image])
-        made = prediction.panoptic
-        predicted = {segment.id: segment.category_id for segment in made.segments}
-        truth = {segment.id: id_of[segment.name] for segment in scene.segments}
-        occurring |= set(truth.values())
-        count_pairs(tallies, made.ids, predicted, scene.ids, truth)
+        made, truth = prediction.panoptic, true_map(scene, predictor.vocabulary)
+        occurring |= {segment.category_id for segment in truth.segments}
+        tally.add(made, truth)
         category_of = np.zeros(int(made.ids.max()) + 1, dtype=np.int64)
-        for segment_id, category_id in predicted.items():
-            category_of[segment_id] = category_id
+        for segment in made.segments:
+            category_of[segment.id] = segment.category_id
         labels.append(category_of[made.ids])
-    seen = {id_of[concept.name] for concept in read_concepts() if concept.seen}
+    names = {concept.name for concept in read_concepts() if concept.seen}
+    seen = {category.id for category in predictor.vocabulary.categories if category.name in names}
     scores = {}
     for group, members in (("seen", occurring & seen), ("unseen", occurring - seen)):
-        of_group = [tallies[category] for category in sorted(members)]
-        scores[f"PQ {group}"] = mean_percent([tally.quality for tally in of_group])
-        paired = [tally for tally in of_group if tally.pairs]
-        scores[f"SQ {group}"] = mean_percent([tally.iou / tally.pairs for tally in paired])
-        rates = [
-            tally.quality * tally.pairs / tally.iou if tally.pairs else 0.0 for tally in of_group
-        ]
-        scores[f"RQ {group}"] = mean_percent(rates)
+        mean = tally.mean(members)
+        for figure in ("pq", "sq", "rq"):
+            scores[f"{figure.upper()} {group}"] = round(100.0 * getattr(mean, figure), 2)
     return scores, labels
-
-
-def mean_percent(values: Sequence[float]) -> float:
-    """Mean of shares, in per cent; 0 of nothing."""
-    return round(100.0 * float(np.mean(values)), 2) if values else 0.0
 
 
 def main() -> None:

@@ -44,12 +44,14 @@ def one_image(pixels: DecodedPixels, i: int) -> DecodedPixels:
     )
 
 
+def part_of(output: DecoderOutput, i: int) -> DecoderOutput:
+    """What was said of one image of a batch."""
+    return DecoderOutput(*(value[i : i + 1] for value in vars(output).values()))
+
+
 def assert_same(found: DecoderOutput, expected: DecoderOutput, atol: float = 0.0) -> None:
-    for a, b in (
-        (found.mask_logits, expected.mask_logits),
-        (found.class_embeddings, expected.class_embeddings),
-    ):
-        torch.testing.assert_close(a, b, atol=atol, rtol=0)
+    for name, value in vars(expected).items():
+        torch.testing.assert_close(getattr(found, name), value, atol=atol, rtol=0)
 
 
 @torch.no_grad()
@@ -64,14 +66,22 @@ def test_every_layer_predicts_and_the_short_way_gives_the_last_prediction() -> N
 
 
 @torch.no_grad()
+def test_class_embeddings_are_made_of_query_embeddings_alone() -> None:
+    decoder = build()
+    output = decoder(*random_pixels())
+    assert output.query_embeddings.shape == (2, QUERIES, 32)
+    made = decoder.class_embedding(output.query_embeddings)
+    torch.testing.assert_close(made, output.class_embeddings)
+
+
+@torch.no_grad()
 def test_a_batch_gives_what_each_image_gives_alone() -> None:
     decoder = build()
     pixels, sam = random_pixels()
     together = decoder(pixels, sam)
     for i in range(2):
         alone = decoder(one_image(pixels, i), sam[i : i + 1])
-        part = DecoderOutput(together.mask_logits[i : i + 1], together.class_embeddings[i : i + 1])
-        assert_same(part, alone, atol=1e-5)
+        assert_same(part_of(together, i), alone, atol=1e-5)
 
 
 @torch.no_grad()
@@ -202,8 +212,7 @@ def test_both_readings_of_the_sam_branch_work_inside_a_head(sam_levels: int) -> 
     assert whole.mask_logits.isfinite().all()
     first = Features((res2[1:], res3[1:], res4[1:], res5[1:]), res5[1:], features.sam[1:])
     alone = build()(pixel_decoder(first), first.sam)
-    part = DecoderOutput(whole.mask_logits[1:], whole.class_embeddings[1:])
-    assert_same(part, alone, atol=1e-5)
+    assert_same(part_of(whole, 1), alone, atol=1e-5)
 
 
 @torch.no_grad()
@@ -213,5 +222,5 @@ def test_outputs_are_float32_under_autocast_and_close_to_the_plain_ones() -> Non
     plain = decoder(pixels, sam)
     with torch.autocast("cpu", torch.bfloat16):
         half = decoder.forward_all_layers(pixels, sam)[0]
-    assert half.mask_logits.dtype == half.class_embeddings.dtype == torch.float32
+    assert {value.dtype for value in vars(half).values()} == {torch.float32}
     assert plain.mask_logits.dtype == torch.float32

@@ -1,30 +1,47 @@
 """Matching, losses and gradients meet those of the published criterion, draw for draw."""
 
-from collections.abc import Collection
-
 import pytest
 import torch
 from torch import Tensor
 
-from frozenseg_label.training.criterion import Criterion, LayerPrediction, LossTerms, Targets
+from frozenseg_label.training.criterion import Criterion, LayerPrediction, LossTerms
 from frozenseg_label.training.point_sampling import Draw
+from frozenseg_label.training.targets import Targets
 from tests.parity.conftest import Golden
 
 HEADS = ("final", "aux.0", "aux.1", "aux.2")  # the order in which the draws were recorded
 
 
-def recorded_draws(golden: Golden, skip: Collection[int] = ()) -> Draw:
-    """Give the recorded draws one after another and insist on the shapes."""
-    recorded = iter(
-        v for i, (_, v) in enumerate(sorted(golden.tensors("rand").items())) if i not in skip
-    )
+def recorded_draws(golden: Golden, *, masks: bool = True) -> list[Draw]:
+    """Give each image its rows of the recorded draws, one after another; insist on the shapes.
 
-    def draw(shape: tuple[int, ...]) -> Tensor:
-        given = next(recorded)
-        assert given.shape == shape
-        return given
+    Recorded were, head by head, a draw an image for the matching, then two for the masks of all
+    images together.
 
-    return draw
+    Args:
+        masks: False leaves out what was drawn for the mask losses.
+    """
+    recorded = [value for _, value in sorted(golden.tensors("rand").items())]
+    counts = golden.config["targets_per_image"]
+    images, per_head = len(counts), len(recorded) // len(HEADS)
+    ends = [sum(counts[: image + 1]) for image in range(images)]
+
+    def of_image(image: int) -> Draw:
+        rows = slice(ends[image] - counts[image], ends[image])
+        own = []
+        for start in range(0, len(recorded), per_head):
+            own.append(recorded[start + image])
+            own += [draws[rows] for draws in recorded[start + images : start + per_head] if masks]
+        given = iter(own)
+
+        def draw(shape: tuple[int, ...]) -> Tensor:
+            values = next(given)
+            assert values.shape == shape
+            return values
+
+        return draw
+
+    return [of_image(image) for image in range(images)]
 
 
 def read_targets(golden: Golden) -> list[Targets]:
@@ -44,21 +61,21 @@ def read_predictions(golden: Golden) -> list[LayerPrediction]:
 
 
 def all_terms(golden: Golden, predictions: list[LayerPrediction]) -> list[LossTerms]:
-    criterion, draw = Criterion(num_points=golden.config["num_points"]), recorded_draws(golden)
+    criterion, draws = Criterion(num_points=golden.config["num_points"]), recorded_draws(golden)
     targets = read_targets(golden)
-    num_targets = sum(golden.config["targets_per_image"])
-    return [criterion.layer_terms(p, targets, num_targets, draw) for p in predictions]
+    queries = predictions[0].class_logits.shape[1]
+    divisors = criterion.divisors([target.target_weights for target in targets], queries)
+    return [criterion.layer_terms(p, targets, divisors, draws) for p in predictions]
 
 
 @pytest.mark.golden("loss_*")
 def test_every_target_finds_the_published_query(golden: Golden) -> None:
     criterion = Criterion(num_points=golden.config["num_points"])
-    mask_loss_draws = [i for i in range(4 * len(HEADS)) if i % 4 >= golden.config["batch"]]
-    draw = recorded_draws(golden, skip=mask_loss_draws)
+    draws = recorded_draws(golden, masks=False)
     targets = read_targets(golden)
     for head, prediction in zip(HEADS, read_predictions(golden), strict=True):
         expected = golden.tensors(f"outputs.{head}.indices")
-        for image, match in enumerate(criterion.match(prediction, targets, draw)):
+        for image, match in enumerate(criterion.match(prediction, targets, draws)):
             assert match.queries.tolist() == expected[f"{image}.pred"].tolist()
             assert match.targets.tolist() == expected[f"{image}.target"].tolist()
 

@@ -1,10 +1,18 @@
 """What the losses do where the golden fixture says nothing."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor
 
-from frozenseg_label.training.criterion import Criterion, LayerPrediction, Targets
+from frozenseg_label.training.criterion import Criterion, Divisors, LayerPrediction, LossTerms
+from frozenseg_label.training.point_sampling import Draw
+from frozenseg_label.training.targets import Targets
+
+QUERIES, CLASSES, VOID = 4, 3, 3
+CRITERION = Criterion(num_points=64)
+NOTHING = Targets(torch.empty(0).long(), torch.empty(0, 32, 32))
 
 
 def draw(shape: tuple[int, ...]) -> Tensor:
@@ -14,56 +22,92 @@ def draw(shape: tuple[int, ...]) -> Tensor:
 
 def random_prediction(images: int, seed: int = 0) -> LayerPrediction:
     generator = torch.Generator().manual_seed(seed)
-    classes = torch.randn(images, 4, 4, generator=generator)
-    masks = torch.randn(images, 4, 8, 8, generator=generator)
+    classes = torch.randn(images, QUERIES, CLASSES + 1, generator=generator)
+    masks = torch.randn(images, QUERIES, 8, 8, generator=generator)
     return LayerPrediction(classes.requires_grad_(), masks.requires_grad_())
 
 
-def one_square(label: int = 1) -> Targets:
-    masks = torch.zeros(1, 32, 32)
-    masks[0, 4:20, 4:20] = 1.0
-    return Targets(torch.tensor([label]), masks)
+def square(left: int = 4) -> Tensor:
+    """A square of 16 pixels' side in a map of 32 x 32."""
+    mask = torch.zeros(32, 32)
+    mask[4:20, left : left + 16] = 1.0
+    return mask
 
 
-NOTHING = Targets(torch.empty(0).long(), torch.empty(0, 32, 32))
-CRITERION = Criterion(num_points=64)
+def one_square(label: int = 1, weight: float = 1.0) -> Targets:
+    return Targets(torch.tensor([label]), square()[None], torch.tensor([weight]))
 
 
-def test_mask_terms_are_divided_by_the_number_of_targets_that_is_given() -> None:
-    prediction, targets = random_prediction(1), [one_square()]
-    once = CRITERION.layer_terms(prediction, targets, 1.0, draw)
-    shared = CRITERION.layer_terms(prediction, targets, 4.0, draw)
-
-    torch.testing.assert_close(shared.mask, once.mask / 4)
-    torch.testing.assert_close(shared.dice, once.dice / 4)
-    assert shared.classification == once.classification
+def divisors_of(targets: Sequence[Targets]) -> Divisors:
+    return CRITERION.divisors([target.target_weights for target in targets], QUERIES)
 
 
-def test_two_processes_that_know_the_global_count_add_up_to_one() -> None:
-    """Sums over (all targets / processes), averaged over processes, are the one-process loss."""
-    prediction = random_prediction(2)
-    targets = [one_square(), one_square(2)]
-    together = CRITERION.layer_terms(prediction, targets, 2.0, draw)
-    halves = [
-        CRITERION.layer_terms(
-            LayerPrediction(*(t[i : i + 1] for t in prediction)), [targets[i]], 2 / 2, draw
-        )
-        for i in range(2)
+def terms_of(
+    prediction: LayerPrediction,
+    targets: Sequence[Targets],
+    divisors: Divisors | None = None,
+    draws: Sequence[Draw] | None = None,
+) -> LossTerms:
+    """The losses of some images, by default by themselves."""
+    return CRITERION.layer_terms(
+        prediction, targets, divisors or divisors_of(targets), draws or [draw] * len(targets)
+    )
+
+
+def image_of(prediction: LayerPrediction, image: int) -> LayerPrediction:
+    return LayerPrediction(*(values[image : image + 1] for values in prediction))
+
+
+def test_two_halves_of_a_batch_add_up_to_the_whole() -> None:
+    prediction = random_prediction(3)
+    targets = [one_square(), NOTHING, one_square(2, weight=3.0)]
+    divisors = divisors_of(targets)
+    together = terms_of(prediction, targets, divisors)
+    parts = [
+        terms_of(image_of(prediction, i), [target], divisors) for i, target in enumerate(targets)
     ]
-    torch.testing.assert_close((halves[0].mask + halves[1].mask) / 2, together.mask)
-    torch.testing.assert_close((halves[0].dice + halves[1].dice) / 2, together.dice)
+    for name, whole in together._asdict().items():
+        torch.testing.assert_close(torch.stack([getattr(p, name) for p in parts]).sum(), whole)
+
+
+def test_the_divisors_of_two_halves_add_up_to_those_of_the_whole() -> None:
+    targets = [one_square(), NOTHING, one_square(2, weight=3.0)]
+    whole, first, rest = divisors_of(targets), divisors_of(targets[:1]), divisors_of(targets[1:])
+    assert whole == pytest.approx([a + b for a, b in zip(first, rest, strict=True)])
+
+
+def test_queries_count_by_their_targets_or_a_tenth() -> None:
+    assert divisors_of([one_square(weight=3.0), NOTHING]) == pytest.approx((3.0 + 0.7, 3.0))
+
+
+def test_where_targets_outnumber_the_queries_all_queries_are_of_mean_weight() -> None:
+    weights = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 7.0])
+    assert CRITERION.divisors([weights], QUERIES) == pytest.approx((8.0, 12.0))
+
+
+def test_more_targets_than_queries_cost_what_the_matched_ones_do() -> None:
+    masks = torch.stack([square(left) for left in (0, 2, 4, 8, 12, 16)])
+    crowd = Targets(torch.tensor([0, 1, 2, 0, 1, 2]), masks)
+    prediction = random_prediction(1)
+    terms = terms_of(prediction, [crowd])
+    CRITERION.total([terms]).backward()
+    assert all(term.isfinite() for term in terms)
+    (match,) = CRITERION.match(prediction, [crowd], [draw])
+    assert len(match.targets) == QUERIES
+    right = prediction.class_logits[0].log_softmax(-1)[match.queries, crowd.labels[match.targets]]
+    torch.testing.assert_close(terms.classification, -right.mean())
 
 
 def test_fewer_than_one_target_counts_as_one() -> None:
     prediction, targets = random_prediction(1), [one_square()]
-    half = CRITERION.layer_terms(prediction, targets, 0.5, draw)
-    one = CRITERION.layer_terms(prediction, targets, 1.0, draw)
+    half = terms_of(prediction, targets, Divisors(1.3, 0.5))
+    one = terms_of(prediction, targets, Divisors(1.3, 1.0))
     assert half.mask == one.mask
 
 
-def test_an_image_without_targets_teaches_void_only() -> None:
+def test_a_step_without_any_target_teaches_void_only() -> None:
     prediction = random_prediction(1)
-    terms = CRITERION.layer_terms(prediction, [NOTHING], 0.0, draw)
+    terms = terms_of(prediction, [NOTHING])
     CRITERION.total([terms]).backward()
 
     assert terms.mask == terms.dice == 0.0
@@ -74,26 +118,43 @@ def test_an_image_without_targets_teaches_void_only() -> None:
 
 
 def test_a_query_without_target_weighs_a_tenth_of_one_with() -> None:
-    classes = torch.zeros(1, 4, 4)
+    classes = torch.zeros(1, QUERIES, CLASSES + 1)
     classes[0, :, 0] = 3.0
-    terms = CRITERION.layer_terms(
-        LayerPrediction(classes, random_prediction(1).mask_logits), [one_square(label=0)], 1.0, draw
-    )
-    right, wrong = -classes[0, 0].log_softmax(-1)[0], -classes[0, 0].log_softmax(-1)[3]
+    prediction = LayerPrediction(classes, random_prediction(1).mask_logits)
+    right, wrong = -classes[0, 0].log_softmax(-1)[0], -classes[0, 0].log_softmax(-1)[VOID]
+    terms = terms_of(prediction, [one_square(label=0)])
     torch.testing.assert_close(terms.classification, (right + 3 * 0.1 * wrong) / 1.3)
+
+
+def test_a_target_of_weight_three_costs_as_three_alike_would() -> None:
+    prediction = random_prediction(1)
+    once, heavy = one_square(), one_square(weight=3.0)
+    same = Divisors(1.0, 1.0)
+    one, three = terms_of(prediction, [once], same), terms_of(prediction, [heavy], same)
+    torch.testing.assert_close(three.mask, 3 * one.mask)
+    torch.testing.assert_close(three.dice, 3 * one.dice)
+    (match,) = CRITERION.match(prediction, [once], [draw])
+    (query,) = match.queries.tolist()
+    right = -prediction.class_logits[0, query].log_softmax(-1)[1]
+    torch.testing.assert_close(three.classification - one.classification, 2 * right)
+
+
+def test_alone_in_a_step_a_target_costs_the_same_whatever_its_weight() -> None:
+    prediction = random_prediction(1)
+    one, three = terms_of(prediction, [one_square()]), terms_of(prediction, [one_square(1, 3.0)])
+    torch.testing.assert_close(three.mask, one.mask)
+    torch.testing.assert_close(three.dice, one.dice)
 
 
 def test_targets_between_zero_and_one_are_taken_as_they_are() -> None:
     blurred = Targets(torch.tensor([0]), torch.full((1, 32, 32), 0.5))
     confident = LayerPrediction(torch.zeros(1, 1, 4), torch.full((1, 1, 8, 8), 8.0))
     unsure = LayerPrediction(torch.zeros(1, 1, 4), torch.zeros(1, 1, 8, 8))
-    assert CRITERION.layer_terms(unsure, [blurred], 1.0, draw).mask < (
-        CRITERION.layer_terms(confident, [blurred], 1.0, draw).mask
-    )
+    assert terms_of(unsure, [blurred]).mask < terms_of(confident, [blurred]).mask
 
 
 def test_the_total_weighs_two_five_five_over_all_layers() -> None:
-    terms = CRITERION.layer_terms(random_prediction(1), [one_square()], 1.0, draw)
+    terms = terms_of(random_prediction(1), [one_square()])
     total = CRITERION.total([terms, terms])
     expected = 2 * (2 * terms.classification + 5 * terms.mask + 5 * terms.dice)
     assert total.item() == pytest.approx(expected.item())
@@ -102,4 +163,4 @@ def test_the_total_weighs_two_five_five_over_all_layers() -> None:
 def test_masks_of_two_sizes_in_one_batch_are_refused() -> None:
     small = Targets(torch.tensor([0]), torch.ones(1, 16, 16))
     with pytest.raises(RuntimeError, match="Sizes of tensors"):
-        CRITERION.layer_terms(random_prediction(2), [one_square(), small], 2.0, draw)
+        terms_of(random_prediction(2), [one_square(), small])

@@ -3,10 +3,13 @@
 import torch
 
 from frozenseg_label.training.matcher import (
+    Match,
+    mask_costs,
     match_targets,
     pairwise_cross_entropy,
     pairwise_dice,
 )
+from frozenseg_label.training.point_sampling import sample_at_points
 
 POINTS = torch.rand(200, 2, generator=torch.Generator().manual_seed(0))
 
@@ -19,37 +22,50 @@ def halves() -> torch.Tensor:
     return masks
 
 
+def match(classes: torch.Tensor, logits: torch.Tensor, masks: torch.Tensor) -> Match:
+    """Match queries with targets of the classes 0, 1, ..."""
+    labels = torch.arange(len(masks))
+    return match_targets(classes, labels, mask_costs(logits, masks, POINTS))
+
+
 def test_masks_find_their_targets_whatever_their_order() -> None:
     masks = halves()
     logits = torch.stack([torch.zeros(8, 8), masks[1] * 20 - 10, masks[0] * 20 - 10])  # [3, 8, 8]
 
-    match = match_targets(torch.zeros(3, 5), logits, torch.tensor([0, 1]), masks, POINTS)
+    found = match(torch.zeros(3, 5), logits, masks)
 
-    assert match.queries.tolist() == [1, 2]
-    assert match.targets.tolist() == [1, 0]
+    assert found.queries.tolist() == [1, 2]
+    assert found.targets.tolist() == [1, 0]
 
 
 def test_between_equal_masks_the_class_decides() -> None:
     logits = torch.zeros(2, 8, 8)
     classes = torch.tensor([[0.0, 5.0, 0.0], [5.0, 0.0, 0.0]])  # the first query says class 1
 
-    match = match_targets(classes, logits, torch.tensor([0, 1]), halves(), POINTS)
-
-    assert match.targets.tolist() == [1, 0]
+    assert match(classes, logits, halves()).targets.tolist() == [1, 0]
 
 
 def test_an_image_without_targets_has_no_pairs() -> None:
-    match = match_targets(
-        torch.zeros(3, 5), torch.zeros(3, 8, 8), torch.empty(0).long(), torch.empty(0, 8, 8), POINTS
-    )
-    assert match.queries.numel() == match.targets.numel() == 0
+    found = match(torch.zeros(3, 5), torch.zeros(3, 8, 8), torch.empty(0, 8, 8))
+    assert found.queries.numel() == found.targets.numel() == 0
 
 
 def test_more_targets_than_queries_leave_targets_over() -> None:
-    match = match_targets(
-        torch.zeros(1, 5), torch.zeros(1, 8, 8), torch.tensor([0, 1]), halves(), POINTS
-    )
-    assert match.queries.tolist() == [0]
+    logits = halves()[1:] * 20 - 10
+    found = match(torch.zeros(1, 5), logits, halves())
+    assert found.queries.tolist() == [0]
+    assert found.targets.tolist() == [1]
+
+
+def test_what_a_mask_costs_weighs_cross_entropy_and_dice_alike() -> None:
+    logits, masks = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(1)), halves()
+    costs = mask_costs(logits, masks, POINTS)
+    assert costs.shape == (3, 2)
+
+    predicted = sample_at_points(logits[None], POINTS[None])[0]
+    wanted = sample_at_points(masks[None], POINTS[None])[0]
+    each = pairwise_cross_entropy(predicted, wanted) + pairwise_dice(predicted, wanted)
+    torch.testing.assert_close(costs, 5 * each)
 
 
 def test_pairwise_losses_are_those_of_each_pair_alone() -> None:

@@ -1,0 +1,79 @@
+"""`frozenseg-label import`: options in, one call, a summary out."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.runs.import_labels import ImportSummary
+from frozenseg_label.runs.import_labels import import_labels as take_in
+
+SCHEMA_VERSION = 1
+
+
+@click.command("import")
+@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("labels", metavar="LABELS", type=click.Path(exists=True, path_type=Path))
+@option_of(
+    take_in,
+    "--from",
+    parameter="form",
+    type=click.Choice(["coco-panoptic"]),
+    help="Form of the labels.",
+)
+@option_of(
+    take_in,
+    "--pngs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the PNGs, where it is not named like the JSON file and beside it.",
+)
+@option_of(
+    take_in,
+    "--in-review",
+    is_flag=True,
+    help="These images are not finished: pixels without a label say nothing yet.",
+)
+@option_of(
+    take_in, "--overwrite", is_flag=True, help="Replace what people corrected in the run, too."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@verbosity_options
+def import_labels(
+    output: Path,
+    labels: Path,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - the options of frozenseg_label.import_labels, with its types
+) -> None:
+    """Take LABELS that a person corrected in another tool into the run folder OUT, as human work.
+
+    LABELS is a folder with panoptic.json and panoptic/, or the JSON file. Every image in it counts
+    as looked at, also where nothing was changed: leave out those that nobody has seen. Images are
+    known by their path below the folder that was annotated, or by a file name that occurs once;
+    classes by their names.
+    """
+    result = take_in(output, labels, progress=not is_quiet(), **options)
+    if as_json:
+        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(result)}, default=str))
+    else:
+        _print(result)
+
+
+def _print(result: ImportSummary) -> None:
+    """Show the result on stdout."""
+    counts = {
+        "images imported": result.images,
+        "images unchanged": result.unchanged,
+        "images not in the run": result.unknown,
+        "segments accepted": result.accepted,
+        "segments of another class": result.changed_class,
+        "segments reshaped": result.reshaped,
+        "segments added": result.added,
+        "segments removed": result.removed,
+    }
+    width, digits = max(map(len, counts)), max(len(str(count)) for count in counts.values())
+    for name, count in counts.items():
+        click.echo(f"{name:{width}}  {count:{digits}}")
+    click.echo(f"\nlabels: {result.output / 'panoptic.json'}")

@@ -1,0 +1,129 @@
+"""`frozenseg-label train`: options in, one call, a table out."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.training.train import TrainSummary
+from frozenseg_label.training.train import train as learn
+
+SCHEMA_VERSION = 1
+FORGOT_TOO_MUCH = 4
+STOPPED = 130
+
+
+@click.command()
+@click.argument("labels", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write."
+)
+@option_of(learn, "--recipe", help="Name of a shipped recipe, or a YAML file.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe."
+)
+@option_of(
+    learn, "--max-steps", type=click.IntRange(min=1), help="Stretch or shorten the schedule."
+)
+@option_of(learn, "--weights", help="Name or file of the weights to start from.")
+@option_of(
+    learn, "--vocab", parameter="vocabulary", help="Words that labels may use, as of `annotate`."
+)
+@option_of(
+    learn,
+    "--images",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the pictures lie, if not where the labels say.",
+)
+@option_of(
+    learn,
+    "--probe",
+    type=click.Path(path_type=Path),
+    help="COCO panoptic set that tells what is forgotten; nano has one of its own.",
+)
+@option_of(
+    learn,
+    "--max-forgetting",
+    type=float,
+    help="Exit with 4 if unnamed classes lose more points of PQ.",
+)
+@option_of(
+    learn,
+    "--cache-folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where features are kept; by default in the output folder.",
+)
+@option_of(
+    learn, "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="auto: a GPU if any."
+)
+@option_of(learn, "--resume", is_flag=True, help="Go on with a training that was stopped.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@verbosity_options
+@click.pass_context
+def train(
+    ctx: click.Context,
+    /,
+    labels: tuple[Path, ...],
+    output: Path,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - the options of frozenseg_label.train, with its types
+) -> None:
+    """Train the decoder on corrected LABELS: run folders, and COCO panoptic sets.
+
+    CLIP and SAM stay as they are. Only segments that a person accepted, drew or imported are truth.
+    """
+    result = learn(list(labels), output, progress=not is_quiet(), **options)
+    if not result.is_main:
+        pass
+    elif as_json:
+        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(result)}, default=str))
+    elif not result.stopped:
+        _print(result, options["max_forgetting"])
+    if result.stopped:
+        ctx.exit(STOPPED)
+    if result.forgot_too_much:
+        ctx.exit(FORGOT_TOO_MUCH)
+
+
+def _print(result: TrainSummary, max_forgetting: float) -> None:
+    """Show the table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("images", "classes", box=None, pad_edge=False)
+    for heading in ("how many", "PQ before", "after", ""):
+        table.add_column(heading, justify="right")
+    for row in result.table:
+        change = f"{row.after - row.before:+.1f}"
+        table.add_row(
+            row.images, row.classes, f"{row.count}", f"{row.before:.1f}", f"{row.after:.1f}", change
+        )
+    console.print(table)
+    minutes = result.seconds / 60
+    console.print(
+        f"\n{result.steps} steps, best after step {result.best_step}; {minutes:.1f} min"
+        f"\nweights: {result.checkpoint}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+    if result.skipped:
+        images = "1 image" if result.skipped == 1 else f"{result.skipped} images"
+        console.print(
+            f"not readable and skipped: {images}; {result.output / 'report.json'} names them",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
+    if result.forgot_too_much:
+        console.print(
+            f"[red]forgot too much:[/red] classes that the labels do not name lost "
+            f"{result.forgetting:.1f} points of PQ, more than {max_forgetting:g}; the weights are "
+            "kept. Fewer steps or a lower learning_rate forget less",
+            soft_wrap=True,
+            highlight=False,
+        )

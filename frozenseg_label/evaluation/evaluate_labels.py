@@ -1,0 +1,76 @@
+"""The `evaluate` job: how well labels agree with true ones, or a model's with its reviewer's.
+
+Heavy imports stay inside the function: the command line reads its defaults here.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+if TYPE_CHECKING:
+    from frozenseg_label.evaluation.evaluation_report import EvaluationReport, ReviewedReport
+
+
+@overload
+def evaluate(
+    predicted: str | Path,
+    truth: str | Path,
+    *,
+    reviewed: Literal[False] = False,
+    html: str | Path | None = None,
+    images: str | Path | None = None,
+    worst: int = 12,
+    progress: bool = False,
+) -> "EvaluationReport": ...
+
+
+@overload
+def evaluate(
+    predicted: str | Path,
+    truth: None = None,
+    *,
+    reviewed: Literal[True],
+    html: str | Path | None = None,
+    images: str | Path | None = None,
+    worst: int = 12,
+    progress: bool = False,
+) -> "ReviewedReport": ...
+
+
+def evaluate(
+    predicted: str | Path,
+    truth: str | Path | None = None,
+    *,
+    reviewed: bool = False,
+    html: str | Path | None = None,
+    images: str | Path | None = None,
+    worst: int = 12,
+    progress: bool = False,
+) -> "EvaluationReport | ReviewedReport":
+    """Say how well labels agree.
+
+    Two sets of labels: run folders, COCO panoptic folders or JSON files, or folders of class PNGs,
+    which have no segments: of them, the figures of pixels alone can be told. Images are paired by
+    path and file name, classes by name. Pixels that are unlabelled in the truth are not judged.
+
+    One run folder and `reviewed`: what the model said, against what stands after the review. What a
+    person left unlabelled there is truth: nothing is there.
+
+    Args:
+        html: folder for a page that shows the worst images side by side.
+        images: folder of the images, for the page; None: where the run folder says.
+        worst: number of images to name, and to show on the page.
+        progress: show a bar on stderr.
+    """
+    if (truth is None) != reviewed:
+        raise ValueError("give either true labels to compare with, or reviewed=True")
+    if worst < 0:
+        raise ValueError(f"worst must be at least 0, got {worst}")
+    pages = None if html is None else Path(html)
+    pictures = None if images is None else Path(images)
+    if truth is None:
+        from frozenseg_label.evaluation.reviewed import compare_with_review
+
+        return compare_with_review(Path(predicted), pages, pictures, worst, progress)
+    from frozenseg_label.evaluation.compare_sets import compare_sets
+
+    return compare_sets(Path(predicted), Path(truth), pages, pictures, worst, progress)

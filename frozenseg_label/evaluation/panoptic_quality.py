@@ -1,0 +1,122 @@
+"""Panoptic quality (Kirillov et al. 2019, arXiv 1801.00868), counted as panopticapi counts it.
+
+PQ = SQ x RQ: the mean IoU of the segments that found their partner, times the F1 score of finding
+one. All figures here are shares, 0..1. `hotcoco_quality` has the same figures from another program;
+both are tested against panopticapi's on a saved set.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from frozenseg_label.evaluation.segment_overlap import SegmentOverlap, overlap_of
+from frozenseg_label.panoptic import PanopticMap
+
+
+@dataclass(frozen=True)
+class CategoryQuality:
+    """What was counted of one class.
+
+    Attributes:
+        iou_sum: of the pairs.
+        true_positives: pairs, one predicted and one true segment each.
+        false_positives, false_negatives: predicted and true segments without a partner.
+    """
+
+    iou_sum: float = 0.0
+    true_positives: int = 0
+    false_positives: int = 0
+    false_negatives: int = 0
+
+    @property
+    def occurs(self) -> bool:
+        """Whether there was anything to count."""
+        return self.true_positives + self.false_positives + self.false_negatives > 0
+
+    @property
+    def pq(self) -> float:
+        """Panoptic quality; 0 where nothing was paired."""
+        return self.sq * self.rq
+
+    @property
+    def sq(self) -> float:
+        """Segmentation quality: mean IoU of the pairs; 0 where nothing was paired."""
+        return self.iou_sum / self.true_positives if self.true_positives else 0.0
+
+    @property
+    def rq(self) -> float:
+        """Recognition quality: F1 score of finding segments; 0 where nothing was paired."""
+        alone = self.false_positives + self.false_negatives
+        return self.true_positives / (self.true_positives + 0.5 * alone) if self.occurs else 0.0
+
+
+class MeanQuality(NamedTuple):
+    """Means over classes, each class alike.
+
+    Attributes:
+        pq, sq, rq: 0..1; 0 where there is no class. SQ and RQ are means of their own: their
+            product is not PQ.
+        categories: number of classes that they are means over.
+    """
+
+    pq: float
+    sq: float
+    rq: float
+    categories: int
+
+
+def mean_quality(
+    categories: Mapping[int, CategoryQuality], category_ids: Collection[int] | None = None
+) -> MeanQuality:
+    """Mean over the classes that occur and, where given, are among `category_ids`.
+
+    A class that occurs in predictions alone counts with 0, as in panopticapi.
+    """
+    wanted = [
+        quality
+        for category_id, quality in sorted(categories.items())
+        if quality.occurs and (category_ids is None or category_id in category_ids)
+    ]
+    count = len(wanted)
+    if not count:
+        return MeanQuality(0.0, 0.0, 0.0, 0)
+    pq, sq, rq = (sum(getattr(q, name) for q in wanted) / count for name in ("pq", "sq", "rq"))
+    return MeanQuality(pq, sq, rq, count)
+
+
+@dataclass
+class PanopticTally:
+    """Counts image by image; keeps four numbers a class."""
+
+    _counts: dict[int, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0] * 4))
+
+    def add(self, predicted: PanopticMap, truth: PanopticMap) -> None:
+        """Count one image: two maps of one size, with category ids of one vocabulary.
+
+        Pixels that are unlabelled in the truth count for and against nobody, crowds likewise.
+        """
+        self.add_overlap(overlap_of(predicted, truth))
+
+    def add_overlap(self, overlap: SegmentOverlap) -> None:
+        """Count one image whose overlaps are known already."""
+        for pair in overlap.pairs:
+            of_class = self._counts[overlap.truth[pair.true].category_id]
+            of_class[0] += pair.iou
+            of_class[1] += 1
+        for place in overlap.spurious:
+            self._counts[overlap.predicted[place].category_id][2] += 1
+        for place in overlap.missed:
+            self._counts[overlap.truth[place].category_id][3] += 1
+
+    @property
+    def categories(self) -> dict[int, CategoryQuality]:
+        """What was counted so far, by category id; classes that did not occur are not in it."""
+        return {
+            category_id: CategoryQuality(iou, int(paired), int(spurious), int(missed))
+            for category_id, (iou, paired, spurious, missed) in sorted(self._counts.items())
+        }
+
+    def mean(self, category_ids: Collection[int] | None = None) -> MeanQuality:
+        """As `mean_quality` of the categories."""
+        return mean_quality(self.categories, category_ids)

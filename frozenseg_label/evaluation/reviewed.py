@@ -1,0 +1,187 @@
+"""The model against its reviewer: what became of each proposed segment, on reviewed images.
+
+The model's own map is compared with what stands now. In a reviewed image, unlabelled pixels are
+truth too: a segment that the person took away is a spurious one. Both maps have their segments
+paired as panoptic quality pairs them.
+"""
+
+import reprlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from frozenseg_label.errors import RunError
+from frozenseg_label.evaluation.confusions import confused_segments, most_frequent_segments
+from frozenseg_label.evaluation.evaluation_report import Outcomes, ReviewedReport
+from frozenseg_label.evaluation.html_report import (
+    Figure,
+    ReportImage,
+    ReportLayer,
+    ReportTable,
+    write_html_report,
+)
+from frozenseg_label.evaluation.label_sets import one_segment_per_stuff
+from frozenseg_label.evaluation.panoptic_quality import PanopticTally
+from frozenseg_label.evaluation.segment_overlap import SegmentOverlap, overlap_of
+from frozenseg_label.evaluation.worst_images import (
+    ORDER,
+    WorstImages,
+    confusion_notes,
+    picture_of,
+)
+from frozenseg_label.runs.entry import Entry
+from frozenseg_label.runs.run_folder import RunFolder
+
+# IoU below which a boundary was moved. A rim of one pixel around an object of 80 x 80 pixels, which
+# fixing its neighbour leaves behind, is IoU 0.95; what a person redraws on purpose is less.
+MOVED_BELOW = 0.95
+CONFUSIONS = 15  # pairs of classes told
+
+KINDS = ("right", "moved", "wrong_class", "missed", "spurious")
+
+
+@dataclass
+class OutcomeTally:
+    """Counts image by image.
+
+    Attributes:
+        quality: PQ of the proposals.
+        outcomes: how often, by category id and kind; a name of `Outcomes`.
+        confused: pairs of the model's and the person's category ids.
+    """
+
+    quality: PanopticTally = field(default_factory=PanopticTally)
+    outcomes: Counter[tuple[int, str]] = field(default_factory=Counter)
+    confused: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def add(self, overlap: SegmentOverlap) -> None:
+        """Count one image: proposals against what stands, void being truth."""
+        self.quality.add_overlap(overlap)
+        for pair in overlap.pairs:
+            kind = "moved" if pair.iou < MOVED_BELOW else "right"
+            self.outcomes[overlap.truth[pair.true].category_id, kind] += 1
+        renamed = confused_segments(overlap)
+        for p, t in renamed:
+            new, old = overlap.truth[t].category_id, overlap.predicted[p].category_id
+            self.outcomes[new, "wrong_class"] += 1
+            self.confused[old, new] += 1
+        for t in set(overlap.missed) - {t for _, t in renamed}:
+            self.outcomes[overlap.truth[t].category_id, "missed"] += 1
+        for p in set(overlap.spurious) - {p for p, _ in renamed}:
+            self.outcomes[overlap.predicted[p].category_id, "spurious"] += 1
+
+    def of_class(self, category_id: int) -> Outcomes:
+        """What was counted of one class."""
+        quality = self.quality.categories.get(category_id)
+        counts = {kind: self.outcomes[category_id, kind] for kind in KINDS}
+        return Outcomes(**counts, pq=quality.pq if quality is not None else 0.0)
+
+    def total(self) -> Outcomes:
+        """What was counted of all classes."""
+        counts = {
+            kind: sum(number for (_, of_kind), number in self.outcomes.items() if of_kind == kind)
+            for kind in KINDS
+        }
+        return Outcomes(**counts, pq=self.quality.mean().pq)
+
+
+def compare_with_review(
+    path: Path, html: Path | None, images: Path | None, worst: int, progress: bool
+) -> ReviewedReport:
+    """Compare what the model proposed with what stands; the arguments are those of `evaluate`."""
+    with RunFolder.read(path) as run:
+        reviewed = [entry for entry in run.entries() if _is_reviewed(entry)]
+        judged = [entry.image for entry in reviewed if _was_proposed(entry)]
+        _refuse_nothing(run, judged, len(reviewed))
+        tally, lowest = OutcomeTally(), WorstImages(worst)
+        for image in tqdm(judged, "images", disable=None if progress else True):
+            overlap = _overlap(run, image)
+            tally.add(overlap)
+            own = PanopticTally()
+            own.add_overlap(overlap)
+            lowest.add(image, own.mean().pq if own.categories else None)
+        categories = run.vocabulary.categories
+        names = {category.id: category.name for category in categories}
+        classes = {category.name: tally.of_class(category.id) for category in categories}
+        report = ReviewedReport(
+            run=path,
+            images=len(judged),
+            unjudged=len(reviewed) - len(judged),
+            total=tally.total(),
+            classes={name: found for name, found in classes.items() if found != Outcomes()},
+            confused=tuple(most_frequent_segments(tally.confused, names, CONFUSIONS)),
+            worst=lowest.images(),
+            notes=tuple(_notes(len(reviewed) - len(judged))),
+        )
+        if html is None:
+            return report
+        root = images or (Path(run.manifest.root) if run.manifest.root else None)
+        return replace(report, html=_write_pages(html, run, report, root))
+
+
+def _is_reviewed(entry: Entry) -> bool:
+    return entry.labels is not None and entry.labels.state == "reviewed"
+
+
+def _was_proposed(entry: Entry) -> bool:
+    """Whether a model labelled the image before the person did; else all of it is the person's."""
+    return entry.run is not None or (entry.labels is not None and entry.labels.proposed is not None)
+
+
+def _refuse_nothing(run: RunFolder, judged: list[str], reviewed: int) -> None:
+    if judged:
+        return
+    if reviewed:
+        raise RunError(
+            f"{run.path}: no model had labelled the {reviewed} reviewed images; annotate first, "
+            "then correct"
+        )
+    labelled = [entry.image for entry in run.entries() if entry.labels is not None]
+    raise RunError(
+        f"{run.path}: none of its {len(labelled)} labelled images has been reviewed "
+        f"({', '.join(map(reprlib.repr, labelled[:3]))}); correct some first"
+    )
+
+
+def _notes(unjudged: int) -> Iterator[str]:
+    if unjudged:
+        yield f"{unjudged} reviewed images had no labels of a model before; they are not judged"
+
+
+def _overlap(run: RunFolder, image: str) -> SegmentOverlap:
+    proposed, standing = run.read_proposed(image), run.read_map(image)
+    return overlap_of(
+        one_segment_per_stuff(proposed), one_segment_per_stuff(standing), void_is_truth=True
+    )
+
+
+def _write_pages(html: Path, run: RunFolder, report: ReviewedReport, root: Path | None) -> Path:
+    def images() -> Iterator[ReportImage]:
+        for worst in report.worst:
+            layers = (
+                ReportLayer("proposed", run.read_proposed(worst.name)),
+                ReportLayer("reviewed", run.read_map(worst.name)),
+            )
+            yield ReportImage(
+                name=worst.name,
+                path=picture_of(root, worst.name),
+                layers=layers,
+                figures=(Figure("PQ", 100 * worst.quality, worst="lowest"),),
+                notes=confusion_notes(_overlap(run, worst.name), run.vocabulary),
+                state="reviewed",
+            )
+
+    rows = [("all", report.total), *report.classes.items()]
+    table = ReportTable(
+        "What became of the proposals",
+        ("class", "right", "boundary moved", "wrong class", "missed", "spurious", "PQ"),
+        tuple(
+            (name, o.right, o.moved, o.wrong_class, o.missed, o.spurious, 100 * o.pq)
+            for name, o in rows
+        ),
+    )
+    title = f"{run.path.name}: the model against its reviewer"
+    return write_html_report(html, title, run.vocabulary, images(), [table], order=ORDER)

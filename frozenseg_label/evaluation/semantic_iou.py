@@ -1,0 +1,116 @@
+"""How well the class of each pixel is met: mIoU, frequency weighted IoU, boundary IoU.
+
+IoU of a class: pixels that both call so, over pixels that either calls so, summed over all images
+(mIoU and fwIoU as in Long et al. 2015, arXiv 1411.4038, and in detectron2's SemSegEvaluator).
+Classes without true pixels have no IoU and are in no mean. A pixel that the prediction leaves
+unlabelled is a missed one.
+
+Boundary IoU (Cheng et al. 2021, arXiv 2103.16562) is the same for the pixels of each class that lie
+within a small distance of the class's edge. detectron2 takes the edges of the whole label map by
+subtracting class numbers from each other, so that its figure depends on how the classes are
+numbered; here every class has its own edge. For one class against the rest both are the same.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
+
+BOUNDARY_SHARE = 0.02  # of the image's diagonal: how far a boundary reaches inwards (Cheng et al.)
+
+
+@dataclass
+class SemanticTally:
+    """Counts image by image; keeps numbers of pixels, K x K of them.
+
+    Attributes:
+        classes: K, number of classes.
+        confusion: int64 [1 + K, 1 + K], pixels by predicted (row) and true class; 0 = unlabelled.
+        boundary: int64 [3, 1 + K], boundary pixels of each class: of both, predicted, true.
+    """
+
+    classes: int
+    confusion: NDArray[np.int64] = field(init=False)
+    boundary: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.confusion = np.zeros((self.classes + 1, self.classes + 1), dtype=np.int64)
+        self.boundary = np.zeros((3, self.classes + 1), dtype=np.int64)
+
+    def add(self, predicted: NDArray[np.integer], truth: NDArray[np.integer]) -> None:
+        """Count one image: the class of each pixel [H, W], 1..K, 0 = unlabelled."""
+        if predicted.shape != truth.shape:
+            raise ValueError(f"maps of sizes {predicted.shape} and {truth.shape}")
+        size = self.classes + 1
+        codes = predicted.astype(np.int64) * size + truth  # [H, W]
+        self.confusion += np.bincount(codes.ravel(), minlength=size * size).reshape(size, size)
+        known = truth > 0  # [H, W]
+        edges = [np.where(known & is_boundary(labels), labels, 0) for labels in (predicted, truth)]
+        both = np.where(edges[0] == edges[1], edges[0], 0)
+        for row, labels in enumerate((both, *edges)):
+            self.boundary[row] += np.bincount(labels.ravel(), minlength=size)
+
+    @property
+    def true_pixels(self) -> NDArray[np.int64]:
+        """Pixels of each class [K] in the truth."""
+        pixels: NDArray[np.int64] = self.confusion[:, 1:].sum(axis=0)
+        return pixels
+
+    @property
+    def iou(self) -> NDArray[np.float64]:
+        """IoU of each class [K]; NaN where the truth has none."""
+        both = self.confusion.diagonal()[1:]
+        predicted = self.confusion[1:, 1:].sum(axis=1)  # on known pixels
+        return _share(both, predicted + self.true_pixels - both, self.true_pixels > 0)
+
+    @property
+    def boundary_iou(self) -> NDArray[np.float64]:
+        """Boundary IoU of each class [K]; NaN where the truth has none."""
+        both, predicted, true = self.boundary[:, 1:]
+        return _share(both, predicted + true - both, self.true_pixels > 0)
+
+    def mean(self, indices: Collection[int], *, boundary: bool = False) -> float | None:
+        """Mean IoU of those of the classes (0..K-1) that the truth has; None where it has none."""
+        of_class = self.boundary_iou if boundary else self.iou
+        values = of_class[sorted(indices)]
+        values = values[~np.isnan(values)]
+        return float(values.mean()) if len(values) else None
+
+    def weighted_mean(self, indices: Collection[int]) -> float | None:
+        """Mean IoU, each of the classes weighted by its true pixels; None where it has none."""
+        chosen = sorted(indices)
+        values, weights = self.iou[chosen], self.true_pixels[chosen]
+        known = weights > 0
+        if not known.any():
+            return None
+        return float(np.average(values[known], weights=weights[known]))
+
+
+def is_boundary(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Pixels [H, W] that have another class, or the image's end, within the boundary's width.
+
+    That is what is left of each class's mask when it is eroded by 3 x 3 as often as the boundary is
+    wide, the way of Cheng et al.; two filters do it for all classes at once.
+    """
+    width = boundary_width(*labels.shape)
+    size = 2 * width + 1
+    known = labels.astype(np.int32)
+    lowest = minimum_filter(known, size=size, mode="constant", cval=-1)
+    highest = maximum_filter(known, size=size, mode="constant", cval=-1)
+    differs: NDArray[np.bool_] = lowest != highest
+    return differs
+
+
+def boundary_width(height: int, width: int) -> int:
+    """How many pixels a boundary is wide, at least 1."""
+    return max(1, round(BOUNDARY_SHARE * float(np.hypot(height, width))))
+
+
+def _share(
+    part: NDArray[np.int64], whole: NDArray[np.int64], valid: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    share = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=share, where=valid & (whole > 0))
+    return share

@@ -1,0 +1,118 @@
+"""The images that agree least: which they are, and a page that shows them side by side."""
+
+import heapq
+from collections.abc import Iterator
+from pathlib import Path
+
+from frozenseg_label.evaluation.confusions import confused_segments
+from frozenseg_label.evaluation.evaluation_report import EvaluationReport, ImageFigure
+from frozenseg_label.evaluation.html_report import (
+    Figure,
+    ReportImage,
+    ReportLayer,
+    ReportTable,
+    write_html_report,
+)
+from frozenseg_label.evaluation.pairing import Pairing
+from frozenseg_label.evaluation.segment_overlap import SegmentOverlap, overlap_of
+from frozenseg_label.vocabulary import Vocabulary
+
+ORDER = "worst first"
+
+
+class WorstImages:
+    """Keeps the images with the lowest quality, no more than asked for."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._heap: list[tuple[float, str]] = []  # qualities negated: the best of the worst first
+
+    def add(self, name: str, quality: float | None) -> None:
+        """Look at one image; None: there is nothing in it to judge."""
+        if quality is None:
+            return
+        heapq.heappush(self._heap, (-quality, name))
+        if len(self._heap) > self._count:
+            heapq.heappop(self._heap)
+
+    def images(self) -> tuple[ImageFigure, ...]:
+        """The images, the worst first."""
+        ordered = sorted((-negated, name) for negated, name in self._heap)
+        return tuple(ImageFigure(name, quality) for quality, name in ordered)
+
+
+def write_comparison_pages(
+    html: Path, pairing: Pairing, report: EvaluationReport, root: Path | None
+) -> Path:
+    """Write the page of the report's worst images; returns its path.
+
+    Args:
+        html: folder to write.
+        root: folder of the images; None, or an image missing there: labels on grey.
+    """
+    vocabulary = pairing.common.vocabulary
+    name = "PQ" if pairing.predicted.has_segments and pairing.truth.has_segments else "mIoU"
+
+    def images() -> Iterator[ReportImage]:
+        for worst in report.worst:
+            paired = pairing.read(worst.name)
+            yield ReportImage(
+                name=worst.name,
+                path=picture_of(root, worst.name),
+                layers=(
+                    ReportLayer("predicted", paired.predicted),
+                    ReportLayer("truth", paired.truth),
+                ),
+                figures=(Figure(name, 100 * worst.quality, worst="lowest"),),
+                notes=confusion_notes(overlap_of(paired.predicted, paired.truth), vocabulary),
+            )
+
+    title = f"{report.predicted.name} against {report.truth.name}"
+    return write_html_report(html, title, vocabulary, images(), _tables(report), order=ORDER)
+
+
+def picture_of(root: Path | None, name: str) -> Path | None:
+    """The image file, where there is one."""
+    return root / name if root is not None and (root / name).is_file() else None
+
+
+def confusion_notes(overlap: SegmentOverlap, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """A sentence for each segment whose mask is right and whose name is not."""
+    notes = []
+    for p, t in confused_segments(overlap):
+        names = [
+            vocabulary.by_id(segment.category_id).name
+            for segment in (overlap.predicted[p], overlap.truth[t])
+        ]
+        pixels = int(overlap.pixels[p + 1, t + 1])
+        notes.append(f"{names[0]} where the truth is {names[1]}: {pixels:,} pixels")
+    return tuple(notes)
+
+
+def _tables(report: EvaluationReport) -> list[ReportTable]:
+    columns = ("PQ", "SQ", "RQ", "mIoU", "fwIoU", "boundary IoU", "AP", "recall .5")
+    fields = ("pq", "sq", "rq", "miou", "fwiou", "boundary_iou", "ap", "recall50")
+    groups, classes = [], []
+    for name, figures in report.groups.items():
+        values = [_percent(getattr(figures, field)) for field in fields]
+        groups.append((name, figures.classes, *values))
+    for row in report.classes:
+        values = [_percent(getattr(row.figures, field)) for field in fields]
+        classes.append((row.name, row.missed, row.spurious, *values))
+    tables = [
+        ReportTable("Agreement, per cent", ("classes", "number", *columns), tuple(groups)),
+        ReportTable(
+            "Class by class", ("class", "missed", "spurious", *columns), tuple(classes), folded=True
+        ),
+    ]
+    for title, confusions in (
+        ("Right mask, wrong name", report.confused_segments),
+        ("Confused pixels", report.confused_pixels),
+    ):
+        rows = tuple((c.predicted, c.truth, c.number) for c in confusions)
+        tables.append(ReportTable(title, ("predicted", "truth", "number"), rows, folded=True))
+    return tables
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share

@@ -1,0 +1,85 @@
+"""Trainings as programs of their own: stopped by a signal, and in two processes at once."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from frozenseg_label import train
+
+COMMAND = Path(__file__).with_name("tiny_command.py")
+SETTINGS = ("batch_size=2", "num_points=64", "log_every=1", "crop_size=64", "precision=fp32")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def arguments(scenes: Mapping[str, Path], tiny_weights: Path) -> list[str]:
+    """Of the command, but for the output folder."""
+    changes = [part for text in SETTINGS for part in ("--set", text)]
+    return ["train", str(scenes["first"]), "--weights", str(tiny_weights), *changes]
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+def test_a_program_that_is_told_to_stop_saves_and_exits_130(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, str(COMMAND), *arguments, "--max-steps", "200", "-o", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
+        while program.poll() is None and not (out / "log.jsonl").exists():
+            time.sleep(0.01)
+        program.send_signal(signal.SIGTERM)
+        _, said = program.communicate(timeout=60)
+    assert program.returncode == 130, said
+    [state] = out.glob("state-*")
+    steps = int(state.name.removeprefix("state-"))
+    assert f"stopped after step {steps} of 200; --resume goes on" in said
+    assert [row["step"] for row in read_log(out)] == list(range(1, steps + 1))
+
+
+def test_two_processes_learn_what_one_does(
+    arguments: list[str], scenes: Mapping[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    """Augmented pictures in the first training, features from the cache in the second."""
+    recipes = ("fine_tune", "fine_tune_cached")
+    trainings = [
+        [*arguments, "--recipe", recipe, "--max-steps", "3", "-o", str(tmp_path / recipe)]
+        for recipe in recipes
+    ]
+    torchrun = Path(sys.executable).with_name("torchrun")
+    command = [str(torchrun), "--standalone", "--nproc-per-node", "2", str(COMMAND)]
+    done = subprocess.run(
+        [*command, *trainings[0], "+", *trainings[1]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("weights: ") == 2  # one of the processes speaks
+    assert done.stderr.count("training in 2 processes") == 2
+    for recipe in recipes:
+        alone = tmp_path / f"{recipe} alone"
+        train(
+            scenes["first"],
+            alone,
+            recipe=recipe,
+            settings=SETTINGS,
+            max_steps=3,
+            weights=tiny_weights,
+        )
+        rows = read_log(alone)
+        assert len(rows) == 4  # three steps, and one evaluation
+        assert read_log(tmp_path / recipe) == [pytest.approx(row, rel=1e-5) for row in rows]
