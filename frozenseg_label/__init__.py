@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from frozenseg_label.demo.write_demo import write_demo
     from frozenseg_label.evaluation.evaluate_labels import evaluate
     from frozenseg_label.review.corrections import SaveReport
-    from frozenseg_label.review.review_run import open_review, queue_csv, save_review
+    from frozenseg_label.review.review_run import open_review, queue_csv, review_page, save_review
     from frozenseg_label.runs.import_labels import ImportSummary, import_labels
     from frozenseg_label.training.train import TrainSummary, train
 
@@ -29,6 +29,7 @@ __all__ = [
     "import_labels",
     "open_review",
     "queue_csv",
+    "review_page",
     "save_review",
     "train",
     "write_demo",
@@ -40,6 +41,7 @@ _HOMES = {
     "SaveReport": "frozenseg_label.review.corrections",
     "open_review": "frozenseg_label.review.review_run",
     "queue_csv": "frozenseg_label.review.review_run",
+    "review_page": "frozenseg_label.review.review_run",
     "save_review": "frozenseg_label.review.review_run",
     "evaluate": "frozenseg_label.evaluation.evaluate_labels",
     "import_labels": "frozenseg_label.runs.import_labels",

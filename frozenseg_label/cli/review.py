@@ -12,6 +12,7 @@ from frozenseg_label.cli.options import option_of, verbosity_options
 from frozenseg_label.review.review_run import (
     open_review,
     queue_csv,
+    review_page,
     save_review,
     search_review,
 )
@@ -35,6 +36,12 @@ FINISHED_WITH_FAILURES = 3
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write what to look at first as CSV; needs no FiftyOne.",
 )
+@click.option(
+    "--html",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a page to look at, and to send to a colleague; needs no FiftyOne.",
+)
 @click.option("--search", metavar="WORDS", help="Save a view of the segments most like WORDS.")
 @option_of(open_review, "--port", type=click.IntRange(1, 65535), help="Port of the App.")
 @option_of(open_review, "--address", help="Address to bind to; 0.0.0.0 lets everybody in.")
@@ -47,6 +54,7 @@ def review(
     output: Path,
     save: bool,
     queue: Path | None,
+    html: Path | None,
     search: str | None,
     port: int,
     address: str,
@@ -58,11 +66,13 @@ def review(
     Correct them in the App's Annotate tab, accept or reject them with our buttons or with tags,
     then bring the corrections back with --save, or with "save corrections" in the App.
     """
-    if sum(map(bool, (save, queue, search))) > 1:
-        raise click.UsageError("give one of --save, --queue and --search")
+    if sum(map(bool, (save, queue, html, search))) > 1:
+        raise click.UsageError("give one of --save, --queue, --html and --search")
     if queue is not None:
         count = queue_csv(output, queue)
         log.info("%d images, most doubtful first: %s", count, queue)
+    elif html is not None:
+        log.info("page: %s", review_page(output, html))
     elif search is not None:
         _search(output, search)
     elif save:

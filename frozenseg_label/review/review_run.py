@@ -139,6 +139,20 @@ def save_review(output: str | Path) -> "SaveReport":
         return save_corrections(run)
 
 
+def review_page(output: str | Path, folder: str | Path) -> Path:
+    """Write a static page of the labels, most doubtful first; returns its path. Needs no FiftyOne.
+
+    Args:
+        output: the run folder.
+        folder: of the page; new, empty, or an earlier page.
+    """
+    from frozenseg_label.review.queue_page import write_queue_page
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    with RunFolder.read(Path(output)) as run:
+        return write_queue_page(run, Path(folder))
+
+
 def queue_csv(output: str | Path, path: str | Path) -> int:
     """Write the review queue as CSV; returns the number of images. Needs no FiftyOne.
 
