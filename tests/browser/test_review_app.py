@@ -164,7 +164,9 @@ class App:
         self.page.keyboard.press("Enter")
 
     def choose_class(self, name: str) -> None:
-        self.by_name("root_label_container").locator("input[role=combobox]").click()
+        self.page.wait_for_timeout(1000)
+        field = self.by_name("root_label_container").locator("input[role=combobox]")
+        field.press("ArrowDown")  # a click would lose the focus again
         self.page.get_by_role("option", name=name, exact=True).click()
         self.page.wait_for_timeout(500)
 
@@ -268,8 +270,9 @@ def test_our_operators_are_reached_from_the_keyboard(page: Page, out: Path) -> N
         expect(page.get_by_text("1 segments are cat now")).to_be_visible()
         app.operate("accept_image")
         expect(page.get_by_text("1 images accepted")).to_be_visible()
-        app.operate("save")
-        expect(page.get_by_text(re.compile("corrections of 1 images saved"))).to_be_visible()
+        app.operate("save_corrections")
+        done = page.get_by_text(re.compile("corrections of 1 images saved"))
+        expect(done).to_be_visible(timeout=30_000)
     with RunFolder.read(out) as run:
         [entry] = run.entries()
         states = [s.state for s in run.read_map("a.png").segments]

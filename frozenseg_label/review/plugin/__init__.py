@@ -31,7 +31,7 @@ BUTTONS = {  # icon and place of those that have a button; all others are found 
     "relabel": ("edit", IN_IMAGE),
     "accept_image": ("done_all", IN_IMAGE),
     "accept_above": ("verified", IN_GRID),
-    "save": ("save", IN_GRID),
+    "save_corrections": ("save", IN_GRID),
 }
 
 
@@ -207,7 +207,7 @@ class Split(ReviewOperator):
 class Save(ReviewOperator):
     """What was corrected goes into the run folder."""
 
-    operator, title = "save", "save corrections"
+    operator, title = "save_corrections", "save corrections"
 
     def act(self, ctx: Any) -> str:  # noqa: ANN401
         """See the class."""
