@@ -13,17 +13,24 @@ if TYPE_CHECKING:
     from frozenseg_label.annotation.annotate_folder import AnnotateSummary, annotate
     from frozenseg_label.demo.write_demo import write_demo
     from frozenseg_label.evaluation.evaluate_labels import evaluate
+    from frozenseg_label.review.corrections import SaveReport
+    from frozenseg_label.review.review_run import open_review, queue_csv, review_page, save_review
     from frozenseg_label.runs.import_labels import ImportSummary, import_labels
     from frozenseg_label.training.train import TrainSummary, train
 
 __all__ = [
     "AnnotateSummary",
     "ImportSummary",
+    "SaveReport",
     "TrainSummary",
     "__version__",
     "annotate",
     "evaluate",
     "import_labels",
+    "open_review",
+    "queue_csv",
+    "review_page",
+    "save_review",
     "train",
     "write_demo",
 ]
@@ -31,6 +38,11 @@ __all__ = [
 _HOMES = {
     "annotate": "frozenseg_label.annotation.annotate_folder",
     "AnnotateSummary": "frozenseg_label.annotation.annotate_folder",
+    "SaveReport": "frozenseg_label.review.corrections",
+    "open_review": "frozenseg_label.review.review_run",
+    "queue_csv": "frozenseg_label.review.review_run",
+    "review_page": "frozenseg_label.review.review_run",
+    "save_review": "frozenseg_label.review.review_run",
     "evaluate": "frozenseg_label.evaluation.evaluate_labels",
     "import_labels": "frozenseg_label.runs.import_labels",
     "ImportSummary": "frozenseg_label.runs.import_labels",

@@ -31,3 +31,7 @@ class FormatError(FrozenSegLabelError):
 
 class RunError(FrozenSegLabelError):
     """A run folder that is not ours, in use, or made with other weights, words or options."""
+
+
+class ReviewError(FrozenSegLabelError):
+    """A review that cannot be opened or saved: no database, unknown classes, no free port."""

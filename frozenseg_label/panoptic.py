@@ -26,6 +26,8 @@ class Segment:
         margin: score minus that of the second class; None likewise.
         second: `Category.id` of the second class; None likewise, or with one class only.
         disagreement: how far the two classifiers are apart, 0 (same) to 1; None likewise.
+        contested: share of its mask that stronger masks took, 0..1; None likewise.
+        sam_disagreement: 1 - IoU with the nearest of SAM's own masks; None where SAM was not asked.
         source: `model:<hash>`, `human` or `imported`.
         state: who stands behind it (DESIGN.md, section 3).
         is_crowd: a group that is not told apart; evaluation ignores it.
@@ -43,6 +45,8 @@ class Segment:
     source: str = "human"
     state: State = "proposed"
     is_crowd: bool = False
+    contested: float | None = None
+    sam_disagreement: float | None = None
 
 
 @dataclass(frozen=True)

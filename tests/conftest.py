@@ -1,6 +1,12 @@
 """What several tests need: a model so small that everything runs, with random but fixed weights."""
 
-from collections.abc import Callable
+import importlib.util
+import socket
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -65,3 +71,47 @@ def build_tiny() -> Callable[[], FrozenSeg]:
 @pytest.fixture
 def tiny_frozenseg() -> FrozenSeg:
     return build_tiny_frozenseg()
+
+
+@pytest.fixture(scope="session")
+def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A MongoDB of these tests alone; FiftyOne, here and in child processes, uses it.
+
+    Nothing may import FiftyOne before. A folder of its own would not do: FiftyOne joins any server
+    of the same user that runs already.
+    """
+    package = importlib.util.find_spec("fiftyone")
+    folders = package.submodule_search_locations if package is not None else None
+    program = Path((folders or ["nowhere"])[0], "db", "bin", "mongod")
+    if not program.is_file():
+        pytest.skip("there is no mongod: pip install 'frozenseg-label[mongod]'")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("mongodb")
+    command = [program, "--dbpath", folder, "--port", f"{port}", "--bind_ip", "127.0.0.1"]
+    command += ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
+    uri = f"mongodb://127.0.0.1:{port}"
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL) as server,
+    ):
+        patch.setenv("FIFTYONE_DATABASE_URI", uri)
+        patch.setenv("FIFTYONE_DATABASE_VALIDATION", "false")
+        patch.setenv("FIFTYONE_DO_NOT_TRACK", "1")
+        patch.setenv("FIFTYONE_PLUGINS_DIR", f"{tmp_path_factory.mktemp('plugins')}")
+        patch.setenv("FIFTYONE_CONFIG_PATH", f"{folder / 'none.json'}")
+        try:
+            while not _answers(port) and server.poll() is None:
+                time.sleep(0.1)
+            with warnings.catch_warnings(action="ignore"):  # FiftyOne's own, while it starts
+                importlib.import_module("fiftyone.brain")
+                importlib.import_module("fiftyone").list_datasets()
+            yield uri
+        finally:
+            server.terminate()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

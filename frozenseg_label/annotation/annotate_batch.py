@@ -12,6 +12,7 @@ from frozenseg_label.images import ImageRecord, decode_image
 from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.preprocess import PreparedImage, prepare_image
 from frozenseg_label.model.frozenseg import InputSize
+from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.run_folder import RunFolder
 
 
@@ -25,10 +26,11 @@ class LoadedImage:
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """What the model says of an image, and the seconds that it took: its share of the batch."""
+    """What the model says of an image, by which CLIP, and its share of the batch's time."""
 
     record: ImageRecord
     prediction: Prediction
+    clip: str
     seconds: float
 
 
@@ -57,16 +59,23 @@ def predict(images: Sequence[LoadedImage], predictor: Predictor) -> list[Labelle
     predictions = predictor.predict([image.prepared for image in images])
     seconds = (time.perf_counter() - start) / len(images)
     return [
-        LabelledImage(image.record, prediction, seconds)
+        LabelledImage(image.record, prediction, predictor.clip, seconds)
         for image, prediction in zip(images, predictions, strict=True)
     ]
 
 
 def write_labels(image: LabelledImage, run: RunFolder) -> ImageError | None:
     """Commit one image's labels; return the error where this image alone cannot be written."""
-    panoptic, semantic = image.prediction.panoptic, image.prediction.semantic
+    said = image.prediction
+    embeddings = ImageEmbeddings.of(image.clip, said.embedding, said.segment_embeddings)
     try:
-        run.commit(image.record, panoptic, semantic=semantic, seconds=image.seconds)
+        run.commit(
+            image.record,
+            said.panoptic,
+            semantic=said.semantic,
+            seconds=image.seconds,
+            embeddings=embeddings,
+        )
     except ImageError as error:
         return write_failure(image.record, error, run)
     return None

@@ -31,6 +31,7 @@ COMMANDS = {
     "doctor": "Say what works on this machine, and what to do about the rest.",
     "evaluate": "Say how good labels are, or a model by its reviewer's corrections.",
     "import": "Take in labels that were corrected in another tool.",
+    "review": "Correct labels in FiftyOne, and bring the corrections back.",
     "train": "Train the decoder on corrected labels.",
     "weights": "List, fetch, convert and verify model files.",
 }

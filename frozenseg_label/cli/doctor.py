@@ -29,12 +29,14 @@ class Finding:
         works: whether it can be used.
         found: in words.
         remedy: what to do; empty where nothing need be done.
+        needed: by every command; else by some alone.
     """
 
     check: str
     works: bool
     found: str
     remedy: str = ""
+    needed: bool = True
 
 
 @click.command()
@@ -53,11 +55,11 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     else:
         width = max(len(finding.check) for finding in findings) + 2
         for finding in findings:
-            mark = "ok" if finding.works else "NO"
+            mark = "ok" if finding.works else "NO" if finding.needed else "--"
             click.echo(f"{mark}  {finding.check:{width}}{finding.found}")
             if finding.remedy:
                 click.echo(f"    {'':{width}}-> {finding.remedy}")
-    ctx.exit(0 if all(finding.works for finding in findings) else 1)
+    ctx.exit(0 if all(finding.works for finding in findings if finding.needed) else 1)
 
 
 def examine() -> Iterator[Finding]:
@@ -69,6 +71,7 @@ def examine() -> Iterator[Finding]:
         "libraries": (_libraries, "install frozenseg-label anew: pip install frozenseg-label"),
         "vocabularies": (_vocabularies, "install frozenseg-label anew"),
         "weights": (_weights, "install frozenseg-label anew"),
+        "MongoDB": (_mongodb, ""),
         "cache folder": (_cache, "set FROZENSEG_LABEL_CACHE to a folder that can be written"),
         "disk": (_disk, ""),
     }
@@ -136,6 +139,14 @@ def _weights() -> Finding:
     verify_checkpoint(nano, pretrained.frozen_folder())
     names = ", ".join(["nano (embedded, all hashes are right)", *pretrained.added_names()])
     return Finding("weights", True, names)
+
+
+def _mongodb() -> Finding:
+    from frozenseg_label.review.database import find_database
+
+    database = find_database()
+    found = database.found if database.works else f"{database.found} (review alone needs one)"
+    return Finding("MongoDB", database.works, found, database.remedy, needed=False)
 
 
 def _cache() -> Finding:

@@ -39,6 +39,8 @@ class SegmentInfo(BaseModel):
     margin: float | None = None
     second: int | None = None
     disagreement: float | None = None
+    contested: float | None = None
+    sam_disagreement: float | None = None
     source: str = "imported"
     state: State = "accepted"
 
@@ -57,6 +59,8 @@ class SegmentInfo(BaseModel):
             source=self.source,
             state=self.state,
             is_crowd=self.iscrowd,
+            contested=self.contested,
+            sam_disagreement=self.sam_disagreement,
         )
 
 
@@ -167,6 +171,8 @@ def segment_row(segment: Segment) -> dict[str, JsonValue]:
         "margin": segment.margin,
         "second": segment.second,
         "disagreement": segment.disagreement,
+        "contested": segment.contested,
+        "sam_disagreement": segment.sam_disagreement,
     }
     return row | {key: value for key, value in optional.items() if value is not None}
 

@@ -52,6 +52,7 @@ def load_predictor(
         min_score=min_score,
         sam_masks=sam_masks,
         semantic=semantic,
+        clip=info.clip_hash,
     )
 
 

@@ -104,21 +104,51 @@ def extra_proposals(
         seen: bool [K], categories that training saw.
         settings: which of SAM's masks count.
     """
+    chosen = choose_extra(masks, sam_masks, sam_probs, seen, settings)
+    return as_proposals(sam_masks[chosen], sam_probs[chosen], masks)
+
+
+def choose_extra(
+    masks: ClassifiedMasks,
+    sam_masks: Tensor,
+    sam_probs: Tensor,
+    seen: Tensor,
+    settings: EverythingSettings,
+) -> Tensor:
+    """Return the places [N] of the masks that `extra_proposals` is about, among SAM's M."""
     masks = single_image(masks)
     unseen = ~seen.to(sam_probs.device)
     counted, best = _sure_of_unseen(sam_probs, unseen, settings.min_probability)
     counted = counted[
         best[counted] >= sam_probs[counted].amax(dim=1)
     ]  # no seen one, nor void, is better
-    size = masks.mask_logits.shape[-2:]
-    logits = F.interpolate(sam_masks[counted, None].float(), size, mode="bilinear")[
-        :, 0
-    ]  # [N, h, w]
     named = masks.class_probs.argmax(dim=1) < len(seen)  # [Q]
+    logits = _resized(sam_masks[counted], masks)  # [N, h, w]
     overlap = mask_iou(logits, masks.mask_logits[named])  # [N, Q that are named]
-    new = (overlap < settings.max_mask_iou).all(dim=1)  # [N]
-    probs = sam_probs[counted][new].to(masks.class_probs.dtype)
-    return ClassifiedMasks(logits[new], probs, masks.disagreement.new_zeros(len(probs)))
+    return counted[(overlap < settings.max_mask_iou).all(dim=1)]
+
+
+def as_proposals(sam_masks: Tensor, sam_probs: Tensor, masks: ClassifiedMasks) -> ClassifiedMasks:
+    """Return SAM's masks in the form of one image's queries: of their size, agreeing with all.
+
+    Args:
+        sam_masks: logits [N, m, m].
+        sam_probs: [N, K + 1].
+        masks: the queries'.
+    """
+    masks = single_image(masks)
+    probs = sam_probs.to(masks.class_probs.dtype)
+    agreeing = masks.disagreement.new_zeros(len(probs))
+    return ClassifiedMasks(_resized(sam_masks, masks), probs, agreeing)
+
+
+def sam_disagreement(masks: ClassifiedMasks, sam_masks: Tensor) -> Tensor:
+    """Return how far each query's mask is from the nearest of SAM's, 1 - IoU, [Q] in 0..1."""
+    masks = single_image(masks)
+    if not len(sam_masks):
+        return torch.ones(len(masks.mask_logits), device=masks.mask_logits.device)
+    overlap = mask_iou(masks.mask_logits, _resized(sam_masks, masks))  # [Q, M]
+    return 1 - overlap.amax(dim=1)
 
 
 def join_masks(masks: ClassifiedMasks, further: ClassifiedMasks) -> ClassifiedMasks:
@@ -140,6 +170,12 @@ def mask_iou(a: Tensor, b: Tensor) -> Tensor:
     both = inside_a @ inside_b.T  # [N, M]
     either = inside_a.sum(dim=1)[:, None] + inside_b.sum(dim=1) - both
     return both / either.clamp(min=1)
+
+
+def _resized(sam_masks: Tensor, masks: ClassifiedMasks) -> Tensor:
+    """Return SAM's masks [N, m, m] at the size of one image's queries, [N, h, w]."""
+    size = masks.mask_logits.shape[-2:]
+    return F.interpolate(sam_masks[:, None].float(), size, mode="bilinear")[:, 0]
 
 
 def _sure_of_unseen(probs: Tensor, unseen: Tensor, min_probability: float) -> tuple[Tensor, Tensor]:

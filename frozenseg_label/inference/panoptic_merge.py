@@ -3,6 +3,7 @@
 The rule is Mask2Former's (arXiv 2112.01527); what is new is that every segment keeps its scores.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,19 @@ from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
 from frozenseg_label.vocabulary import Vocabulary
 
 
+@dataclass(frozen=True)
+class MergedMasks:
+    """A panoptic map, and what it is made of.
+
+    Attributes:
+        panoptic: the map.
+        parts: by segment id, which masks it is made of: place among the masks -> pixels.
+    """
+
+    panoptic: PanopticMap
+    parts: Mapping[int, Mapping[int, int]]
+
+
 def panoptic_merge(
     masks: ClassifiedMasks,
     padded_size: Size,
@@ -34,6 +48,30 @@ def panoptic_merge(
     min_score: float = 0.0,
     min_visible: float = 0.8,
 ) -> PanopticMap:
+    """The map of `merge_masks` alone."""
+    return merge_masks(
+        masks,
+        padded_size,
+        image_size,
+        output_size,
+        vocabulary,
+        source=source,
+        min_score=min_score,
+        min_visible=min_visible,
+    ).panoptic
+
+
+def merge_masks(
+    masks: ClassifiedMasks,
+    padded_size: Size,
+    image_size: Size,
+    output_size: Size,
+    vocabulary: Vocabulary,
+    *,
+    source: str,
+    min_score: float = 0.0,
+    min_visible: float = 0.8,
+) -> MergedMasks:
     """Give every pixel to the mask that claims it most strongly, if that mask is sure of it.
 
     Segments are numbered from 1 in the order of the masks. A second segment of a stuff category
@@ -57,13 +95,20 @@ def panoptic_merge(
     resize = masks_resize(masks.mask_logits, padded_size, image_size, output_size)
     claims = _claim_pixels(candidates, resize)
     ids, parts = _number_segments(candidates, claims, vocabulary, min_visible)
-    return PanopticMap(ids, _describe(ids, parts, candidates, claims, vocabulary, source))
+    segments = _describe(ids, parts, candidates, claims, vocabulary, source)
+    places, pixels = candidates.places, claims.painted.tolist()
+    made_of = {
+        id_: {places[mask]: pixels[mask] for mask in masks_of_one}
+        for id_, masks_of_one in enumerate(parts, start=1)
+    }
+    return MergedMasks(PanopticMap(ids, segments), made_of)
 
 
 @dataclass(frozen=True)
 class _Candidates:
     """The N masks that may become segments; the rest never reaches full size."""
 
+    places: list[int]  # [N], among all masks
     mask_logits: Tensor  # [N, h, w]
     scores: Tensor  # [N]
     labels: list[int]  # [N], index of the best category
@@ -86,6 +131,7 @@ def _candidates(masks: ClassifiedMasks, vocabulary: Vocabulary, min_score: float
     kept = ((top[:, 0] >= probs[:, -1]) & (top[:, 0] > floor)).nonzero()[:, 0]  # [N]
     top, index = top[kept], index[kept]
     return _Candidates(
+        places=kept.tolist(),
         mask_logits=masks.mask_logits[kept],
         scores=top[:, 0],
         labels=index[:, 0].tolist(),
@@ -180,6 +226,7 @@ def _describe(
                 margin=candidates.margins[speaker] if candidates.margins else None,
                 second=None if second is None else vocabulary.categories[second].id,
                 disagreement=candidates.disagreement[speaker],
+                contested=1 - float(claims.painted[speaker] / claims.covered[speaker]),
                 source=source,
             )
         )

@@ -118,6 +118,7 @@ class Entry(BaseModel):
         origin: where imported labels came from; None of others.
         message: why it failed; None where it did not.
         labels: that stand after the event. A failure keeps what stood before; None: nothing did.
+        embeddings: key of what CLIP saw of these labels (`runs/embeddings.py`); None: not kept.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -132,6 +133,7 @@ class Entry(BaseModel):
     origin: str | None = None
     message: str | None = None
     labels: Labels | None = None
+    embeddings: str | None = None
 
     @classmethod
     def of_correction(
@@ -158,6 +160,7 @@ class Entry(BaseModel):
             run=None if last is None else last.run,
             origin=origin,
             labels=labels,
+            embeddings=None if last is None else last.embeddings,
         )
 
     def is_failure_of(self, size: int, mtime_ns: int, message: str) -> bool:

@@ -6,6 +6,7 @@ labels of the last second, which the next run makes again. Rows that commit a pe
 forced to the disk one by one.
 """
 
+import io
 import json
 import os
 import threading
@@ -91,6 +92,15 @@ class Journal:
         for known in list(self._known.values()):
             yield self._read(known)
 
+    def rows(self) -> Iterator[Entry]:
+        """All rows, the oldest first."""
+        offset, end = 0, self._end
+        with self.path.open("rb") if end else io.BytesIO() as file:
+            while offset < end:
+                line = file.readline()
+                yield self._parsed(line, offset)
+                offset += len(line)
+
     def append(self, entry: Entry, *, durable: bool = False) -> None:
         """Add a row.
 
@@ -127,10 +137,13 @@ class Journal:
         with self._lock:
             self._file.seek(known.offset)  # appending goes to the end all the same
             line = self._file.read(known.length)
+        return self._parsed(line, known.offset)
+
+    def _parsed(self, line: bytes, offset: int) -> Entry:
         try:
             return Entry.model_validate(json.loads(line))
         except ValidationError as error:
-            where = f"{self.path}, at byte {known.offset}"
+            where = f"{self.path}, at byte {offset}"
             raise RunError(f"{where}: no journal row ({error}); delete that line") from None
 
 

@@ -29,6 +29,7 @@ from frozenseg_label.runs.assemble import (
     write_failures,
 )
 from frozenseg_label.runs.commit import commit_entry, lacking_files
+from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
 from frozenseg_label.runs.entry import Entry, Labels
 from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat, extra_formats_of
 from frozenseg_label.runs.journal import Journal
@@ -78,6 +79,7 @@ class RunFolder:
         self.vocabulary = manifest.vocabulary.vocabulary()
         self._journal = journal
         self._extras = ExtraFiles(path, self.vocabulary, tuple(formats))
+        self._embeddings = EmbeddingShards(path)
         self._semantic = semantic
         self._writable = writable
         self._checksum = False
@@ -104,8 +106,13 @@ class RunFolder:
             semantic: images without a semantic map count as not done.
         """
         with open_to_write(path, manifest, update) as (agreed, journal):
-            yield cls(path, agreed, journal, formats, semantic, writable=True)
-            journal.sync()
+            run = cls(path, agreed, journal, formats, semantic, writable=True)
+            try:
+                yield run
+                journal.sync()
+                run._embeddings.sync()
+            finally:
+                run._embeddings.close()
 
     @classmethod
     @contextmanager
@@ -170,6 +177,14 @@ class RunFolder:
         """The last journal row of an image; None if it never came."""
         return self._journal.last(relative)
 
+    def history(self) -> Iterator[Entry]:
+        """All journal rows, the oldest first; only the last of an image has its PNGs."""
+        return self._journal.rows()
+
+    def read_embeddings(self, entry: Entry) -> ImageEmbeddings | None:
+        """What CLIP saw of an image, by segment id; None where that was not kept."""
+        return self._embeddings.read(entry.embeddings)
+
     def read_map(self, relative: str) -> PanopticMap:
         """The labels of an image as they stand."""
         labels = self._labels(relative)
@@ -192,6 +207,7 @@ class RunFolder:
         *,
         seconds: float | None = None,
         semantic: NDArray[np.integer] | None = None,
+        embeddings: ImageEmbeddings | None = None,
     ) -> PanopticMap:
         """Write a model's labels of an image, beside a person's segments; returns what is written.
 
@@ -200,10 +216,12 @@ class RunFolder:
         Args:
             seconds: that the image took.
             semantic: index of the best category of each pixel [H, W], 0..K-1.
+            embeddings: what CLIP saw, by the ids of `panoptic_map`.
         """
         panoptic_map.check()
         with self._lock, image_at_fault(record):
-            before = self._labels(record.relative)
+            last = self._journal.last(record.relative)
+            before = last.labels if last is not None else None
             fused, labels, files = proposal_files(
                 self.path, record, panoptic_map, before, self.vocabulary
             )
@@ -218,6 +236,7 @@ class RunFolder:
                 run=self.manifest.fingerprint,
                 seconds=seconds,
                 labels=labels,
+                embeddings=self._embeddings.keep(embeddings, panoptic_map, fused, last),
             )
             corrected = labels.proposed is not None
             commit_entry(self.path, self._journal, entry, files, durable=corrected)
@@ -271,6 +290,7 @@ class RunFolder:
                 mtime_ns=record.mtime_ns,
                 message=message,
                 labels=last.labels if last is not None else None,
+                embeddings=last.embeddings if last is not None else None,
             )
             self._journal.append(entry)
             append_failure(self.path, entry)
@@ -289,6 +309,10 @@ class RunFolder:
             write_failures(self.path, self._journal)
             counts = self._labelled, self._skipped, self._failed
             if not is_assembled(self.path, self._journal, self.manifest):
+                self._embeddings.sync()
+                if self._embeddings.is_mostly_unused(len(self._journal.known)):
+                    entries = self._journal.entries()
+                    self._embeddings.keep_only({entry.embeddings or "" for entry in entries})
                 self.manifest = assemble(self.path, self._journal, self.manifest, *counts)
             return Summary(*counts, self.manifest.totals or Totals())
 

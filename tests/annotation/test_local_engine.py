@@ -178,3 +178,16 @@ def test_each_row_says_how_long_the_model_took(
         label(records, predictor, run, batch_size=2)
         seconds = [entry.seconds for entry in run.entries()]
     assert all(second is not None and 0 < second < 60 for second in seconds)
+
+
+def test_what_clip_saw_is_kept_for_every_segment(
+    tmp_path: Path, records: list[ImageRecord], predictor: Predictor, manifest: Manifest
+) -> None:
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        label(records, predictor, run, batch_size=2)
+        for entry in run.entries():
+            kept = run.read_embeddings(entry)
+            assert kept is not None
+            assert kept.image.shape == (16,)
+            assert entry.labels is not None
+            assert kept.segments.keys() == {s.id for s in entry.labels.current.segments_info}

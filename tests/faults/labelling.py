@@ -22,6 +22,7 @@ from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap, Segment, State
+from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary
@@ -58,6 +59,11 @@ def labels(seed: int, state: State = "proposed", side: int = 16) -> PanopticMap:
     return PanopticMap(ids, tuple(segments))
 
 
+def embeddings(panoptic: PanopticMap) -> ImageEmbeddings:
+    vector = np.ones(4, np.float16)
+    return ImageEmbeddings.of("ab", vector, {segment.id: vector for segment in panoptic.segments})
+
+
 RECORDS = [record(name) for name in ("a.jpg", "d/b.jpg", "d/c.jpg", "bad.jpg")]
 
 
@@ -77,7 +83,8 @@ def scenario(folder: Path) -> None:
             if image.relative == "bad.jpg":
                 run.fail(image, "half-written")
             else:
-                run.commit(image, labels(len(image.relative)))
+                panoptic = labels(len(image.relative))
+                run.commit(image, panoptic, embeddings=embeddings(panoptic))
         if run.read_map("d/b.jpg").segments[0].state == "proposed":
             run.correct(RECORDS[1], labels(7, "accepted"), state="in review")
         run.finish()
@@ -92,6 +99,8 @@ def check(folder: Path) -> None:
         for entry in run.entries():
             if entry.labels is not None:
                 run.read_map(entry.image).check()
+            if entry.embeddings is not None:
+                assert run.read_embeddings(entry) is not None
         kept = run.read_map("a.jpg")
         assert set(human.segments) <= set(kept.segments)
         assert np.array_equal(kept.ids[human.ids > 0], human.ids[human.ids > 0])

@@ -1,0 +1,143 @@
+"""`frozenseg-label review`: options in, one call, a report out."""
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from frozenseg_label.cli.options import option_of, verbosity_options
+from frozenseg_label.review.review_run import (
+    open_review,
+    queue_csv,
+    review_page,
+    save_review,
+    search_review,
+)
+
+if TYPE_CHECKING:
+    from frozenseg_label.review.corrections import ImageReport, SaveReport
+    from frozenseg_label.review.edits import Change
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+FINISHED_WITH_FAILURES = 3
+
+
+@click.command()
+@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--save", is_flag=True, help="Bring the corrections back into OUT.")
+@click.option(
+    "--queue",
+    metavar="CSV",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what to look at first as CSV; needs no FiftyOne.",
+)
+@click.option(
+    "--html",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a page to look at, and to send to a colleague; needs no FiftyOne.",
+)
+@click.option("--search", metavar="WORDS", help="Save a view of the segments most like WORDS.")
+@option_of(open_review, "--port", type=click.IntRange(1, 65535), help="Port of the App.")
+@option_of(open_review, "--address", help="Address to bind to; 0.0.0.0 lets everybody in.")
+@option_of(open_review, "--remote", is_flag=True, help="Open no browser here; say how to tunnel.")
+@click.option("--json", "as_json", is_flag=True, help="With --save: print the report as JSON.")
+@verbosity_options
+@click.pass_context
+def review(
+    ctx: click.Context,
+    output: Path,
+    save: bool,
+    queue: Path | None,
+    html: Path | None,
+    search: str | None,
+    port: int,
+    address: str,
+    remote: bool,
+    as_json: bool,
+) -> None:
+    """Open the labels of the run folder OUT in FiftyOne, most doubtful images first.
+
+    Correct them in the App's Annotate tab, accept or reject them with our buttons or with tags,
+    then bring the corrections back with --save, or with "save corrections" in the App.
+    """
+    if sum(map(bool, (save, queue, html, search))) > 1:
+        raise click.UsageError("give one of --save, --queue, --html and --search")
+    if queue is not None:
+        count = queue_csv(output, queue)
+        log.info("%d images, most doubtful first: %s", count, queue)
+    elif html is not None:
+        log.info("page: %s", review_page(output, html))
+    elif search is not None:
+        _search(output, search)
+    elif save:
+        report = save_review(output)
+        if as_json:
+            click.echo(
+                json.dumps({"schema_version": SCHEMA_VERSION, **asdict(report)}, default=str)
+            )
+        else:
+            _print(report)
+        if any(image.problem for image in report.images):
+            ctx.exit(FINISHED_WITH_FAILURES)
+    else:
+        try:
+            open_review(output, port=port, address=address, remote=remote)
+        except KeyboardInterrupt:
+            log.info(
+                "Closed. What was done is in FiftyOne; bring it into %s: "
+                "frozenseg-label review %s --save",
+                output, output,
+            )  # fmt: skip
+
+
+def _search(output: Path, words: str) -> None:
+    """Let CLIP say what the words mean, and the review find what looks like it."""
+    from frozenseg_label.inference.encode_words import encode_words
+    from frozenseg_label.runs.manifest import read_manifest
+
+    vector, clip_hash = encode_words(words, read_manifest(output).weights.name)
+    name, count = search_review(output, words, vector, clip_hash)
+    log.info("%d segments, the most similar first: view %r in the App", count, name)
+
+
+def _print(report: "SaveReport") -> None:
+    """Show on stdout what became of each image."""
+    for image in report.images:
+        click.echo(f"{ascii(image.image)[1:-1]}: {_summary(image)}")
+        for change in image.changes:
+            if change.kind not in ("accepted", "rejected"):
+                click.echo(f"  {_sentence(change)}")
+    saved = [image for image in report.images if image.problem is None]
+    click.echo(
+        f"{len(saved)} images corrected, {report.untouched} untouched"
+        + (
+            f", {len(report.images) - len(saved)} not saved"
+            if len(saved) < len(report.images)
+            else ""
+        )
+        + f": {report.output / 'panoptic.json'}"
+    )
+
+
+def _summary(image: "ImageReport") -> str:
+    if image.problem is not None:
+        return f"NOT SAVED, {image.problem}"
+    kinds = [change.kind for change in image.changes]
+    counts = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
+    return ", ".join([*counts, image.state])
+
+
+def _sentence(change: "Change") -> str:
+    what = f"{change.kind} {change.label} (segment {change.segment})"
+    if change.before is not None:
+        return f"{what}, was {change.before}"
+    pixels = [
+        f"{sign}{count:,}" for sign, count in (("+", change.gained), ("-", change.lost)) if count
+    ]
+    return f"{what}, {' '.join(pixels)} pixels" if pixels else what

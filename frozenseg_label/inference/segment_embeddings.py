@@ -1,0 +1,57 @@
+"""What CLIP saw, pooled over each segment and over the whole image."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frozenseg_label.inference.mask_tiles import Size
+from frozenseg_label.model.clip_backbone import FrozenClip
+
+
+def segment_embeddings(
+    parts: Mapping[int, Mapping[int, int]], embeddings: Tensor, valid: Tensor
+) -> dict[int, NDArray[np.float16]]:
+    """Return a unit vector float16 [D] by segment id: the mean of its masks', weighed by pixels.
+
+    Segments none of whose masks has a meaningful vector are missing.
+
+    Args:
+        parts: by segment id, place among the masks -> pixels.
+        embeddings: [Q, D] of the masks, of any length.
+        valid: bool [Q], whether they mean anything.
+    """
+    if not parts:
+        return {}
+    weights = torch.zeros(len(parts), len(embeddings), device=embeddings.device)  # [N, Q]
+    for row, masks in enumerate(parts.values()):
+        for place, pixels in masks.items():
+            weights[row, place] = pixels
+    weights = weights * valid
+    unit = F.normalize(embeddings.float(), dim=-1).where(valid[:, None], 0.0)  # never 0 x NaN
+    vectors = F.normalize(weights @ unit, dim=-1).half().cpu().numpy()  # [N, D]
+    known = (weights.sum(dim=1) > 0).tolist()
+    return {id_: vectors[row] for row, id_ in enumerate(parts) if known[row]}
+
+
+def image_embeddings(
+    clip: FrozenClip, dense: Tensor, padded_size: Size, image_sizes: list[Size]
+) -> NDArray[np.float16]:
+    """Return a unit vector for each whole image, padding left out: float16 [B, D].
+
+    Args:
+        dense: [B, C_4, h, w], CLIP's last map before pooling.
+        padded_size: height and width of the model's input.
+        image_sizes: without padding.
+    """
+    height, width = dense.shape[-2:]
+    inside = -torch.ones(len(dense), 1, height, width, device=dense.device)
+    for row, size in enumerate(image_sizes):
+        rows = -(-size[0] * height // padded_size[0])
+        columns = -(-size[1] * width // padded_size[1])
+        inside[row, :, :rows, :columns] = 1
+    vectors, _ = clip.embed_masks(dense, inside)  # [B, 1, D]
+    return F.normalize(vectors[:, 0].float(), dim=-1).half().cpu().numpy()

@@ -1,0 +1,275 @@
+"""Buttons for FiftyOne's App. Every operator is reached from the keyboard: `, its name, Enter.
+
+FiftyOne loads this file by its path, in the process of the App's server. What the operators do
+stands in `review/app_edits.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone import ViewField
+from fiftyone.operators import types
+
+from frozenseg_label.errors import FrozenSegLabelError
+from frozenseg_label.review.app_edits import (
+    class_choices,
+    kinds_of,
+    merge_segments,
+    relabel_segments,
+    split_segments,
+    tag_images,
+    tag_segments,
+)
+from frozenseg_label.review.edits import ACCEPTED, REJECTED
+from frozenseg_label.review.views import SEGMENTS
+
+IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GRID_ACTIONS
+BUTTONS = {  # icon and place of those that have a button; all others are found by `
+    "accept_segments": ("check", IN_IMAGE),
+    "reject_segments": ("block", IN_IMAGE),
+    "relabel": ("edit", IN_IMAGE),
+    "accept_image": ("done_all", IN_IMAGE),
+    "accept_above": ("verified", IN_GRID),
+    "save_corrections": ("save", IN_GRID),
+}
+
+
+class ReviewOperator(foo.Operator):
+    """An operator on what is selected; it asks for something, or acts at once.
+
+    Attributes:
+        operator: its name.
+        title: what people see.
+        asks: whether a form comes first.
+    """
+
+    operator = ""
+    title = ""
+    asks = False
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """How FiftyOne lists it."""
+        return foo.OperatorConfig(
+            name=self.operator,
+            label=f"Review: {self.title}",
+            icon=BUTTONS.get(self.operator, ("auto_fix_high", None))[0],
+            dynamic=self.asks,
+        )
+
+    def resolve_placement(self, ctx: Any) -> types.Placement | None:  # noqa: ANN401 - FiftyOne's own
+        """Buttons for the most frequent ones, beside the grid and beside an open image."""
+        if self.operator not in BUTTONS:
+            return None
+        icon, place = BUTTONS[self.operator]
+        button = types.Button(label=f"Review: {self.title}", icon=icon, prompt=self.asks)
+        return types.Placement(place, button)
+
+    def execute(self, ctx: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Do it, tell of it, and show the dataset anew."""
+        try:
+            message = self.act(ctx)
+        except FrozenSegLabelError as error:
+            ctx.ops.notify(f"{error}", variant="error")
+            return {"message": f"{error}"}
+        ctx.ops.notify(message, variant="success")
+        ctx.ops.clear_selected_labels()
+        ctx.ops.reload_dataset()
+        return {"message": message}
+
+    def act(self, ctx: Any) -> str:  # noqa: ANN401
+        """Do it; returns what was done, in words."""
+        raise NotImplementedError
+
+
+class AcceptSegments(ReviewOperator):
+    """The selected segments are right."""
+
+    operator, title = "accept_segments", "accept selected segments"
+
+    def act(self, ctx: Any) -> str:  # noqa: ANN401
+        """See the class."""
+        return f"{tag_segments(ctx.dataset, chosen_segments(ctx), ACCEPTED)} segments accepted"
+
+
+class RejectSegments(ReviewOperator):
+    """The selected segments are wrong: they become void, and do not come back."""
+
+    operator, title = "reject_segments", "reject selected segments"
+
+    def act(self, ctx: Any) -> str:  # noqa: ANN401
+        """See the class."""
+        return f"{tag_segments(ctx.dataset, chosen_segments(ctx), REJECTED)} segments rejected"
+
+
+class AcceptImage(ReviewOperator):
+    """All is right in the selected images; their unlabelled pixels are truth, too."""
+
+    operator, title = "accept_image", "accept whole image"
+
+    def act(self, ctx: Any) -> str:  # noqa: ANN401
+        """See the class."""
+        return f"{tag_images(ctx.dataset, chosen_images(ctx), ACCEPTED)} images accepted"
+
+
+class RejectImage(ReviewOperator):
+    """All that the model proposed in the selected images is wrong."""
+
+    operator, title = "reject_image", "reject all proposals of the image"
+
+    def act(self, ctx: Any) -> str:  # noqa: ANN401
+        """See the class."""
+        return f"{tag_images(ctx.dataset, chosen_images(ctx), REJECTED)} images rejected"
+
+
+class AcceptAbove(ReviewOperator):
+    """All proposed segments of the view that are sure enough are right."""
+
+    operator, title, asks = "accept_above", "accept all above a score in this view", True
+
+    def resolve_input(self, ctx: Any) -> types.Property:  # noqa: ANN401
+        """Ask for the score, and say how many segments reach it."""
+        form = types.Object()
+        form.float("score", label="Score, 0 to 1", default=0.9, min=0, max=1, required=True)
+        score = ctx.params.get("score")
+        if isinstance(score, int | float):
+            count = len(sure_segments(ctx, float(score)))
+            form.view("count", types.Notice(label=f"{count} proposed segments reach it"))
+        return types.Property(form, view=types.View(label=self.title))
+
+    def act(self, ctx: Any) -> str:  # noqa: ANN401
+        """See the class."""
+        ids = sure_segments(ctx, float(ctx.params["score"]))
+        return f"{tag_segments(ctx.dataset, ids, ACCEPTED)} segments accepted"
+
+
+class Relabel(ReviewOperator):
+    """The selected segments are of another class."""
+
+    operator, title, asks = "relabel", "give selected segments another class", True
+
+    def choices(self, ctx: Any) -> dict[str, str]:  # noqa: ANN401
+        """What may be typed, and which class is meant."""
+        return class_choices(ctx.dataset, lambda is_thing: True)
+
+    def resolve_input(self, ctx: Any) -> types.Property:  # noqa: ANN401
+        """Ask for the class: names and synonyms complete themselves."""
+        form = types.Object()
+        form.enum(
+            "label",
+            list(self.choices(ctx)),
+            label="Class",
+            required=True,
+            view=types.AutocompleteView(allow_user_input=False),
+        )
+        return types.Property(form, view=types.View(label=self.title))
+
+    def act(self, ctx: Any) -> str:  # noqa: ANN401
+        """See the class."""
+        given = ctx.params["label"]
+        name = self.choices(ctx).get(given, given)
+        count = relabel_segments(ctx.dataset, chosen_segments(ctx), name)
+        return f"{count} segments are {name} now"
+
+
+class Convert(Relabel):
+    """The selected things are stuff, or the selected stuff is a thing."""
+
+    operator, title = "convert", "make selected things stuff, or stuff things"
+
+    def choices(self, ctx: Any) -> dict[str, str]:  # noqa: ANN401
+        """The classes of the other kind."""
+        kinds = kinds_of(ctx.dataset, chosen_segments(ctx))
+        return class_choices(ctx.dataset, lambda is_thing: is_thing not in kinds)
+
+
+class Merge(ReviewOperator):
+    """The selected segments are one."""
+
+    operator, title = "merge", "merge selected segments"
+
+    def act(self, ctx: Any) -> str:  # noqa: ANN401
+        """See the class."""
+        return f"segments of {merge_segments(ctx.dataset, chosen_segments(ctx))} images merged"
+
+
+class Split(ReviewOperator):
+    """The parts of the selected segments that do not touch are segments of their own."""
+
+    operator, title = "split", "split disconnected parts of selected segments"
+
+    def act(self, ctx: Any) -> str:  # noqa: ANN401
+        """See the class."""
+        return f"{split_segments(ctx.dataset, chosen_segments(ctx))} segments split off"
+
+
+class Save(ReviewOperator):
+    """What was corrected goes into the run folder."""
+
+    operator, title = "save_corrections", "save corrections"
+
+    def act(self, ctx: Any) -> str:  # noqa: ANN401
+        """See the class."""
+        from frozenseg_label.review.review_run import save_review
+
+        report = save_review(ctx.dataset.info["run_folder"])
+        problems = [image for image in report.images if image.problem]
+        if problems:
+            raise FrozenSegLabelError(
+                f"{len(problems)} images were not saved; {problems[0].image}: {problems[0].problem}"
+            )
+        changes = sum(len(image.changes) for image in report.images)
+        return f"{changes} corrections of {len(report.images)} images saved"
+
+
+def chosen_segments(ctx: Any) -> list[str]:  # noqa: ANN401
+    """Ids of the selected segments, be they selected in an image or as patches in the grid."""
+    ids = [row["label_id"] for row in ctx.selected_labels or ()]
+    if not ids and ctx.selected and ctx.view._is_patches:
+        ids = ctx.view.select(ctx.selected).values(f"{SEGMENTS}.id")
+    if not ids:
+        raise FrozenSegLabelError("select segments first: click them in an image, or tick patches")
+    return list(ids)
+
+
+def chosen_images(ctx: Any) -> Sequence[str]:  # noqa: ANN401
+    """Ids of the ticked images; else of the one that is open."""
+    ids = list(ctx.selected or ())
+    if ids and ctx.view._is_patches:
+        ids = sorted(set(ctx.view.select(ids).values("sample_id")))
+    if not ids and ctx.current_sample:
+        ids = [ctx.current_sample]
+    if not ids:
+        raise FrozenSegLabelError("open an image, or tick images in the grid first")
+    return ids
+
+
+def sure_segments(ctx: Any, score: float) -> list[str]:  # noqa: ANN401
+    """Ids of the proposed segments of the view whose score is at least so high."""
+    view, field = ctx.view, ViewField
+    if view._is_patches:
+        segment = field(SEGMENTS)
+        is_sure = segment["confidence"] >= score
+        return list(view.match(is_sure & (segment["state"] == "proposed")).values(f"{SEGMENTS}.id"))
+    is_sure = (field("confidence") >= score) & (field("state") == "proposed")
+    return list(
+        view.filter_labels(SEGMENTS, is_sure).values(f"{SEGMENTS}.detections.id", unwind=True)
+    )
+
+
+def register(plugin: Any) -> None:  # noqa: ANN401
+    """Called by FiftyOne."""
+    for operator in (
+        AcceptSegments,
+        RejectSegments,
+        AcceptImage,
+        RejectImage,
+        AcceptAbove,
+        Relabel,
+        Convert,
+        Merge,
+        Split,
+        Save,
+    ):
+        plugin.register(operator)

@@ -1,0 +1,169 @@
+"""The `review` job: show a run folder in FiftyOne, and bring back what people did there.
+
+Heavy imports stay inside the functions: the command line reads its defaults here.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frozenseg_label.errors import ReviewError
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from frozenseg_label.review.corrections import SaveReport
+    from frozenseg_label.runs.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+
+def open_review(
+    output: str | Path,
+    *,
+    port: int = 5151,
+    address: str = "127.0.0.1",
+    remote: bool = False,
+) -> None:
+    """Show a run folder in FiftyOne's App until Ctrl-C; most doubtful images come first.
+
+    Opening it again brings in what is new in the folder, and keeps what people did.
+
+    Args:
+        output: the run folder.
+        port: of the App.
+        address: to bind to; anybody who reaches it may change labels.
+        remote: open no browser here.
+    """
+    from frozenseg_label.review.session import open_browser, wait_for_interrupt
+
+    with review_server(output, port=port, address=address) as page:
+        log.info("The App is at %s (Ctrl-C ends it)", page)
+        if not remote:
+            open_browser(page)
+        elif address == "127.0.0.1":
+            log.info("From another machine: ssh -N -L %d:127.0.0.1:%d THIS-MACHINE", port, port)
+        wait_for_interrupt()
+
+
+@contextmanager
+def review_server(
+    output: str | Path, *, port: int = 5151, address: str = "127.0.0.1"
+) -> Iterator[str]:
+    """Serve the App while the block runs; yields the page of the run's dataset.
+
+    Args:
+        output: the run folder.
+        port, address: as of `open_review`.
+    """
+    from frozenseg_label.review.database import require_database
+    from frozenseg_label.review.session import require_free_port, served_app
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    require_database()
+    require_free_port(port, address)
+    with RunFolder.read(Path(output)) as run:
+        from frozenseg_label.review.fiftyone_dataset import open_dataset
+
+        opened = open_dataset(run)
+        _add_similarity(run, opened.dataset)
+    name = opened.dataset.name
+    log.info(
+        "%d images in FiftyOne's dataset %s: %d new, %d with new labels",
+        len(opened.dataset), name, opened.added, opened.renewed,
+    )  # fmt: skip
+    if opened.kept:
+        log.info(
+            "%d images have new labels that wait, because you edited the old ones: save first",
+            opened.kept,
+        )
+    for image, reason in opened.left_out.items():
+        log.warning("left out: %s, %s", ascii(image)[1:-1], reason)
+    with served_app(port, address) as place:
+        yield f"{place}/datasets/{name}"
+
+
+def _add_similarity(run: "RunFolder", dataset: "fo.Dataset") -> None:
+    """Make "more like this" and the maps; runs of earlier versions have no vectors for them."""
+    from frozenseg_label.review.similarity import add_similarity, read_vectors
+
+    try:
+        vectors = read_vectors(run)
+    except ReviewError as error:
+        log.info("no similarity and no map: %s", error)
+    else:
+        add_similarity(dataset, vectors)
+
+
+def search_review(
+    output: str | Path, words: str, vector: "NDArray[np.floating]", clip_hash: str
+) -> tuple[str, int]:
+    """Save a view of the segments that look most like words; returns its name, and how many.
+
+    Args:
+        output: the run folder.
+        words: what was searched for; names the view.
+        vector: of the words, [D], unit length.
+        clip_hash: of the CLIP whose vector it is.
+    """
+    from frozenseg_label.review.database import require_database
+    from frozenseg_label.runs.embeddings import short_clip_hash
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    require_database()
+    with RunFolder.read(Path(output)) as run:
+        from frozenseg_label.review.fiftyone_dataset import open_dataset
+        from frozenseg_label.review.similarity import read_vectors, save_search
+
+        vectors = read_vectors(run, short_clip_hash(clip_hash))
+        return save_search(open_dataset(run).dataset, vectors, words, vector)
+
+
+def save_review(output: str | Path) -> "SaveReport":
+    """Write what people did in the App into the run folder; a second time changes nothing.
+
+    Args:
+        output: the run folder.
+    """
+    from frozenseg_label.review.database import require_database
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    require_database()
+    with RunFolder.open_to_correct(Path(output)) as run:
+        from frozenseg_label.review.corrections import save_corrections
+
+        return save_corrections(run)
+
+
+def review_page(output: str | Path, folder: str | Path) -> Path:
+    """Write a static page of the labels, most doubtful first; returns its path. Needs no FiftyOne.
+
+    Args:
+        output: the run folder.
+        folder: of the page; new, empty, or an earlier page.
+    """
+    from frozenseg_label.review.queue_page import write_queue_page
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    with RunFolder.read(Path(output)) as run:
+        return write_queue_page(run, Path(folder))
+
+
+def queue_csv(output: str | Path, path: str | Path) -> int:
+    """Write the review queue as CSV; returns the number of images. Needs no FiftyOne.
+
+    Args:
+        output: the run folder.
+        path: of the CSV file.
+    """
+    from frozenseg_label.review.queue import review_queue, write_queue
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    with RunFolder.read(Path(output)) as run:
+        queue = review_queue(run)
+        write_queue(Path(path), queue, run.vocabulary)
+    return len(queue)

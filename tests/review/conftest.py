@@ -1,0 +1,41 @@
+"""A vocabulary of three classes, and manifests of runs with it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from frozenseg_label.runs.manifest import Manifest
+from frozenseg_label.vocabulary import Category, Vocabulary
+
+VOCABULARY = Vocabulary(
+    "animals",
+    (
+        Category("cat", 1, ("kitten",), color=(255, 0, 0)),
+        Category("dog", 2, color=(0, 255, 0)),
+        Category("sky", 3, is_thing=False, color=(0, 0, 255)),
+        Category("grass", 4, is_thing=False, color=(0, 128, 0)),
+    ),
+)
+
+
+@pytest.fixture
+def vocabulary() -> Vocabulary:
+    return VOCABULARY
+
+
+@pytest.fixture
+def make_manifest() -> Callable[..., Manifest]:
+    """A manifest of a run by the weights of this name."""
+
+    def make(weights: str = "nano") -> Manifest:
+        return Manifest.of(
+            tool_version="0.1",
+            arguments={"images": ["photos"]},
+            weights=weights,
+            weights_fingerprint=f"fingerprint of {weights}",
+            vocabulary=VOCABULARY,
+            seen_names=["cat"],
+            options={},
+        )
+
+    return make
