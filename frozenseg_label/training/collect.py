@@ -110,7 +110,7 @@ def collect(
         except (FormatError, RunError, TrainingError) as error:
             problems.append(f"{error}")
             continue
-        images += some
+        images += [image.renamed(_names_by_id(words, vocabulary)) for image in some]
         vocabularies.append(words)
     if not vocabularies:
         raise TrainingError("\n".join(problems))
@@ -187,6 +187,21 @@ def split_images(
         [image for image in images if image.digest not in held_out],
         [image for image in images if image.digest in held_out],
     )
+
+
+def _names_by_id(foreign: Vocabulary, vocabulary: Vocabulary | None) -> dict[str, str]:
+    """Our name of each foreign class that we call otherwise, but with its id, kind and colour.
+
+    COCO's own panoptic files say `tree-merged` where the vocabulary says `tree`.
+    """
+    ours = vocabulary.categories if vocabulary is not None else ()
+    known = {same_name(name) for category in ours for name in category.names}
+    alike = {(c.id, c.is_thing, c.color): c.name for c in ours}
+    return {
+        c.name: alike[c.id, c.is_thing, c.color]
+        for c in foreign.categories
+        if same_name(c.name) not in known and (c.id, c.is_thing, c.color) in alike
+    }
 
 
 def class_weights(counts: Mapping[str, int], settings: TrainSettings) -> dict[str, float]:

@@ -87,6 +87,11 @@ class LabelledImage:
         said = (self.segments, self.reviewed, self.rejected)
         return hashlib.sha256(f"{self.digest} {self.label_digest} {said}".encode()).hexdigest()
 
+    def renamed(self, names: Mapping[str, str]) -> "LabelledImage":
+        """Return the same with other names of classes; those that are not in `names` stay."""
+        segments = (replace(s, name=names.get(s.name, s.name)) for s in self.segments)
+        return replace(self, segments=tuple(segments))
+
     def class_names(self) -> set[str]:
         """Names of the classes that are truth here, or that were refused."""
         names = {segment.name for segment in self.segments if segment.is_truth}
@@ -102,6 +107,8 @@ class LabelledImage:
     def read_ids(self) -> NDArray[np.int32]:
         """The ids [H, W] as `dataset.targets_of` takes them."""
         ids = read_panoptic_png(self.png)
+        if ids.shape != self.size:
+            raise FormatError(f"{self.png}: {_size_problem(ids.shape, self.size)}")
         unknown = [segment.id for segment in self.segments if not segment.is_truth]
         if not self.reviewed:
             unknown.append(UNLABELLED)

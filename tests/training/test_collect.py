@@ -1,6 +1,7 @@
 """What several sources give together: images, words, weights, and the words of the checkpoint."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from frozenseg_label.training.collect import (
     trained_categories,
 )
 from frozenseg_label.training.settings import TrainSettings
-from frozenseg_label.vocabulary import Vocabulary, parse_classes
+from frozenseg_label.vocabulary import Vocabulary, parse_classes, read_vocabulary
 from tests.training.small_sets import CAT, DOG, map_of, write_run, write_set
 
 
@@ -159,3 +160,25 @@ def test_training_again_on_the_same_words_adds_nothing() -> None:
     once = trained_categories(INFO, words, {"kitten": 1, "sky": 1})
     again = INFO.model_copy(update={"categories": once})
     assert trained_categories(again, words, {"kitten": 1, "sky": 1}) == once
+
+
+def test_cocos_own_names_of_stuff_are_known_by_id_kind_and_colour(tmp_path: Path) -> None:
+    coco = read_vocabulary("coco-panoptic-133")
+    tree = next(category for category in coco.categories if category.name == "tree")
+    published = Vocabulary("coco", (replace(tree, name="tree-merged", synonyms=()),))
+    labels = map_of([[1]], {1: tree.id}, vocabulary=published)
+    source = write_set(tmp_path / "coco", {"1.png": labels}, vocabulary=published)
+
+    data = collected(source, words=coco)
+
+    assert data.named_classes() == {"tree": 1}
+
+
+def test_another_colour_makes_another_class_that_is_told(tmp_path: Path) -> None:
+    coco = read_vocabulary("coco-panoptic-133")
+    tree = next(category for category in coco.categories if category.name == "tree")
+    other = Vocabulary("other", (replace(tree, name="shrub", synonyms=(), color=(1, 2, 3)),))
+    labels = map_of([[1]], {1: tree.id}, vocabulary=other)
+    source = write_set(tmp_path / "other", {"1.png": labels}, vocabulary=other)
+    with pytest.raises(TrainingError, match="class 'shrub' is not in the vocabulary"):
+        collected(source, words=coco)
