@@ -97,7 +97,9 @@ def geometric_ensemble(
         alpha: weight of `out_logits` for seen categories.
         beta: for the others.
     """
-    void = in_logits.softmax(dim=-1)[..., -1:]  # [B, Q, 1]
+    # The softmax of void, written so that it is rounded alike on every CPU: where void is nearly 1,
+    # the last bit shows in 1 - void.
+    void = (in_logits[..., -1:] - in_logits[..., :-1].logsumexp(-1, keepdim=True)).sigmoid()
     # All in logarithms: p^(1 - a) q^a underflows, and upstream's 0 x log 0 then makes NaN.
     in_log = in_logits[..., :-1].log_softmax(dim=-1)  # [B, Q, K]
     out_log = out_logits[..., :-1].log_softmax(dim=-1)  # [B, Q, K]

@@ -41,7 +41,8 @@ def test_damaged_weights_and_a_locked_cache_are_found_and_answered(
     monkeypatch.setattr(pretrained, "EMBEDDED", tmp_path / "nano.safetensors")
     assert main(["doctor", "--json"]) == 1
     found = findings(capsys)
-    assert {name for name, finding in found.items() if not finding["works"]} == {
+    broken = {name for name, finding in found.items() if not finding["works"]}
+    assert broken - {"MongoDB"} == {  # that depends on the machine
         "weights",
         "cache folder",
     }

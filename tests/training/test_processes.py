@@ -59,8 +59,8 @@ def test_two_processes_learn_what_one_does(
         [*arguments, "--recipe", recipe, "--max-steps", "3", "-o", str(tmp_path / recipe)]
         for recipe in recipes
     ]
-    torchrun = Path(sys.executable).with_name("torchrun")
-    command = [str(torchrun), "--standalone", "--nproc-per-node", "2", str(COMMAND)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run"]
+    command = [*torchrun, "--standalone", "--nproc-per-node", "2", str(COMMAND)]
     done = subprocess.run(
         [*command, *trainings[0], "+", *trainings[1]],
         capture_output=True,
