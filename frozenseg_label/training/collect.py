@@ -17,7 +17,7 @@ from frozenseg_label.training.labelled_images import (
 )
 from frozenseg_label.training.settings import TrainSettings
 from frozenseg_label.training.sources import LabelledPictures
-from frozenseg_label.vocabulary import Category, Vocabulary, same_name
+from frozenseg_label.vocabulary import Category, Vocabulary, default_color, same_name
 
 log = logging.getLogger(__name__)
 
@@ -192,11 +192,12 @@ def split_images(
 def _names_by_id(foreign: Vocabulary, vocabulary: Vocabulary | None) -> dict[str, str]:
     """Our name of each foreign class that we call otherwise, but with its id, kind and colour.
 
-    COCO's own panoptic files say `tree-merged` where the vocabulary says `tree`.
+    COCO's own panoptic files say `tree-merged` where the vocabulary says `tree`. Colours that were
+    made from ids say nothing.
     """
     ours = vocabulary.categories if vocabulary is not None else ()
     known = {same_name(name) for category in ours for name in category.names}
-    alike = {(c.id, c.is_thing, c.color): c.name for c in ours}
+    alike = {(c.id, c.is_thing, c.color): c.name for c in ours if c.color != default_color(c.id)}
     return {
         c.name: alike[c.id, c.is_thing, c.color]
         for c in foreign.categories
