@@ -1,6 +1,5 @@
 """What a run would take, measured on a few of its images; nothing is written."""
 
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from frozenseg_label.annotation.annotate_batch import load_image, predict
 from frozenseg_label.errors import ImageError
+from frozenseg_label.formats.atomic_file import free_bytes
 from frozenseg_label.formats.coco_panoptic import encode_panoptic_png
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.predictor import Predictor
@@ -58,12 +58,11 @@ def estimate(
             "among them; look at them first"
         )
     timed = seconds[1:] or seconds
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     return Estimate(
         images=len(todo),
         seconds=len(todo) * sum(timed) / len(timed),
         disk_bytes=len(todo) * sum(disk) // len(disk),
-        free_bytes=shutil.disk_usage(existing).free,
+        free_bytes=free_bytes(folder),
         memory_bytes=_peak_memory(),
     )
 

@@ -160,12 +160,10 @@ def _cache() -> Finding:
 
 
 def _disk() -> Finding:
+    from frozenseg_label.formats.atomic_file import free_bytes
     from frozenseg_label.model.pretrained import cache_folder
 
-    cache = cache_folder()
-    existing = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
-    places = {"this folder": Path.cwd(), "the cache": existing}
-    free = {name: shutil.disk_usage(place).free for name, place in places.items()}
+    free = {"this folder": free_bytes(Path.cwd()), "the cache": free_bytes(cache_folder())}
     found = ", ".join(f"{_gib(bytes_)} free for {name}" for name, bytes_ in free.items())
     tight = min(free.values()) < SPARE_BYTES
     remedy = "make room before labelling many images" if tight else ""

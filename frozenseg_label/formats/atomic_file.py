@@ -7,6 +7,7 @@ nothing; `.staged` ones are whole and wait for a journal row that commits them (
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -97,6 +98,12 @@ def make_folder(folder: Path) -> None:
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that are free where a folder is, or would be made."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 def sync_folder(folder: Path) -> None:

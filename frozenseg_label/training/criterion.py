@@ -211,14 +211,11 @@ def known_draw(draw: Draw, known: Tensor | None) -> Draw:
 def _draw_for_targets(draw: Draw, targets: Targets, match: Match, shape: tuple[int, ...]) -> Tensor:
     """Return points [n, *shape] for the n matched targets of one image, known for each of them."""
     points = draw((len(match.targets), *shape))
-    if targets.ignored is None:
+    if targets.known is None or len(points) == 0:
         return points
-    labels = targets.labels[match.targets].tolist()
-    known = (targets.known_of(label) for label in labels)
-    return (
-        torch.stack(
-            [p if k is None else known_points(p, k) for p, k in zip(points, known, strict=True)]
-        )
-        if labels
-        else points
+    if targets.refused is None:  # the same pixels for all targets
+        return known_points(points, targets.known)
+    known = [targets.known_of(label) for label in targets.labels[match.targets].tolist()]
+    return torch.stack(
+        [p if k is None else known_points(p, k) for p, k in zip(points, known, strict=True)]
     )

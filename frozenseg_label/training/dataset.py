@@ -17,6 +17,7 @@ from frozenseg_label.inference.preprocess import Size, prepare_image
 from frozenseg_label.model.frozenseg import InputSize
 from frozenseg_label.model.proposals import Features
 from frozenseg_label.panoptic import MAX_SEGMENT_ID
+from frozenseg_label.training.augmentation import Window
 from frozenseg_label.training.targets import Targets
 
 IGNORED = MAX_SEGMENT_ID + 1  # id of pixels of which nothing is known
@@ -92,9 +93,9 @@ def prepare_sample(
     """
     prepared = prepare_image(picture, size.shortest, size.longest, size.divisor)
     rows, columns = (
-        (2 * np.arange(to) + 1) * of // (2 * to)
+        Window(full=to, start=0, length=to, pixels=of).nearest()
         for to, of in zip(prepared.image_size, ids.shape, strict=True)
-    )  # the pixel in which the centre of the resized one lies
+    )
     padded = np.zeros(prepared.padded_size, np.int32)
     padded[: len(rows), : len(columns)] = ids[rows[:, None], columns]
     return PixelSample(name, prepared.pixels, prepared.image_size, targets_of(padded, truth))

@@ -51,14 +51,10 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def name(self, index: int) -> str:
-        """The image's name, for messages."""
-        ...
-
     def load(self, index: int, rng: np.random.Generator) -> Sample:
         """Return one image, varied as the random numbers say.
 
-        Raises ImageError, FormatError or RunError where its files cannot be read.
+        Raises ImageError or FormatError where its files cannot be read.
         """
         ...
 
@@ -119,10 +115,6 @@ class PoolSource:
 
     def __len__(self) -> int:
         return len(self.samples)
-
-    def name(self, index: int) -> str:
-        """The image's name, for messages."""
-        return self.samples[index].name
 
     def load(self, index: int, rng: np.random.Generator) -> FeatureSample:
         """Return one sample as it is."""

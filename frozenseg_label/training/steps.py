@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frozenseg_label.errors import FormatError, ImageError, RunError, TrainingError
+from frozenseg_label.errors import FormatError, ImageError, TrainingError
 from frozenseg_label.training.point_sampling import Draw
 from frozenseg_label.training.sources import Sample, Source
 
@@ -115,7 +115,7 @@ class Loader:
             index = (place.index + offset) % len(self._source)
             try:
                 return self._source.load(index, self._schedule.rng(place))
-            except (ImageError, FormatError, RunError) as error:
+            except (ImageError, FormatError) as error:
                 with self._lock:
                     if index not in self.skipped:
                         log.warning("skipped: %s", error)

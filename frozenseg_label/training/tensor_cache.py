@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import shutil
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from frozenseg_label.errors import TrainingError
+from frozenseg_label.formats.atomic_file import free_bytes
 from frozenseg_label.model.tensor_file import write_tensors
 
 CHECKSUM = "crc32"
@@ -58,8 +58,7 @@ class TensorCache:
 
     def announce(self, what: str, bytes_: int) -> None:
         """Say how much is about to be written; TrainingError where the disk has no room for it."""
-        existing = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())
-        free = shutil.disk_usage(existing).free
+        free = free_bytes(self.folder)
         size = f"{max(bytes_ / 1e9, 0.01):.2f} GB"
         told = f"{what}: about {size} in {self.folder} ({free / 1e9:.0f} GB free)"
         log.info("%s", told)
