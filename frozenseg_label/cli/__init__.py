@@ -33,6 +33,7 @@ COMMANDS = {
     "import": "Take in labels that were corrected in another tool.",
     "review": "Correct labels in FiftyOne, and bring the corrections back.",
     "train": "Train the decoder on corrected labels.",
+    "vocab": "List, show, check and start vocabularies.",
     "weights": "List, fetch, convert and verify model files.",
 }
 MODULES = {"import": "import_labels"}  # of commands whose name is a word of Python's own

@@ -1,7 +1,6 @@
 """`frozenseg-label weights`: which model files there are, and how they come here."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, verbosity_options
+from frozenseg_label.cli.tables import print_columns
 
 SCHEMA_VERSION = 1
 
@@ -35,7 +35,7 @@ def list_command(as_json: bool) -> None:
     for row in rows:
         here = "damaged" if row.problem else "yes" if row.here else "no"
         lines.append((row.name, here, row.place))
-    _print_columns(lines)
+    print_columns(lines)
     for row in rows:
         if row.problem:
             click.echo(f"\n{row.problem}")
@@ -65,7 +65,7 @@ def show(name: str, as_json: bool) -> None:
         said = {"schema_version": SCHEMA_VERSION, **facts, "categories": categories}
         click.echo(json.dumps(said))
         return
-    _print_columns([(key.replace("_", " "), str(value)) for key, value in facts.items()])
+    print_columns([(key.replace("_", " "), str(value)) for key, value in facts.items()])
     things = [c.names[0] for c in info.categories if c.is_thing]
     stuff = [c.names[0] for c in info.categories if not c.is_thing]
     click.echo(f"\nseen in training: {len(things)} kinds of things: {', '.join(things)}")
@@ -162,11 +162,3 @@ def _say(message: str) -> None:
     """Tell people on stderr what goes on, unless they want errors only."""
     if not is_quiet():
         click.echo(message, err=True)
-
-
-def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
-    """Show rows with their cells one below the other; the last cell may be of any length."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())

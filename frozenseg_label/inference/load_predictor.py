@@ -1,5 +1,6 @@
 """From names to a predictor: weights, vocabulary, device."""
 
+import logging
 from pathlib import Path
 from typing import Literal
 
@@ -8,9 +9,14 @@ import torch
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.inference.predictor import Predictor
 from frozenseg_label.model.checkpoint import load_checkpoint
+from frozenseg_label.model.known_words import stored_tokens, unknown_words
 from frozenseg_label.model.pretrained import cache_folder, find_weights, frozen_folder
 from frozenseg_label.model.text_classifier import build_text_classifier
 from frozenseg_label.vocabulary import Vocabulary
+
+MOST_WORDS = 10  # that a warning spells out
+
+log = logging.getLogger(__name__)
 
 
 def load_predictor(
@@ -32,7 +38,9 @@ def load_predictor(
         min_score: see `Predictor`, as are the others.
     """
     place = choose_device(device)
-    model, info = load_checkpoint(find_weights(weights), frozen_folder())
+    path = find_weights(weights)
+    _warn_of_unknown_words(path, vocabulary)
+    model, info = load_checkpoint(path, frozen_folder())
     model.to(place)
     with torch.inference_mode():
         names = build_text_classifier(
@@ -54,6 +62,19 @@ def load_predictor(
         semantic=semantic,
         clip=info.clip_hash,
     )
+
+
+def _warn_of_unknown_words(weights: Path, vocabulary: Vocabulary) -> None:
+    words = unknown_words(vocabulary.all_names(), stored_tokens(weights))
+    if words:
+        shown = ", ".join(words[:MOST_WORDS]) + (", ..." if len(words) > MOST_WORDS else "")
+        log.warning(
+            "%s never met %d of the words: %s. Labels by them are guesses; "
+            "`frozenseg-label vocab check` says more.",
+            weights.stem,
+            len(words),
+            shown,
+        )
 
 
 def choose_device(name: str) -> torch.device:

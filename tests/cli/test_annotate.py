@@ -292,6 +292,16 @@ def test_a_folder_without_images_is_an_error(
     assert not Path("out/panoptic.json").exists()
 
 
+def test_words_that_the_embedded_model_never_met_are_named(
+    images: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = ["--classes", "cat, wombat, grass: stuff", "--limit", "1"]
+    assert main(["annotate", "images", *words, "-o", "labels"]) == 0
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "wombat" in warning.getMessage()
+    assert "cat" not in warning.getMessage()
+
+
 def test_words_must_be_given_once(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["annotate", "images", "-o", "out"]) == 2
     assert "--vocab or --classes" in capsys.readouterr().err

@@ -1,0 +1,156 @@
+"""`frozenseg-label vocab`: which words there are, and what the weights will make of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from frozenseg_label.annotation.annotate_folder import annotate
+from frozenseg_label.cli.options import option_of
+from frozenseg_label.cli.tables import print_columns
+
+SCHEMA_VERSION = 1
+TEMPLATE = """\
+# A vocabulary: what images are labelled with. All of CLIP's words will do, most of English.
+name: {name}
+description: ""
+classes:
+  # Things can be counted, stuff is a region. Synonyms help: the best match of all names counts.
+  - {{name: cat, kind: thing, synonyms: [kitten]}}
+  - {{name: dog, kind: thing}}
+  - {{name: grass, kind: stuff}}
+  # More a class can have: id (what label files carry), color: [R, G, B],
+  # min_score: 0.2 (less probable segments are left out).
+"""
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+weights_option = option_of(annotate, "--weights", help="Name or file of the weights.")
+
+
+@click.group()
+def vocab() -> None:
+    """List, show, check and start vocabularies."""
+
+
+@vocab.command("list")
+@as_json_option
+def list_command(as_json: bool) -> None:
+    """List the shipped vocabularies."""
+    from frozenseg_label.vocabulary import read_vocabulary, shipped_vocabularies
+
+    found = {name: read_vocabulary(name).categories for name in shipped_vocabularies()}
+    rows = [(name, len(some), sum(c.is_thing for c in some)) for name, some in found.items()]
+    if as_json:
+        listed = [{"name": n, "classes": k, "things": t, "stuff": k - t} for n, k, t in rows]
+        _print_json(vocabularies=listed)
+        return
+    lines = [(n, str(k), str(t), str(k - t)) for n, k, t in rows]
+    print_columns([("name", "classes", "things", "stuff"), *lines])
+
+
+@vocab.command()
+@click.argument("vocabulary", metavar="V")
+@weights_option
+@as_json_option
+def show(vocabulary: str, weights: str, as_json: bool) -> None:
+    """Show the classes of V, a file or the name of a shipped one.
+
+    And which of them the weights saw masks of in training; the others rest on CLIP alone.
+    """
+    from frozenseg_label.vocabulary import read_vocabulary
+
+    words, seen = read_vocabulary(vocabulary), _seen_names(weights)
+    rows = [(c, any(name in seen for name in c.names)) for c in words.categories]
+    if as_json:
+        classes = [
+            {
+                "id": c.id,
+                "name": c.name,
+                "synonyms": c.synonyms,
+                "kind": "thing" if c.is_thing else "stuff",
+                "seen": is_seen,
+            }
+            for c, is_seen in rows
+        ]
+        _print_json(name=words.name, weights=weights, classes=classes)
+        return
+    lines = [
+        (
+            str(c.id),
+            "thing" if c.is_thing else "stuff",
+            "seen" if is_seen else "unseen",
+            ", ".join(c.names),
+        )
+        for c, is_seen in rows
+    ]
+    print_columns([("id", "kind", f"by {weights}", "names"), *lines])
+
+
+@vocab.command()
+@click.argument("vocabulary", metavar="V")
+@weights_option
+@as_json_option
+def check(vocabulary: str, weights: str, as_json: bool) -> None:
+    """Read V and say what is doubtful about it.
+
+    Names that belong to several classes, and words that the weights' text encoder never met. A
+    file that cannot be used is an error; doubts are not.
+    """
+    from frozenseg_label.model.known_words import stored_tokens, unknown_words
+    from frozenseg_label.model.pretrained import find_weights
+    from frozenseg_label.vocabulary import read_vocabulary
+
+    words, seen = read_vocabulary(vocabulary), _seen_names(weights)
+    shared = words.shared_names()
+    stored = stored_tokens(find_weights(weights))
+    unknown = {c.name: found for c in words.categories if (found := unknown_words(c.names, stored))}
+    unseen = [c.name for c in words.categories if not any(name in seen for name in c.names)]
+    if as_json:
+        _print_json(
+            name=words.name,
+            weights=weights,
+            classes=len(words),
+            shared_names=shared,
+            unknown_words=unknown,
+            unseen=unseen,
+        )
+        return
+    things = sum(c.is_thing for c in words.categories)
+    click.echo(f"{words.name}: {things} kinds of things, {len(words) - things} kinds of stuff")
+    click.echo(f"{len(words) - len(unseen)} of them {weights} saw in training")
+    for name, owners in shared.items():
+        click.echo(f"{name!r} names {len(owners)} classes ({', '.join(owners)}): the first wins")
+    for name, found in unknown.items():
+        click.echo(f"{name}: {weights} never met {', '.join(map(repr, found))}")
+    if unknown:
+        click.echo("Labels by words that the text encoder never met are guesses.")
+    elif not shared:
+        click.echo("no doubts")
+
+
+@vocab.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def init(file: Path) -> None:
+    """Write a vocabulary to start from; FILE must not be there yet."""
+    if file.suffix.lower() not in (".yaml", ".yml"):
+        raise click.UsageError(f"{file}: call it {file.with_suffix('.yaml').name}")
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(TEMPLATE.format(name=json.dumps(file.stem)))
+    except FileExistsError:
+        raise click.UsageError(f"{file} is there already; choose another name") from None
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be written ({error.strerror})") from error
+    click.echo(file)
+
+
+def _seen_names(weights: str) -> frozenset[str]:
+    from frozenseg_label.model.checkpoint_info import read_checkpoint_info
+    from frozenseg_label.model.pretrained import find_weights
+
+    return read_checkpoint_info(find_weights(weights)).seen_names
+
+
+def _print_json(**facts: Any) -> None:  # noqa: ANN401 - whatever JSON holds
+    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **facts}))

@@ -1,0 +1,79 @@
+"""`frozenseg-label vocab`, as a person at a terminal meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from frozenseg_label.cli import main
+from frozenseg_label.vocabulary import read_vocabulary, shipped_vocabularies
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_list_names_every_shipped_vocabulary_with_its_counts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["vocab", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["vocabularies"]}
+    assert set(rows) == set(shipped_vocabularies())
+    coco = rows["coco-panoptic-133"]
+    assert (coco["classes"], coco["things"], coco["stuff"]) == (133, 80, 53)
+
+
+def test_show_tells_seen_from_unseen_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vocab", "show", "stickers"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(read_vocabulary("stickers"))
+    assert next(line for line in lines if "monkey, ape" in line).split()[1:3] == ["thing", "seen"]
+    assert next(line for line in lines if "cat, kitten" in line).split()[1:3] == ["thing", "unseen"]
+
+
+def test_check_names_the_words_that_the_weights_never_met(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("mine.txt").write_text("cat\nwombat | marsupial\ngrass: stuff\n")
+    assert main(["vocab", "check", "mine.txt"]) == 0
+    shown = capsys.readouterr().out
+    assert "wombat: nano never met 'wombat', 'marsupial'" in shown
+    assert "cat:" not in shown
+
+
+def test_check_names_what_belongs_to_several_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.txt").write_text("cat | pet\ndog | Pet\n")
+    assert main(["vocab", "check", "mine.txt", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["shared_names"] == {"pet": ["cat", "dog"]}
+
+
+def test_check_has_no_doubts_about_the_words_of_the_nano_world(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["vocab", "check", "stickers"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "no doubts"
+
+
+def test_check_fails_on_a_file_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.txt").write_text("cat\nCat\n")
+    assert main(["vocab", "check", "mine.txt"]) == 1
+    assert "mine.txt" in capsys.readouterr().err
+
+
+def test_init_writes_a_vocabulary_that_can_be_used_at_once() -> None:
+    assert main(["vocab", "init", "mine.yaml"]) == 0
+    assert [category.name for category in read_vocabulary("mine.yaml").categories] == [
+        "cat",
+        "dog",
+        "grass",
+    ]
+
+
+def test_init_never_replaces_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text("my work")
+    assert main(["vocab", "init", "mine.yaml"]) == 2
+    assert "mine.yaml is there already" in capsys.readouterr().err
+    assert Path("mine.yaml").read_text() == "my work"
