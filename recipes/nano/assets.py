@@ -20,16 +20,36 @@ import numpy as np
 import resvg_py
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 from world import CONCEPTS_FILE, DEFAULT_ASSETS, STYLE_ROLES, Concept, load_world, read_concepts
 
 from frozenseg_label.demo.atlas import write_atlas
 
 logger = logging.getLogger(__name__)
 
-PACKAGES = (*(f"@iconify-json/{style}" for style in STYLE_ROLES), "emojibase-data")
+# Icons of one colour, found by name: more shapes for few drawings. None is of the people who drew
+# the validation's, the test's or the demonstration's style.
+SHAPE_SETS = (
+    "fluent-emoji-high-contrast",
+    "fa6-solid",
+    "game-icons",
+    "icon-park",
+    "mdi",
+    "ph",
+    "tabler",
+)
+# Right names on wrong things: the computer's mouse, a company's apple, two other kinds of football.
+NOT_MEANT = ("mouse", "mdi:apple", "bug", "football", "chips", "cup", "needle", "computer")
+FLUENT_3D = "@lobehub/fluent-emoji-3d"
+PACKAGES = (
+    *(f"@iconify-json/{name}" for name in (*STYLE_ROLES, *SHAPE_SETS) if name != "fluent-3d"),
+    FLUENT_3D,
+    "emojibase-data",
+)
 ALLOWED_LICENCES = (
     "Apache-2.0",
     "MIT",
+    "CC-BY-3.0",
     "CC-BY-4.0",
 )  # no share-alike: openmoji, emojione-v1 stay out
 SIDE = 112  # pixels of a cutout's longer side
@@ -54,13 +74,18 @@ def make_assets(out: Path) -> dict[str, int]:
     modules = fetch_packages(out / "npm")
     hexcodes = labels_to_hexcodes(modules)
     counts = {}
+    concepts = read_concepts(everything=True)
     for style in STYLE_ROLES:
-        cutouts = draw_style(
-            modules / "@iconify-json", style, read_concepts(everything=True), hexcodes
+        cutouts = (
+            crop_fluent_3d(modules / FLUENT_3D, concepts, hexcodes)
+            if style == "fluent-3d"
+            else draw_style(modules / "@iconify-json", style, concepts, hexcodes)
         )
         np.savez_compressed(out / f"{style}.npz", **cutouts)
         counts[style] = len(cutouts)
-    return counts
+    shapes = draw_shapes(modules / "@iconify-json", concepts)
+    np.savez_compressed(out / "shapes.npz", **shapes)
+    return counts | {"shapes": len(shapes)}
 
 
 def fetch_packages(folder: Path) -> Path:
@@ -83,12 +108,7 @@ def draw_style(
     sets: Path, style: str, concepts: tuple[Concept, ...], hexcodes: dict[str, str]
 ) -> dict[str, NDArray[np.uint8]]:
     """Draw every concept that the style has; a concept may have several drawings."""
-    info = json.loads((sets / style / "info.json").read_text())
-    if info["license"]["spdx"] not in ALLOWED_LICENCES:
-        raise ValueError(
-            f"{style}: licence {info['license']['spdx']} is not one of {ALLOWED_LICENCES}"
-        )
-    icons = json.loads((sets / style / "icons.json").read_text())
+    icons = read_icons(sets / style)
     characters = json.loads((sets / style / "chars.json").read_text())
     cutouts = {}
     for concept in concepts:
@@ -97,6 +117,57 @@ def draw_style(
             if name is not None:
                 cutouts[f"{concept.name}/{number}"] = draw_icon(icons, name)
     return cutouts
+
+
+def crop_fluent_3d(
+    package: Path, concepts: tuple[Concept, ...], hexcodes: dict[str, str]
+) -> dict[str, NDArray[np.uint8]]:
+    """Fluent's rendered drawings, which come as pictures named by their code points."""
+    licence = json.loads((package / "package.json").read_text())["license"]
+    check_licence(package, licence)
+    cutouts = {}
+    for concept in concepts:
+        for number, label in enumerate(concept.labels):
+            code = hexcodes.get(label, "")
+            for name in (code, f"{code}-fe0f"):
+                if code and (package / f"assets/{name}.webp").exists():
+                    picture = Image.open(package / f"assets/{name}.webp").convert("RGBA")
+                    cutouts[f"{concept.name}/{number}"] = crop(picture)
+    return cutouts
+
+
+def draw_shapes(sets: Path, concepts: tuple[Concept, ...]) -> dict[str, NDArray[np.uint8]]:
+    """Icons whose name is one of a concept's: red = ink, alpha = ink and what it encloses."""
+    shapes = {}
+    for chosen in SHAPE_SETS:
+        icons = read_icons(sets / chosen)
+        for concept in (concept for concept in concepts if concept.is_thing):
+            words = [word.replace(" ", "-") for word in (*concept.names, *concept.labels)]
+            for name in (f"{word}{kind}" for word in words for kind in ("", "-fill", "-filled")):
+                known = name in icons["icons"] and f"{chosen}:{name}" not in NOT_MEANT
+                stem = name.removesuffix("-filled").removesuffix("-fill")
+                if known and (stem not in NOT_MEANT or chosen.startswith("fluent")):
+                    ink = draw_icon(icons, name)[..., 3]
+                    solid = ndimage.binary_fill_holes(
+                        ndimage.binary_closing(ink > 100, np.ones((3, 3)))
+                    )
+                    alpha = np.where(solid, 255, ink)
+                    shape = np.dstack([ink, ink, ink, alpha]).astype(np.uint8)
+                    shapes[f"{concept.name}/{chosen}:{name}"] = shape
+    return shapes
+
+
+def read_icons(folder: Path) -> dict:
+    """Read an icon set whose licence allows it."""
+    info = json.loads((folder / "info.json").read_text())
+    check_licence(folder, info["license"]["spdx"])
+    return json.loads((folder / "icons.json").read_text())
+
+
+def check_licence(folder: Path, licence: str) -> None:
+    """Refuse what may not be shipped, or not without sharing alike."""
+    if licence not in ALLOWED_LICENCES:
+        raise ValueError(f"{folder.name}: licence {licence} is not one of {ALLOWED_LICENCES}")
 
 
 def icon_name(
@@ -126,7 +197,11 @@ def draw_icon(icons: dict, name: str) -> NDArray[np.uint8]:
     png = resvg_py.svg_to_bytes(
         svg_string=svg, width=round(width * scale), height=round(height * scale)
     )
-    picture = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+    return crop(Image.open(io.BytesIO(bytes(png))).convert("RGBA"))
+
+
+def crop(picture: Image.Image) -> NDArray[np.uint8]:
+    """Crop a drawing to its visible part and shrink it to the side of a cutout."""
     box = picture.getchannel("A").point(lambda alpha: 255 * (alpha > 8)).getbbox()
     picture = picture.crop(box)
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)

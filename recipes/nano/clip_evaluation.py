@@ -22,8 +22,8 @@ load_world_once = cache(load_world)
 def evaluate(
     model: FrozenClip,
     assets: Path,
-    scenes: int = 60,
-    sizes: tuple[int, ...] = (256, 384),
+    scenes: int = 40,
+    sizes: tuple[int, ...] = (256,),
     roles: tuple[Role, ...] = ("train", "validate"),
 ) -> dict[str, float]:
     """Top-1 in percent by role of the style: crops, and masks by input size and kind of class."""

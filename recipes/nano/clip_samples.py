@@ -20,6 +20,12 @@ STRIDE = 16  # of the dense map
 TILE = 64
 CROP = 192
 SCENE = 256
+MOSAIC_SHARE = 0.45  # of the iterations
+MOSAICS, CROPS = 32, 16  # pictures of a batch: about as much work each
+FRESH_TILES, FRESH_CROWDS = 16, 2  # drawn for each iteration; each serves in several
+FIRST_CROWD = 10_000_000  # seeds below are those of tiles
+PLAIN_UNTIL, RESTYLED_FROM = 0.15, 0.5  # of the iterations: between them restyled ones come in
+RESTYLED_SHARE = 0.6  # from then on
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,42 @@ class Stream:
             if seed not in self.held:
                 self.held[seed] = self.draw(seed)
         return [self.held[start + int(i)] for i in rng.integers(0, self.window, count)]
+
+
+class Curriculum:
+    """What an iteration sees: single stickers first, crowds later, and more and more other styles.
+
+    Args:
+        plain: the drawings as they are.
+        restyled: the same with versions by other hands.
+        iterations: of the whole training.
+    """
+
+    def __init__(self, plain: World, restyled: World, iterations: int) -> None:
+        self.plain, self.restyled, self.iterations = plain, restyled, iterations
+        self.mosaics = round(MOSAIC_SHARE * iterations)
+        self.tiles = Stream(self._tile, 4000, FRESH_TILES, 0)
+        self.crowds = Stream(self._crowd, 1500, FRESH_CROWDS, FIRST_CROWD)
+
+    def batch(self, rng: np.random.Generator, iteration: int) -> RegionBatch:
+        """Return the batch of an iteration."""
+        if iteration < self.mosaics:
+            return mosaic_batch(rng, self.tiles, iteration, MOSAICS)
+        return crop_batch(rng, self.crowds, iteration - self.mosaics, CROPS)
+
+    def _tile(self, seed: int) -> Captioned:
+        at = seed / FRESH_TILES
+        world = self._world(seed, at / self.iterations)
+        return draw_tile(world, seed, hard=min(at / self.mosaics, 1.0))
+
+    def _crowd(self, seed: int) -> Captioned:
+        at = self.mosaics + (seed - FIRST_CROWD) / FRESH_CROWDS
+        return draw_crowd(self._world(seed, at / self.iterations), seed)
+
+    def _world(self, seed: int, progress: float) -> World:
+        ramp = (progress - PLAIN_UNTIL) / (RESTYLED_FROM - PLAIN_UNTIL)
+        share = RESTYLED_SHARE * min(max(ramp, 0.0), 1.0)
+        return self.restyled if np.random.default_rng([seed, 1]).random() < share else self.plain
 
 
 def draw_tile(world: World, seed: int, hard: float) -> Captioned:

@@ -24,7 +24,8 @@ from pathlib import Path
 
 import torch
 from decoder_scores import score_scenes
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from stage_files import read_weights
 from world import DEFAULT_ASSETS, Concept, World, load_world, read_concepts, seen_names
 
 from frozenseg_label.demo.scenes import Scene
@@ -44,6 +45,7 @@ RECIPE = Path(__file__).with_suffix(".yaml")
 FIRST_SEED = 2 * 10**9  # SAM's and CLIP's trainings never get so far
 FRESH = 3 * 10**9
 FRESH_SCENES = 40
+VARIANTS = 3  # restyled versions of every drawing
 STOPPED = 130  # exit status, that of Ctrl-C in a shell
 
 
@@ -55,27 +57,48 @@ def train_decoder(
     Returns:
         Whether it came to its end; it may be told to stop before.
     """
-    torch.manual_seed(settings.seed)
-    model = build_frozenseg_nano().eval()
-    model.clip.load_state_dict(torch.load(clip / "clip.pt", weights_only=True)["model"])
-    model.sam.load_state_dict(load_file(sam / "sam.safetensors"))
-    world = load_world("train", assets, only_seen=True)
-    vocabulary, known = vocabulary_of(world.concepts), seen_names(world.concepts)
-    drawn = (world.scene(FIRST_SEED + i) for i in range(scenes))
-    pool = PoolSource([see_scene(model, scene, vocabulary) for scene in drawn])
-    names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
-    criterion = Criterion(settings.num_points, settings.void_weight)
-    learner = DecoderLearner(model, names, criterion, bf16=settings.precision == "bf16")
-    scores = scorer(model, load_world("validate", assets), known, settings.steps)
-    if fine_tune(model, learner, pool, settings, out, on_step=scores) < settings.steps:
+    model = build_model(clip, sam, settings.seed)
+    pool = see_pool(model, assets, scenes)
+    scores = scorer(model, load_world("validate", assets), settings.steps)
+    if not learn(model, pool, out, settings, scores):
         return False
     save_file(trained_weights(model), out / "decoder.safetensors")
     return True
 
 
-def scorer(model: FrozenSeg, world: World, known: Sequence[str], steps: int) -> OnStep:
+def build_model(clip: Path, sam: Path, seed: int) -> FrozenSeg:
+    """Trained encoders, and a decoder that begins as the seed has it."""
+    torch.manual_seed(seed)
+    model = build_frozenseg_nano().eval()
+    read_weights(clip / "clip.safetensors", model.clip)
+    read_weights(sam / "sam.safetensors", model.sam)
+    return model
+
+
+def see_pool(model: FrozenSeg, assets: Path, scenes: int) -> PoolSource:
+    """Return what the encoders see of so many scenes of the seen classes."""
+    world = load_world("train", assets, only_seen=True, variants=VARIANTS)
+    vocabulary = vocabulary_of(world.concepts)
+    drawn = (world.scene(FIRST_SEED + i) for i in range(scenes))
+    return PoolSource([see_scene(model, scene, vocabulary) for scene in drawn])
+
+
+def learn(
+    model: FrozenSeg, pool: PoolSource, out: Path, settings: TrainSettings, on_step: OnStep | None
+) -> bool:
+    """Train the decoder on a pool; whether it came to its end."""
+    concepts = [concept for concept in read_concepts() if concept.seen]
+    names = build_text_classifier(
+        model.clip, vocabulary_of(concepts), seen_names(concepts), clip_fingerprint=""
+    )
+    criterion = Criterion(settings.num_points, settings.void_weight)
+    learner = DecoderLearner(model, names, criterion, bf16=settings.precision == "bf16")
+    return fine_tune(model, learner, pool, settings, out, on_step=on_step) >= settings.steps
+
+
+def scorer(model: FrozenSeg, world: World, steps: int) -> OnStep:
     """Return what scores the model, on fresh scenes, at every fifth of the training."""
-    vocabulary = vocabulary_of(read_concepts())
+    vocabulary, known = vocabulary_of(read_concepts()), seen_names(read_concepts())
     names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
     scenes = [world.scene(FRESH + i) for i in range(FRESH_SCENES)]
     fresh = [(scene, see_scene(model, scene, vocabulary).features) for scene in scenes]
@@ -109,7 +132,7 @@ def see_scene(model: FrozenSeg, scene: Scene, vocabulary: Vocabulary) -> Feature
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--clip", type=Path, required=True, help="folder with clip.pt")
+    parser.add_argument("--clip", type=Path, required=True, help="folder with clip.safetensors")
     parser.add_argument("--sam", type=Path, required=True, help="folder with sam.safetensors")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)

@@ -14,7 +14,7 @@ from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.inference.panoptic_merge import panoptic_merge
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.proposals import Features, MaskProposals
+from frozenseg_label.model.proposals import Features
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.vocabulary import Vocabulary
@@ -41,7 +41,7 @@ def score_scenes(
     for scene, features in scenes:
         truth = {segment.id: id_of[segment.name] for segment in scene.segments}
         proposals = model.propose(features.to(torch.float32))
-        for category, hit in recalled(proposals, scene.ids, truth):
+        for category, hit in recalled(proposals.mask_logits, scene.ids, truth):
             found[category].append(hit)
         size = scene.image.shape[:2]  # scenes have no padding
         masks = model.classify(proposals, names)
@@ -64,10 +64,18 @@ def true_map(scene: Scene, vocabulary: Vocabulary) -> PanopticMap:
 
 
 def recalled(
-    proposals: MaskProposals, ids: NDArray[np.int32], truth: Mapping[int, int]
+    masks: Tensor, ids: NDArray[np.int32], truth: Mapping[int, int]
 ) -> list[tuple[int, bool]]:
-    """Say for each true segment its category, and whether some mask covers it with IoU 0.5."""
-    logits = F.interpolate(proposals.mask_logits, size=ids.shape, mode="bilinear")[0]
+    """Say for each true segment its category, and whether some mask covers it with IoU 0.5.
+
+    Args:
+        masks: logits [1, M, h, w].
+        ids: [H, W] of the true segments.
+        truth: true segment -> category.
+    """
+    if not masks.shape[1]:
+        return [(category, False) for category in truth.values()]
+    logits = F.interpolate(masks, size=ids.shape, mode="bilinear")[0]
     inside = (logits > 0).flatten(1).float()  # [Q, H W]
     true = torch.from_numpy(np.stack([ids == i for i in truth])).flatten(1).float()  # [N, H W]
     both: Tensor = true @ inside.T  # [N, Q]

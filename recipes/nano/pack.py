@@ -6,8 +6,8 @@ python recipes/nano/pack.py --clip /tmp/nano/clip --sam /tmp/nano/sam --decoder 
 import argparse
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
+from stage_files import read_weights
 from world import CONCEPTS_FILE, read_concepts
 
 from frozenseg_label.model.builders import build_frozenseg_nano
@@ -33,8 +33,8 @@ def pack(clip: Path, sam: Path, decoder: Path, out: Path) -> None:
 def assemble(clip: Path, sam: Path, decoder: Path) -> FrozenSeg:
     """Build nano and load what the stages left in their folders."""
     model = build_frozenseg_nano()
-    model.clip.load_state_dict(torch.load(clip / "clip.pt", weights_only=True)["model"])
-    model.sam.load_state_dict(load_file(sam / "sam.safetensors"))
+    read_weights(clip / "clip.safetensors", model.clip)
+    read_weights(sam / "sam.safetensors", model.sam)
     trained = load_file(decoder / "decoder.safetensors")
     missing, unknown = model.load_state_dict(trained, strict=False)
     decoder_keys = [key for key in missing if not is_frozen(key)]
@@ -46,7 +46,7 @@ def assemble(clip: Path, sam: Path, decoder: Path) -> FrozenSeg:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--clip", type=Path, required=True, help="folder with clip.pt")
+    parser.add_argument("--clip", type=Path, required=True, help="folder with clip.safetensors")
     parser.add_argument("--sam", type=Path, required=True, help="folder with sam.safetensors")
     parser.add_argument("--decoder", type=Path, required=True, help="folder of decoder.safetensors")
     parser.add_argument("--out", type=Path, default=EMBEDDED_FILE)

@@ -1,7 +1,7 @@
 """Train nano's SAM from nothing: any segment of a scene, known class or not, from one point on it.
 
     python recipes/nano/assets.py --out /tmp/nano/assets
-    OMP_NUM_THREADS=1 python recipes/nano/sam.py --out /tmp/nano/sam --iterations 4000
+    OMP_NUM_THREADS=1 python recipes/nano/sam.py --out /tmp/nano/sam
 
 OUT gets sam.safetensors (the weights so far), training.pt (give the same command again and it goes
 on from there) and log.jsonl (losses; IoU on fresh scenes of the training styles and of the
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from sam_batches import PointBatch, draw_batch
 from sam_losses import DenseTasks, mask_iou, mask_losses
+from stage_files import ITERATIONS, take_up, write_weights
 from torch import Tensor, nn
 from world import DEFAULT_ASSETS, World, load_world
 
@@ -27,7 +27,8 @@ from frozenseg_label.inference.mask_tiles import masks_resize
 from frozenseg_label.model.builders import build_nano_sam
 from frozenseg_label.model.sam import FrozenSam
 
-WEIGHTS = {"mask": 1.0, "iou": 1.0, "thing": 0.5, "boundary": 0.5, "affinity": 1.0}
+WEIGHTS = {"mask": 1.0, "iou": 1.0, "thing": 0.5, "boundary": 0.5, "box": 2.0, "affinity": 1.0}
+VARIANTS = 2  # restyled versions of every drawing
 FRESH = 10**9  # seeds of evaluation scenes begin here; training never gets so far
 
 
@@ -40,25 +41,24 @@ class Settings:
         batch_size: scenes per iteration.
         points: per scene.
         dense_only: share of the schedule in which only the dense tasks train the encoder.
-        frozen_encoder: train the mask decoder alone. The FrozenSeg decoder can then be trained
-            beside it, on an embedding that changes no more.
+        bf16: encode in bfloat16, a third less time on CPUs that have it, many times more on others.
     """
 
     iterations: int
     batch_size: int = 4
-    points: int = 8
+    points: int = 12
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warm_up: int = 150
-    dense_only: float = 0.2
-    frozen_encoder: bool = False
+    dense_only: float = 0.1
+    bf16: bool = False
     seed: int = 0
     checkpoint_every: int = 250
-    evaluate_every: int = 500
-    evaluation_scenes: int = 60
+    evaluate_every: int = 1000
+    evaluation_scenes: int = 40
 
 
-def train_sam(out: Path, assets: Path, settings: Settings) -> None:
+def train_sam(out: Path, assets: Path, settings: Settings, start: Path | None = None) -> None:
     """Run the schedule to its end, from the last checkpoint if there is one."""
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
@@ -67,18 +67,22 @@ def train_sam(out: Path, assets: Path, settings: Settings) -> None:
     aim_at_points(sam)
     tasks = DenseTasks(sam.channels)
     optimizer = torch.optim.AdamW(_groups(sam, tasks, settings.weight_decay))
-    done, seconds = _resume(out, sam, tasks, optimizer)
-    world, validation = load_world("train", assets), load_world("validate", assets)
-    start = time.process_time() - seconds
+    done, seconds = _resume(out, start, sam, tasks, optimizer)
+    world = load_world("train", assets, variants=VARIANTS)
+    evaluated = [
+        ("train_styles", load_world("train", assets)),
+        ("validation_style", load_world("validate", assets)),
+    ]
+    began = time.process_time() - seconds
     for iteration in range(done, settings.iterations):
         losses = train_step(sam, tasks, optimizer, world, iteration, settings)
-        finished, seconds = iteration + 1, time.process_time() - start
+        finished, seconds = iteration + 1, time.process_time() - began
         last = finished == settings.iterations
         row: dict[str, object] = {"iteration": finished, "cpu_seconds": round(seconds, 1)}
         if finished % 25 == 0 or last:
             _log(out, row | {k: round(v, 4) for k, v in losses.items()})
         if finished % settings.evaluate_every == 0 or last:
-            for name, scenes in (("train_styles", world), ("validation_style", validation)):
+            for name, scenes in evaluated:
                 _log(
                     out,
                     row | {"scenes": name} | evaluate_sam(sam, scenes, settings.evaluation_scenes),
@@ -116,10 +120,8 @@ def train_step(
     seeds = range(first, first + settings.batch_size)
     batch = draw_batch(world, seeds, settings.points, sam.image_size, vary=True)
     sam.train()
-    sam.image_encoder.train(not settings.frozen_encoder)
-    with torch.set_grad_enabled(not settings.frozen_encoder):
-        embedding = encode(sam, batch)
-    losses = {} if settings.frozen_encoder else tasks(embedding, batch)
+    embedding = encode(sam, batch, settings.bf16)
+    losses = tasks(embedding, batch)
     if iteration >= settings.dense_only * settings.iterations:
         logits, iou = decode(sam, embedding, batch.points)
         losses |= mask_losses(logits.flatten(0, 1), iou.flatten(0, 1), batch.targets.flatten(0, 1))
@@ -133,10 +135,10 @@ def train_step(
     return {name: float(loss.detach()) for name, loss in losses.items()} | {"norm": float(norm)}
 
 
-def encode(sam: FrozenSam, batch: PointBatch) -> Tensor:
-    """Embed the images, [B, C, s, s], in bfloat16: a third less time than float32."""
+def encode(sam: FrozenSam, batch: PointBatch, bf16: bool) -> Tensor:
+    """Embed the images, [B, C, s, s]."""
     sizes = [(sam.image_size, sam.image_size)] * len(batch.images)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         images = batch.images.contiguous(memory_format=torch.channels_last)
         return sam.encode(images, sizes).float()
 
@@ -153,10 +155,12 @@ def evaluate_sam(
 ) -> dict[str, float]:
     """Measure the IoU at full size of one random point per segment, things and stuff apart.
 
-    `thing` takes the mask that SAM itself thinks best, `thing_best` the best of the three.
+    `thing` takes the mask that SAM itself thinks best, `thing_best` the best of the three; `small`
+    are things of less than 1000 visible pixels, `large` of 4000 and more.
     """
     sam.eval()
-    found: dict[str, list[Tensor]] = {"thing": [], "thing_best": [], "stuff": [], "stuff_best": []}
+    kinds = ("thing", "thing_best", "small", "large", "stuff", "stuff_best")
+    found: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
     size = (sam.image_size, sam.image_size)
     for seed in range(first_seed, first_seed + scenes):
         batch = draw_batch(world, [seed], 12, sam.image_size, vary=False)
@@ -169,9 +173,13 @@ def evaluate_sam(
         owners = batch.ids[0][rows, columns]  # [P], the segment under each point
         iou = mask_iou(masks, (batch.ids == owners[:, None, None])[:, None])  # [P, 3]
         chosen = iou.gather(1, predicted[0].argmax(dim=1, keepdim=True))[:, 0]
-        for kind, which in (("thing", batch.on_thing[0]), ("stuff", ~batch.on_thing[0])):
+        things = batch.on_thing[0]
+        for kind, which in (("thing", things), ("stuff", ~things)):
             found[kind].append(chosen[which])
             found[kind + "_best"].append(iou.max(dim=1).values[which])
+        area = (batch.ids[0].flatten()[:, None] == owners).sum(dim=0)  # [P]
+        found["small"].append(chosen[things & (area < 1000)])
+        found["large"].append(chosen[things & (area >= 4000)])
     return {name: round(float(torch.cat(values).mean()), 4) for name, values in found.items()}
 
 
@@ -200,31 +208,33 @@ def _save(
     seconds: float,
 ) -> None:
     """Write the weights and the state of the training; each file appears whole or not at all."""
-    weights = {name: value.contiguous() for name, value in sam.state_dict().items()}
-    save_file(weights, out / "sam.safetensors.new", metadata={"iterations": str(done)})
     state = {
-        "sam": weights,
+        "sam": sam.state_dict(),
         "tasks": tasks.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "iterations": done,
+        ITERATIONS: done,
         "cpu_seconds": seconds,
     }
-    torch.save(state, out / "training.pt.new")
-    for name in ("sam.safetensors", "training.pt"):
-        (out / f"{name}.new").replace(out / name)
+    torch.save(state, out / "training.new")
+    (out / "training.new").replace(out / "training.pt")
+    write_weights(out / "sam.safetensors", sam, done)
 
 
 def _resume(
-    out: Path, sam: nn.Module, tasks: nn.Module, optimizer: torch.optim.Optimizer
+    out: Path,
+    start: Path | None,
+    sam: nn.Module,
+    tasks: nn.Module,
+    optimizer: torch.optim.Optimizer,
 ) -> tuple[int, float]:
-    """Take up the last checkpoint; returns the iterations and CPU seconds it stands for."""
-    if not (out / "training.pt").exists():
-        return 0, 0.0
-    state = torch.load(out / "training.pt", weights_only=True)
+    """Take up what there is; returns the iterations and CPU seconds it stands for."""
+    state, done = take_up(out / "training.pt", start, sam)
+    if state is None:
+        return done, 0.0
     sam.load_state_dict(state["sam"])
     tasks.load_state_dict(state["tasks"])
     optimizer.load_state_dict(state["optimizer"])
-    return state["iterations"], state["cpu_seconds"]
+    return done, state["cpu_seconds"]
 
 
 def _log(out: Path, row: dict[str, object]) -> None:
@@ -237,13 +247,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
-    parser.add_argument("--iterations", type=int, default=4000)
-    parser.add_argument("--frozen-encoder", action="store_true", help="mask decoder alone")
+    parser.add_argument("--iterations", type=int, default=6000)
+    parser.add_argument(
+        "--start", type=Path, help="weights to go on from, as checkpoints/ has them"
+    )
+    parser.add_argument("--bf16", action="store_true", help="for CPUs with AVX-512 bfloat16")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    settings = Settings(iterations=given.iterations, frozen_encoder=given.frozen_encoder)
-    train_sam(given.out, given.assets, settings)
+    settings = Settings(iterations=given.iterations, bf16=given.bf16)
+    train_sam(given.out, given.assets, settings, given.start)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What trains nano's SAM: masks of points, and three dense tasks that go away afterwards."""
+"""What trains nano's SAM: masks of points, and four dense tasks that go away afterwards."""
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +52,7 @@ def mask_iou(first: Tensor, second: Tensor) -> Tensor:
 
 
 class DenseTasks(nn.Module):
-    """1x1 heads on the embedding: thing or stuff, boundary, are two cells of one segment.
+    """1x1 heads on the embedding: thing or stuff, boundary, box of the thing, cells of one segment.
 
     Without them small encoders stay for long on the plateau where every mask is empty. Each cell of
     the embedding predicts its own 4 x 4 block of the 64 x 64 grid.
@@ -60,20 +60,21 @@ class DenseTasks(nn.Module):
 
     def __init__(self, channels: int, affinity: int = 12) -> None:
         super().__init__()
-        self.head = nn.Conv2d(channels, 16 * (2 + affinity), kernel_size=1)
+        self.head = nn.Conv2d(channels, 16 * (2 + 4 + affinity), kernel_size=1)
         nn.init.normal_(self.head.weight, std=0.01)
         self.margin = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, embedding: Tensor, batch: PointBatch) -> dict[str, Tensor]:
-        """Return the three losses of an embedding [B, C, s, s]."""
-        dense = F.pixel_shuffle(self.head(embedding), 4)  # [B, 2 + A, 64, 64]
+        """Return the four losses of an embedding [B, C, s, s]."""
+        dense = F.pixel_shuffle(self.head(embedding), 4)  # [B, 2 + 4 + A, 64, 64]
         things = F.adaptive_avg_pool2d(batch.things[:, None].float(), CELLS)[:, 0]
         thing = F.binary_cross_entropy_with_logits(dense[:, 0], things)
         boundary = F.binary_cross_entropy_with_logits(dense[:, 1], _boundaries(batch.ids))
         return {
             "thing": thing,
             "boundary": boundary,
-            "affinity": self._affinity(dense[:, 2:], batch),
+            "box": _box_loss(dense[:, 2:6], batch),
+            "affinity": self._affinity(dense[:, 6:], batch),
         }
 
     def _affinity(self, vectors: Tensor, batch: PointBatch) -> Tensor:
@@ -101,3 +102,31 @@ def _boundaries(ids: Tensor) -> Tensor:
     change[:, 1:] += ids[:, 1:] != ids[:, :-1]
     change[:, :, 1:] += ids[:, :, 1:] != ids[:, :, :-1]
     return F.adaptive_max_pool2d(change.clamp(max=1.0)[:, None], CELLS)[:, 0]
+
+
+def _box_loss(distances: Tensor, batch: PointBatch) -> Tensor:
+    """Mean error of how far each cell of a thing is from the four sides of the thing's box.
+
+    A dense answer to which cells belong together, and one that convolutions learn soon.
+
+    Args:
+        distances: [B, 4, 64, 64], up, left, down, right, as shares of the picture's side.
+        batch: the truth.
+    """
+    size = batch.ids.shape[-1]
+    step = size // CELLS
+    at = slice(step // 2, None, step)  # the pixel in the middle of each cell
+    truth, on_thing = torch.zeros_like(distances), batch.things[:, at, at]  # [B, 64, 64]
+    places = (torch.arange(CELLS) + 0.5) / CELLS
+    for image, ids in enumerate(batch.ids):
+        cells = ids[at, at]
+        for segment in cells[on_thing[image]].unique():
+            inside = ids == segment
+            rows, columns = inside.any(dim=1).nonzero()[:, 0], inside.any(dim=0).nonzero()[:, 0]
+            top, bottom = rows[0] / size, (rows[-1] + 1) / size
+            left, right = columns[0] / size, (columns[-1] + 1) / size
+            own = cells == segment  # [64, 64]
+            y, x = places[:, None].expand_as(own)[own], places.expand_as(own)[own]
+            truth[image, :, own] = torch.stack([y - top, x - left, bottom - y, right - x])
+    errors = (distances - truth).abs().sum(dim=1)  # [B, 64, 64]
+    return (errors * on_thing).sum() / on_thing.sum().clamp(min=1)

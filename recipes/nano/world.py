@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from restyle import Drawing, color_shape, restyle
 
 from frozenseg_label.demo.scenes import Cutouts, Scene, Textures, draw_scene
 from frozenseg_label.demo.textures import draw_textures
@@ -19,6 +20,7 @@ STYLE_ROLES: dict[str, Role] = {
     "fluent-emoji": "train",
     "fluent-emoji-flat": "train",
     "fxemoji": "train",
+    "fluent-3d": "train",
     "emojione": "validate",
     "streamline-emojis": "test",
     "twemoji": "demo",
@@ -89,12 +91,16 @@ def seen_names(concepts: Collection[Concept]) -> tuple[str, ...]:
     return tuple(name for concept in concepts if concept.seen for name in concept.names)
 
 
-def load_world(role: Role, assets: Path = DEFAULT_ASSETS, only_seen: bool = False) -> World:
+def load_world(
+    role: Role, assets: Path = DEFAULT_ASSETS, only_seen: bool = False, variants: int = 0
+) -> World:
     """Load the drawings of the role's styles and draw its textures.
 
     Args:
         assets: folder with <style>.npz, made by assets.py.
         only_seen: leave out what the decoder may not be shown with a mask.
+        variants: restyled versions of every drawing, beside the drawing itself; where there are
+            any, the one-colour shapes join them, coloured.
     """
     concepts = tuple(concept for concept in read_concepts() if concept.seen or not only_seen)
     cutouts: dict[str, list[np.ndarray]] = {
@@ -106,7 +112,30 @@ def load_world(role: Role, assets: Path = DEFAULT_ASSETS, only_seen: bool = Fals
                 name = key.rsplit("/", 1)[0]
                 if name in cutouts:
                     cutouts[name].append(drawings[key])
+    if variants:
+        cutouts = _vary_styles(cutouts, assets / "shapes.npz", variants)
     stuff = [concept.name for concept in concepts if not concept.is_thing]
     sheets = 12 if role == "train" else 4
     textures = draw_textures(np.random.default_rng(TEXTURE_SEEDS[role]), sheets, names=stuff)
     return World(concepts, {name: drawn for name, drawn in cutouts.items() if drawn}, textures)
+
+
+def _vary_styles(
+    cutouts: dict[str, list[Drawing]], shapes_file: Path, variants: int
+) -> dict[str, list[Drawing]]:
+    """Give every drawing restyled versions; a thing's shapes come to at most as many as its own."""
+    rng = np.random.default_rng(0)
+    shapes: dict[str, list[Drawing]] = {}
+    with np.load(shapes_file) as drawings:
+        for key in drawings.files:
+            shapes.setdefault(key.split("/")[0], []).append(drawings[key])
+    varied = {}
+    for name, drawn in cutouts.items():
+        versions = [restyle(rng, drawing) for drawing in drawn for _ in range(variants)]
+        found = shapes.get(name, [])
+        for number in range(min(len(drawn) * variants, len(found) * variants)):
+            colored = color_shape(rng, found[number % len(found)], drawn)
+            versions.append(restyle(rng, colored))
+        plain = max(1, variants // 3)  # the drawings themselves stay a good share of what is met
+        varied[name] = [*drawn * plain, *versions]
+    return varied
