@@ -75,7 +75,9 @@ def print_review(report: ReviewedReport) -> None:
     for name, found in sorted(report.classes.items(), key=lambda item: -_to_mend(item[1])):
         table.add_row(name, *_outcomes(found))
     table.add_row("all", *_outcomes(report.total), style="bold")
-    title = f"What became of the proposals in {report.run}, {report.images} reviewed images"
+    title = (
+        f"What became of the proposals in {report.run}, {report.images} images that a person judged"
+    )
     _print(console, title, table)
     _print_page(console, report.html)
 

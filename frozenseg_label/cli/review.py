@@ -68,6 +68,8 @@ def review(
     """
     if sum(map(bool, (save, queue, html, search))) > 1:
         raise click.UsageError("give one of --save, --queue, --html and --search")
+    if search is not None and not search.strip():
+        raise click.UsageError("--search: give the words to look for")
     if queue is not None:
         count = queue_csv(output, queue)
         log.info("%d images, most doubtful first: %s", count, queue)

@@ -132,7 +132,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class ReviewedReport:
-    """The model against the person, on the reviewed images of one run.
+    """The model against the person, on those images of one run that a person judged.
 
     Attributes:
         run: folder.

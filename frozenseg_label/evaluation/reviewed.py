@@ -1,16 +1,19 @@
-"""The model against its reviewer: what became of each proposed segment, on reviewed images.
+"""The model against its reviewer: what became of each proposed segment that a person judged.
 
 The model's own map is compared with what stands now. In a reviewed image, unlabelled pixels are
-truth too: a segment that the person took away is a spurious one. Both maps have their segments
-paired as panoptic quality pairs them.
+truth too: a segment that the person took away is a spurious one. In an image that is still in
+review, what stands as proposed has not been judged, and counts neither way. Both maps have their
+segments paired as panoptic quality pairs them.
 """
 
 import reprlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from frozenseg_label.errors import RunError
@@ -32,6 +35,8 @@ from frozenseg_label.evaluation.worst_images import (
     confusion_notes,
     picture_of,
 )
+from frozenseg_label.formats.coco_panoptic import measure
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 from frozenseg_label.runs.entry import Entry
 from frozenseg_label.runs.run_folder import RunFolder
 
@@ -93,12 +98,12 @@ def compare_with_review(
 ) -> ReviewedReport:
     """Compare what the model proposed with what stands; the arguments are those of `evaluate`."""
     with RunFolder.read(path) as run:
-        reviewed = [entry for entry in run.entries() if _is_reviewed(entry)]
-        judged = [entry.image for entry in reviewed if _was_proposed(entry)]
+        reviewed = [entry for entry in run.entries() if _was_judged(entry)]
+        judged = {entry.image: _is_open(entry) for entry in reviewed if _was_proposed(entry)}
         _refuse_nothing(run, judged, len(reviewed))
         tally, lowest = OutcomeTally(), WorstImages(worst)
         for image in tqdm(judged, "images", disable=None if progress else True):
-            overlap = _overlap(run, image)
+            overlap = _overlap(run, image, judged[image])
             tally.add(overlap)
             own = PanopticTally()
             own.add_overlap(overlap)
@@ -114,16 +119,22 @@ def compare_with_review(
             classes={name: found for name, found in classes.items() if found != Outcomes()},
             confused=tuple(most_frequent_segments(tally.confused, names, CONFUSIONS)),
             worst=lowest.images(),
-            notes=tuple(_notes(len(reviewed) - len(judged))),
+            notes=tuple(_notes(len(reviewed) - len(judged), sum(judged.values()))),
         )
         if html is None:
             return report
         root = images or (Path(run.manifest.root) if run.manifest.root else None)
-        return replace(report, html=_write_pages(html, run, report, root))
+        return replace(report, html=_write_pages(html, run, report, root, judged))
 
 
-def _is_reviewed(entry: Entry) -> bool:
-    return entry.labels is not None and entry.labels.state == "reviewed"
+def _was_judged(entry: Entry) -> bool:
+    """Whether a person has looked at the image, to the end or not."""
+    return entry.labels is not None and entry.labels.state in ("reviewed", "in review")
+
+
+def _is_open(entry: Entry) -> bool:
+    """Whether there may be segments in it that nobody has judged yet."""
+    return entry.labels is not None and entry.labels.state == "in review"
 
 
 def _was_proposed(entry: Entry) -> bool:
@@ -131,7 +142,7 @@ def _was_proposed(entry: Entry) -> bool:
     return entry.run is not None or (entry.labels is not None and entry.labels.proposed is not None)
 
 
-def _refuse_nothing(run: RunFolder, judged: list[str], reviewed: int) -> None:
+def _refuse_nothing(run: RunFolder, judged: Collection[str], reviewed: int) -> None:
     if judged:
         return
     if reviewed:
@@ -146,19 +157,61 @@ def _refuse_nothing(run: RunFolder, judged: list[str], reviewed: int) -> None:
     )
 
 
-def _notes(unjudged: int) -> Iterator[str]:
+def _notes(unjudged: int, still_open: int) -> Iterator[str]:
     if unjudged:
         yield f"{unjudged} reviewed images had no labels of a model before; they are not judged"
+    if still_open:
+        yield (
+            f"{still_open} images are in review, not accepted as a whole; of these, only what a "
+            "person corrected, accepted or rejected counts"
+        )
 
 
-def _overlap(run: RunFolder, image: str) -> SegmentOverlap:
+def _overlap(run: RunFolder, image: str, still_open: bool) -> SegmentOverlap:
     proposed, standing = run.read_proposed(image), run.read_map(image)
+    if still_open:
+        proposed, standing = _judged_part(proposed, standing)
     return overlap_of(
         one_segment_per_stuff(proposed), one_segment_per_stuff(standing), void_is_truth=True
     )
 
 
-def _write_pages(html: Path, run: RunFolder, report: ReviewedReport, root: Path | None) -> Path:
+def _judged_part(proposed: PanopticMap, standing: PanopticMap) -> tuple[PanopticMap, PanopticMap]:
+    """Both maps without what nobody has judged: segments that stand as proposed, and their like.
+
+    A proposal of which more than half lies there goes as a whole: what a neighbour that a person
+    reshaped took from it is no segment.
+    """
+    waiting = [segment.id for segment in standing.segments if segment.state == "proposed"]
+    unjudged = np.isin(standing.ids, waiting)  # [H, W]
+    gone = [
+        segment.id
+        for segment in proposed.segments
+        if 2 * np.count_nonzero(unjudged[proposed.ids == segment.id]) > segment.area
+    ]
+    of_model = np.where(unjudged | np.isin(proposed.ids, gone), UNLABELLED, proposed.ids)
+    of_person = np.where(unjudged, UNLABELLED, standing.ids)
+    return _cut_to(proposed, of_model), _cut_to(standing, of_person)
+
+
+def _cut_to(whole: PanopticMap, ids: NDArray[np.int32]) -> PanopticMap:
+    """The map with fewer labelled pixels [H, W], and the segments that still have some."""
+    measured = measure(ids)
+    segments = (
+        replace(segment, area=measured[segment.id][0], bbox=measured[segment.id][1])
+        for segment in whole.segments
+        if segment.id in measured
+    )
+    return PanopticMap(ids, tuple(segments))
+
+
+def _write_pages(
+    html: Path,
+    run: RunFolder,
+    report: ReviewedReport,
+    root: Path | None,
+    judged: Mapping[str, bool],
+) -> Path:
     def images() -> Iterator[ReportImage]:
         for worst in report.worst:
             layers = (
@@ -170,8 +223,10 @@ def _write_pages(html: Path, run: RunFolder, report: ReviewedReport, root: Path 
                 path=picture_of(root, worst.name),
                 layers=layers,
                 figures=(Figure("PQ", 100 * worst.quality, worst="lowest"),),
-                notes=confusion_notes(_overlap(run, worst.name), run.vocabulary),
-                state="reviewed",
+                notes=confusion_notes(
+                    _overlap(run, worst.name, judged[worst.name]), run.vocabulary
+                ),
+                state="in review" if judged[worst.name] else "reviewed",
             )
 
     rows = [("all", report.total), *report.classes.items()]

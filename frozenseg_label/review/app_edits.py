@@ -8,8 +8,8 @@ from scipy.ndimage import find_objects, label
 
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.review.edits import ACCEPTED, REJECTED
-from frozenseg_label.review.fiftyone_dataset import region_of
 from frozenseg_label.review.mask_fusion import Mask, at_image_resolution, window_around
+from frozenseg_label.review.samples import region_of
 from frozenseg_label.review.views import SEGMENTS
 
 if TYPE_CHECKING:
@@ -47,19 +47,19 @@ def relabel_segments(dataset: "fo.Dataset", ids: Collection[str], name: str) -> 
 
 def merge_segments(dataset: "fo.Dataset", ids: Collection[str]) -> int:
     """Make one segment, of the largest one's class, of those of each image; returns how many."""
-    merged = 0
-    for sample, chosen in _chosen(dataset, ids):
-        if len(chosen) < 2:
-            raise ReviewError("choose two segments or more of one image to merge them")
+    images = list(_chosen(dataset, ids))
+    if any(len(chosen) < 2 for _, chosen in images):
+        raise ReviewError("choose two segments or more of one image to merge them")
+    for sample, chosen in images:
         pixels = [_pixels(sample, detection) for detection in chosen]
         largest = int(np.argmax([mask.sum() for mask in pixels]))
         _set_pixels(sample, chosen[largest], np.logical_or.reduce(pixels))
         gone = {detection.id for detection in chosen} - {chosen[largest].id}
         detections = sample[SEGMENTS].detections
         sample[SEGMENTS].detections = [one for one in detections if one.id not in gone]
+    for sample, _ in images:
         sample.save()
-        merged += 1
-    return merged
+    return len(images)
 
 
 def split_segments(dataset: "fo.Dataset", ids: Collection[str]) -> int:

@@ -1,8 +1,8 @@
 """Corrections on their way from FiftyOne back into the run folder."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,14 @@ from frozenseg_label.errors import FormatError, ImageError, ReviewError
 from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
-from frozenseg_label.review.edits import Change, apply_edits, is_untouched
-from frozenseg_label.review.fiftyone_dataset import find_dataset, rank, regions_of, reload_image
+from frozenseg_label.review.apply_edits import apply_edits
+from frozenseg_label.review.datasets import find_dataset
+from frozenseg_label.review.edits import Change, is_untouched
+from frozenseg_label.review.fiftyone_dataset import rank
 from frozenseg_label.review.opened_labels import key_of, labels_by_key, read_opened
 from frozenseg_label.review.queue import review_queue
-from frozenseg_label.review.views import SEGMENTS
+from frozenseg_label.review.samples import regions_of, reload_image
+from frozenseg_label.review.views import SEGMENTS, save_views
 from frozenseg_label.runs.entry import Entry, Labels
 from frozenseg_label.runs.ownership import fuse, withdraw_rejected
 from frozenseg_label.runs.run_folder import RunFolder
@@ -24,8 +27,6 @@ from frozenseg_label.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import fiftyone as fo
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def save_corrections(run: RunFolder) -> SaveReport:
             f"frozenseg-label review {run.path}"
         )
     reports: list[ImageReport] = []
-    outdated: list[str] = []
+    outdated: dict[str, datetime] = {}
     opened = dict(zip(*dataset.values(["image", "opened"]), strict=True))
     then = labels_by_key(run, opened)
     for sample in dataset.iter_samples():
@@ -84,10 +85,11 @@ def save_corrections(run: RunFolder) -> SaveReport:
         report = _save_image(run, sample, entry, then.get(entry.image))
         if report is not None:
             reports.append(report)
-        if report.problem is None if report else key_of(entry.labels) != sample["opened"]:
-            outdated.append(entry.image)
+        saved = report is not None and report.problem is None
+        if saved or (report is None and key_of(entry.labels) != sample["opened"]):
+            outdated[sample.id] = sample.last_modified_at
     run.finish()
-    _show(run, dataset, outdated)
+    _show(run, dataset, outdated, then)
     return SaveReport(run.path, tuple(reports), len(opened) - len(reports))
 
 
@@ -98,14 +100,19 @@ def _save_image(
     image, now = entry.image, entry.labels
     base = read_opened(run.path, image, then, run.vocabulary) if then is not None else None
     if now is None or then is None or base is None:
-        problem = "the labels that were opened for review are gone; restore the run folder"
-        return ImageReport(image, "", problem=problem)
+        problem = (
+            "the labels that were opened for review are gone from the run folder; restore them, or "
+            "delete the image from FiftyOne's dataset and open the run again"
+        )
+        return ImageReport(image, "" if now is None else now.state, problem=problem)
     regions = regions_of(sample[SEGMENTS], (then.height, then.width))
     tags = frozenset(sample.tags)
     if is_untouched(base, regions, tags, run.vocabulary):
         return None
     try:
-        edited = apply_edits(base, regions, tags, run.vocabulary, state=then.state)
+        proposed = then.proposed.segments_info if then.proposed is not None else ()
+        last_id = max((info.id for info in proposed), default=0)
+        edited = apply_edits(base, regions, tags, run.vocabulary, state=then.state, last_id=last_id)
         panoptic, state = edited.panoptic, edited.state
         if key_of(now) != key_of(then):
             current = run.read_map(image)
@@ -150,13 +157,25 @@ def _is_same(one: PanopticMap, other: PanopticMap) -> bool:
     return same and np.array_equal(one.ids, other.ids)
 
 
-def _show(run: RunFolder, dataset: "fo.Dataset", images: Sequence[str]) -> None:
-    """Let FiftyOne show the labels as they stand now."""
-    wanted = set(images)
+def _show(
+    run: RunFolder,
+    dataset: "fo.Dataset",
+    images: Mapping[str, datetime],
+    then: Mapping[str, Labels],
+) -> None:
+    """Let FiftyOne show the labels as they stand now.
+
+    Args:
+        images: ids of samples, and when each was changed last before it was saved. What people did
+            to one after that stays: the next save takes it.
+        then: the labels that they show, by image.
+    """
     queue = review_queue(run)
     by_image = {queued.image: queued for queued in queue}
-    for sample in dataset.iter_samples():
+    for id_ in dataset.select(list(images)).values("id"):
+        sample = dataset[id_]
         queued = by_image.get(sample["image"])
-        if sample["image"] in wanted and queued is not None:
-            reload_image(run, sample, queued)
+        if queued is not None and sample.last_modified_at == images[id_]:
+            reload_image(run, sample, queued, then.get(queued.image))
     rank(dataset, queue)
+    save_views(dataset)  # FiftyOne makes the list of a view of segments when the view is saved

@@ -9,7 +9,6 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from frozenseg_label.errors import ReviewError
 
@@ -45,9 +44,10 @@ def find_database() -> Database:
     """Say which MongoDB applies; answers within 2 s and starts nothing."""
     if importlib.util.find_spec("fiftyone") is None:
         return Database(False, "FiftyOne is not installed", "pip install --upgrade frozenseg-label")
-    uri = os.environ.get(URI) or _configured_uri()
-    if uri is not None:
-        return _server(uri)
+    if uri := os.environ.get(URI):
+        return _server(uri, URI)
+    if uri := _configured_uri():
+        return _server(uri, f"database_uri in {_config_file()}")
     mongod = _packaged_mongod()
     if mongod is not None:
         return Database(True, f"FiftyOne's own server, {mongod}")
@@ -65,21 +65,28 @@ def require_database() -> None:
 
 def _configured_uri() -> str | None:
     """The server that the person's FiftyOne configuration names; None where it names none."""
-    default = Path.home() / ".fiftyone" / "config.json"
-    path = Path(os.environ.get("FIFTYONE_CONFIG_PATH") or default)
     try:
-        uri = json.loads(path.read_text()).get("database_uri")
+        uri = json.loads(_config_file().read_text()).get("database_uri")
     except (OSError, ValueError, AttributeError):
         return None
     return uri if isinstance(uri, str) else None
 
 
-def _server(uri: str) -> Database:
-    """Whether a MongoDB answers there."""
+def _config_file() -> Path:
+    default = Path.home() / ".fiftyone" / "config.json"
+    return Path(os.environ.get("FIFTYONE_CONFIG_PATH") or default)
+
+
+def _server(uri: str, setting: str) -> Database:
+    """Whether a MongoDB answers there.
+
+    Args:
+        setting: what names it.
+    """
     from pymongo import MongoClient
     from pymongo.errors import PyMongoError
 
-    shown = urlsplit(uri).netloc.rpartition("@")[2]  # without the password
+    shown = uri.partition("//")[2].rpartition("@")[2].partition("/")[0]  # without the password
     patience = int(1000 * ANSWER_SECONDS)
     try:
         client: MongoClient[dict[str, object]] = MongoClient(
@@ -90,11 +97,16 @@ def _server(uri: str) -> Database:
         )
         with client:
             client.admin.command("ping")
+    except ValueError as error:
+        remedy = "set it to mongodb://HOST:PORT, or unset it to use FiftyOne's own server"
+        return Database(False, f"{setting} is no address of a server ({error})", remedy)
     except PyMongoError as error:
         reason = f"{error}".split(",")[0].split(" (configured")[0].lower()
-        remedy = f"start that server, or unset {URI} to use FiftyOne's own"
-        return Database(False, f"{URI} names {shown}, which does not answer ({reason})", remedy)
-    return Database(True, f"{URI} names {shown}, which answers")
+        remedy = f"start that server, or unset {setting} to use FiftyOne's own"
+        return Database(
+            False, f"{setting} names {shown or uri}, which does not answer ({reason})", remedy
+        )
+    return Database(True, f"{setting} names {shown or uri}, which answers")
 
 
 def _packaged_mongod() -> Path | None:

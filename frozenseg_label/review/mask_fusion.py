@@ -10,7 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_opening, distance_transform_edt
+from scipy.ndimage import (
+    binary_fill_holes,
+    binary_opening,
+    binary_propagation,
+    distance_transform_edt,
+)
 
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels of the image
 Mask = NDArray[np.bool_]
@@ -71,17 +76,37 @@ def fuse_stroke(original: Mask, edited: Mask, pixel: float) -> Mask:
         pixel: length of a screen pixel in pixels of the image, at least 1.
     """
     blur = BLUR * pixel + ROUNDING
-    painted = _around(edited & (_distance_to(original) > blur), pixel) & edited & ~original
+    painted = edited & (_distance_to(original) > blur)
+    painted = _up_to(original, painted, edited & ~original, blur)
+    # Pixels that stroke and outline shut in between them; a wide inside has other outlines, too.
+    shut_in = binary_fill_holes(original | painted) & ~binary_fill_holes(original)
+    painted |= edited & shut_in & (_distance_to(painted) <= pixel)
     # What is thinner than the screen shows may be missing there though nobody rubbed it out.
     thickness = int(np.ceil(pixel)) + 1 if pixel > 1 else 1
     shown = binary_opening(original, np.ones((thickness, thickness), bool))
-    rubbed = _around(shown & (_distance_to(edited) > blur), pixel) & original & ~edited
+    rubbed = shown & (_distance_to(edited) > blur)
+    rubbed |= original & ~edited & (_distance_to(rubbed) <= pixel + 0.5)  # corners of the outline
+    rubbed = _up_to(edited, rubbed, original & ~edited, blur)
     return (original | painted) & ~rubbed
 
 
-def _around(seeds: Mask, pixel: float) -> Mask:
-    """What lies no farther from the seeds than the outline that the blur hides them behind."""
-    return _distance_to(seeds) <= BLUR * pixel + ROUNDING + 1
+def _up_to(mask: Mask, stroke: Mask, differing: Mask, blur: float) -> Mask:
+    """The stroke with the differing pixels that the mask's blur hides: those in front of it.
+
+    From the mask's nearest pixel through such a one, the stroke is met where the blur ends. So it
+    grows towards the mask, and hardly to the sides: the blur of a thin line is no part of it.
+    """
+    if not stroke.any() or not mask.any():
+        return stroke
+    distance, nearest = distance_transform_edt(~mask, return_indices=True)  # [h, w], [2, h, w]
+    hidden = np.nonzero(differing & (distance <= blur))  # 2 x [N]
+    start = np.stack([axis[hidden] for axis in nearest])  # [2, N]
+    end = start + (np.array(hidden) - start) * (blur + 1) / distance[hidden]
+    rows, columns = np.clip(np.rint(end).astype(int).T, 0, np.array(mask.shape) - 1).T
+    in_front = np.zeros_like(mask)
+    in_front[hidden] = stroke[rows, columns]
+    grown: Mask = binary_propagation(stroke, np.ones((3, 3), bool), mask=stroke | in_front)
+    return grown
 
 
 def _distance_to(mask: Mask) -> NDArray[np.float64]:

@@ -1,8 +1,10 @@
 """The labels as they stood when a review opened them, kept until its corrections are saved.
 
-`review/REL.png` is another name of the PNG that lay in `panoptic/` then (a hard link, so it takes
+`review/KEY.png` is another name of the PNG that lay in `panoptic/` then (a hard link, so it takes
 no room; a copy where the disk knows no links). A later run gives `panoptic/REL.png` new content;
-what people did in the meantime can still be told from what the model did.
+what people did in the meantime can still be told from what the model did. The key is made of the
+image's name and the content: the old file is there until FiftyOne shows the new labels, whenever a
+program may be killed.
 """
 
 import hashlib
@@ -10,7 +12,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from frozenseg_label.errors import RunError
 from frozenseg_label.formats.atomic_file import atomic_write, explained, make_folder
 from frozenseg_label.formats.coco_panoptic import decode_panoptic_png, png_name
 from frozenseg_label.panoptic import PanopticMap
@@ -22,11 +23,13 @@ from frozenseg_label.vocabulary import Vocabulary
 OPENED = "review"
 
 
-def keep_opened(folder: Path, image: str, labels: Labels) -> None:
-    """Keep the labels of an image as they are now; RunError if the journal names other ones."""
-    source, kept = folder / PANOPTIC / png_name(image), folder / OPENED / png_name(image)
+def keep_opened(folder: Path, image: str, labels: Labels) -> bool:
+    """Keep the labels of an image; returns whether they are the ones that lie there now."""
+    source, kept = folder / PANOPTIC / png_name(image), _kept(folder, image, labels)
     if _is_file_of(kept, labels.current.png):
-        return
+        return True
+    if not _is_file_of(source, labels.current.png):
+        return False
     with explained(kept):
         make_folder(kept.parent)
         kept.unlink(missing_ok=True)
@@ -34,11 +37,17 @@ def keep_opened(folder: Path, image: str, labels: Labels) -> None:
             os.link(source, kept)
         except OSError:
             atomic_write(kept, source.read_bytes(), lasting=False)
-    if not _is_file_of(kept, labels.current.png):
-        raise RunError(
-            f"{source}: is not the file that the journal names; restore that one, or wait until "
-            "the run that is writing there is done"
-        )
+    if _is_file_of(kept, labels.current.png):
+        return True
+    kept.unlink(missing_ok=True)
+    return False
+
+
+def forget_opened(folder: Path, image: str, labels: Labels, *, but: Labels) -> None:
+    """Let kept labels go, unless the ones that are shown now have the same pixels."""
+    if labels.current.png != but.current.png:
+        with explained(folder / OPENED):
+            _kept(folder, image, labels).unlink(missing_ok=True)
 
 
 def read_opened(
@@ -49,13 +58,12 @@ def read_opened(
     Args:
         labels: of the journal row that stood then.
     """
-    path = folder / OPENED / png_name(image)
-    if not _is_file_of(path, labels.current.png):
-        path = folder / PANOPTIC / png_name(image)  # nothing has changed since
-        if not _is_file_of(path, labels.current.png):
-            return None
-    ids = decode_panoptic_png(path.read_bytes(), f"{path}")
-    return PanopticMap(ids, labels.current.segments(vocabulary))
+    current = folder / PANOPTIC / png_name(image)  # nothing may have changed since
+    for path in (_kept(folder, image, labels), current):
+        if _is_file_of(path, labels.current.png):
+            ids = decode_panoptic_png(path.read_bytes(), f"{path}")
+            return PanopticMap(ids, labels.current.segments(vocabulary))
+    return None
 
 
 def key_of(labels: Labels) -> str:
@@ -82,6 +90,11 @@ def labels_by_key(run: RunFolder, wanted: Mapping[str, str]) -> dict[str, Labels
             if key_of(labels) == wanted[entry.image]:
                 found[entry.image] = labels
     return found
+
+
+def _kept(folder: Path, image: str, labels: Labels) -> Path:
+    key = hashlib.sha256(os.fsencode(f"{image}\0{labels.current.png}")).hexdigest()
+    return folder / OPENED / f"{key[:32]}.png"
 
 
 def _is_file_of(path: Path, png: str) -> bool:

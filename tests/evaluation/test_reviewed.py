@@ -114,12 +114,34 @@ def test_stuff_of_which_a_person_owns_a_part_is_one_segment(
     assert outcomes(run) == {"sky": Outcomes(right=1, pq=1.0)}
 
 
-def test_images_in_review_do_not_count(
+def test_of_images_in_review_only_what_a_person_judged_counts(
     run: RunFolder, record: ImageRecord, make_map: MakeMap
 ) -> None:
-    made = make_map([[1, 1]], {1: CAT})
-    run.commit(record, made)
-    run.correct(record, made, state="in review")
+    proposed = make_map(
+        [[1, 1, 2, 2, 3, 3], [4, 4, 4, 4, 5, 5]], {1: CAT, 2: CAT, 3: DOG, 4: SKY, 5: DOG}
+    )
+    # The second cat becomes a dog and takes a pixel of the sky; the upper dog goes; the first cat,
+    # the sky and the lower dog are as they were proposed.
+    corrected = make_map(
+        [[1, 1, 2, 2, 3, 3], [4, 4, 4, 2, 5, 5]], {1: CAT, 2: DOG, 3: DOG, 4: SKY, 5: DOG}
+    )
+    states = {2: "edited", 3: "rejected"}
+    corrected = replace(
+        corrected,
+        segments=tuple(replace(s, state=states.get(s.id, s.state)) for s in corrected.segments),
+    )
+    run.commit(record, proposed)
+    run.correct(record, corrected, state="in review")
+    assert outcomes(run) == {"dog": Outcomes(wrong_class=1, spurious=1)}
+    report = frozenseg_label.evaluate(run.path, reviewed=True)
+    assert report.images == 1
+    assert any("in review" in note for note in report.notes)
+
+
+def test_images_that_nobody_looked_at_do_not_count(
+    run: RunFolder, record: ImageRecord, make_map: MakeMap
+) -> None:
+    run.commit(record, make_map([[1, 1]], {1: CAT}))
     with pytest.raises(RunError, match=r"none of its 1 labelled images .*'a\.jpg'"):
         outcomes(run)
 

@@ -1,11 +1,14 @@
 """A vocabulary of three classes, and manifests of runs with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.vocabulary import Category, Vocabulary
+from tests.review.small_run import MakeManifest, annotate, labels
 
 VOCABULARY = Vocabulary(
     "animals",
@@ -39,3 +42,16 @@ def make_manifest() -> Callable[..., Manifest]:
         )
 
     return make
+
+
+@pytest.fixture
+def out(tmp_path: Path, mongod: str, make_manifest: MakeManifest) -> Iterator[Path]:
+    """A run of three images; its dataset goes with it."""
+    (tmp_path / "photos").mkdir()
+    for name in "abc":
+        Image.new("RGB", (60, 40)).save(tmp_path / "photos" / f"{name}.png")
+    annotate(tmp_path, make_manifest(), labels())
+    yield tmp_path / "out"
+    import fiftyone as fo
+
+    fo.delete_datasets("frozenseg-*")

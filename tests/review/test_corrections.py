@@ -1,99 +1,31 @@
 """From the run folder into FiftyOne and back, with a real database."""
 
-from collections.abc import Callable, Iterator
+import csv
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from frozenseg_label.formats.coco_panoptic import measure, read_panoptic_png
+from frozenseg_label.formats.coco_panoptic import read_panoptic_png
 from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
-from frozenseg_label.images import find_images
-from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.review.review_run import save_review
-from frozenseg_label.runs.embeddings import ImageEmbeddings
-from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
-
-MakeManifest = Callable[..., Manifest]
-CAT, DOG, SKY, GRASS = 1, 2, 3, 4
-
-
-def labels(shift: int = 0, classes: tuple[int, int, int] = (SKY, CAT, DOG)) -> PanopticMap:
-    """Sky above, a cat and a dog below, and void between them; 40 x 60 pixels."""
-    ids = np.zeros((40, 60), np.int32)
-    ids[:20] = 1
-    ids[22:38, 5 + shift : 25 + shift] = 2
-    ids[22:38, 35:55] = 3
-    segments = tuple(
-        Segment(
-            id_,
-            classes[id_ - 1],
-            classes[id_ - 1] < SKY,
-            area,
-            bbox,
-            score=0.123456789,
-            margin=0.1,
-            second=DOG,
-            source="model:abc",
-        )
-        for id_, (area, bbox) in measure(ids).items()
-    )
-    return PanopticMap(ids, segments)
-
-
-@pytest.fixture
-def out(tmp_path: Path, mongod: str, make_manifest: MakeManifest) -> Iterator[Path]:
-    """A run of three images; its dataset goes with it."""
-    (tmp_path / "photos").mkdir()
-    for name in "abc":
-        Image.new("RGB", (60, 40)).save(tmp_path / "photos" / f"{name}.png")
-    annotate(tmp_path, make_manifest(), labels())
-    yield tmp_path / "out"
-    import fiftyone as fo
-
-    fo.delete_datasets("frozenseg-*")
-
-
-def annotate(folder: Path, manifest: Manifest, proposal: PanopticMap) -> None:
-    with RunFolder.open_or_create(folder / "out", manifest, update=True) as run:
-        records = find_images([folder / "photos"])
-        run.plan(records)
-        for record in records:
-            vector = np.eye(4, dtype=np.float16)
-            seen = {segment.id: vector[segment.id] for segment in proposal.segments}
-            run.commit(record, proposal, embeddings=ImageEmbeddings.of("ab", vector[0], seen))
-        run.finish()
-
-
-def open_in_fiftyone(out: Path):  # noqa: ANN201 - FiftyOne has no types
-    from frozenseg_label.review.fiftyone_dataset import open_dataset
-
-    with RunFolder.read(out) as run:
-        return open_dataset(run)
-
-
-def image_of(dataset, name: str):  # noqa: ANN001, ANN201
-    from fiftyone import ViewField
-
-    return dataset.one(ViewField("image") == name)
-
-
-def segment_of(sample, id_: int):  # noqa: ANN001, ANN201
-    [found] = [one for one in sample.segments.detections if one.segment_id == id_]
-    return found
-
-
-def png(out: Path, name: str) -> np.ndarray:
-    return read_panoptic_png(out / "panoptic" / f"{name}.png")
-
-
-def files(out: Path) -> dict[str, bytes]:
-    """All that a run folder says; what the review keeps for itself and the lock left out."""
-    found = {p.relative_to(out).as_posix(): p for p in out.rglob("*") if p.is_file()}
-    own = ("lock", "review/")
-    return {name: path.read_bytes() for name, path in found.items() if not name.startswith(own)}
+from tests.review.small_run import (
+    CAT,
+    DOG,
+    GRASS,
+    MakeManifest,
+    annotate,
+    files,
+    image_of,
+    labels,
+    open_in_fiftyone,
+    png,
+    segment_of,
+)
 
 
 def test_a_run_shows_its_segments_with_their_facts(out: Path) -> None:
@@ -248,15 +180,8 @@ def test_a_run_folder_that_moved_finds_its_dataset_and_a_copy_does_not(
     name = open_in_fiftyone(out).dataset.name
     moved = out.rename(tmp_path / "elsewhere")
     assert open_in_fiftyone(moved).dataset.name == name
-    copy = replace_tree(moved, out)
-    assert open_in_fiftyone(copy).dataset.name != name
-
-
-def replace_tree(source: Path, target: Path) -> Path:
-    import shutil
-
-    shutil.copytree(source, target)
-    return target
+    shutil.copytree(moved, out)
+    assert open_in_fiftyone(out).dataset.name != name
 
 
 def test_what_looks_alike_is_found_from_the_kept_vectors(out: Path) -> None:
@@ -280,3 +205,91 @@ def segment_filter(label: str):  # noqa: ANN201
     from fiftyone import ViewField
 
     return ViewField("label") == label
+
+
+def test_a_new_segment_never_gets_the_id_of_one_that_is_gone(out: Path) -> None:
+    import fiftyone as fo
+
+    sample = image_of(open_in_fiftyone(out).dataset, "a.png")
+    segment_of(sample, 3).tags = ["rejected"]
+    sample.save()
+    save_review(out)
+    sample.reload()
+    new = fo.Detection(label="dog", bounding_box=[0, 0, 0.1, 0.1], mask=np.ones((4, 6), bool))
+    sample.segments.detections.append(new)
+    sample.save()
+    [report] = save_review(out).images
+    assert [(change.kind, change.segment) for change in report.changes] == [("added", 4)]
+    assert set(np.unique(png(out, "a.png"))) == {0, 1, 2, 4}
+
+
+def test_a_segment_whose_mask_was_removed_is_rejected_and_a_drawn_box_stays(out: Path) -> None:
+    import fiftyone as fo
+
+    sample = image_of(open_in_fiftyone(out).dataset, "a.png")
+    segment_of(sample, 3).mask = None
+    sample.segments.detections.append(fo.Detection(label="dog", bounding_box=[0, 0, 0.1, 0.1]))
+    sample.save()
+    [report] = save_review(out).images
+    assert [(change.kind, change.segment) for change in report.changes] == [("removed", 3)]
+    sample.reload()
+    assert [one.label for one in sample.segments.detections if one.mask is None] == ["dog"]
+    assert save_review(out).images == ()
+
+
+def test_segments_that_stay_where_they_are_keep_their_ids_in_fiftyone(out: Path) -> None:
+    sample = image_of(open_in_fiftyone(out).dataset, "a.png")
+    before = {one.segment_id: one.id for one in sample.segments.detections}
+    segment_of(sample, 2).label = "dog"
+    segment_of(sample, 3).tags = ["rejected"]
+    sample.save()
+    save_review(out)
+    sample.reload()
+    del before[3]
+    assert {one.segment_id: one.id for one in sample.segments.detections} == before
+
+
+def test_the_views_have_the_order_of_the_csv(
+    out: Path, tmp_path: Path, make_manifest: MakeManifest
+) -> None:
+    from frozenseg_label.review import views
+    from frozenseg_label.review.review_run import queue_csv
+
+    sample = image_of(open_in_fiftyone(out).dataset, "b.png")
+    segment_of(sample, 2).label = "dog"
+    sample.save()
+    save_review(out)
+    annotate(tmp_path, make_manifest("better"), labels(shift=3))
+    dataset = open_in_fiftyone(out).dataset
+    sample = image_of(dataset, "c.png")
+    sample.tags = ["accepted"]
+    sample.save()
+    save_review(out)
+    queue_csv(out, tmp_path / "queue.csv")
+    with (tmp_path / "queue.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    proposed = [row for row in rows if row["state"] == "proposed"]
+
+    def segments(view: str, sort: Callable[[dict[str, str]], object]) -> None:
+        found = dataset.load_saved_view(view)
+        names = [Path(path).name for path in found.values("filepath")]
+        shown = list(zip(names, found.values("segments.segment_id"), strict=True))
+        wanted = sorted(proposed, key=sort)  # type: ignore[arg-type, type-var]
+        assert shown == [(row["image"], int(row["segment"])) for row in wanted]
+
+    images = list(dict.fromkeys(row["image"] for row in rows))
+    assert images[-1] == "c.png"  # is reviewed
+    assert dataset.load_saved_view(views.MOST_DOUBTFUL).values("image") == images[:-1]
+    segments(
+        views.DOUBTFUL_SEGMENTS,
+        lambda row: (-float(row["gain"]), row["image"], int(row["segment"])),
+    )
+    segments(
+        views.PER_CLASS,
+        lambda row: (row["class"], float(row["score"]), row["image"], int(row["segment"])),
+    )
+    changed = dataset.load_saved_view(views.CHANGED)
+    assert changed.values("image") == ["a.png", "c.png"]
+    assert changed.values("segments.detections.segment_id") == [[2], [2]]
+    settled = dataset.load_saved_view(views.ACCEPTED_VIEW)
+    assert settled.values("image") == ["b.png", "c.png"]

@@ -8,7 +8,8 @@ import pytest
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.panoptic import PanopticMap, Segment, State
-from frozenseg_label.review.edits import Edited, Region, apply_edits, is_untouched
+from frozenseg_label.review.apply_edits import apply_edits
+from frozenseg_label.review.edits import Edited, Region, is_untouched
 from frozenseg_label.vocabulary import Vocabulary
 
 CAT, DOG, SKY, GRASS = 1, 2, 3, 4
@@ -122,6 +123,12 @@ def test_a_segment_that_was_drawn_takes_its_pixels_and_a_new_id(vocabulary: Voca
     assert facts(edited)[5] == (DOG, "edited", HUMAN)
     assert facts(edited)[1] == (CAT, "proposed", MODEL)  # it lost a pixel, and no more
     edited.panoptic.check()
+
+
+def test_new_ids_are_higher_than_any_that_was_ever_given(vocabulary: Vocabulary) -> None:
+    regions = [*shown(base(), vocabulary).values(), region("dog", [[1]], 5, 3)]
+    edited = apply_edits(base(), regions, frozenset(), vocabulary, last_id=9)
+    assert facts(edited)[10] == (DOG, "edited", HUMAN)
 
 
 def test_an_edited_segment_wins_its_pixels_and_what_it_leaves_is_void(

@@ -101,5 +101,17 @@ def test_a_thin_leg_that_was_rubbed_out_is_gone_though_it_is_thin() -> None:
     assert np.array_equal(result[:, 124:], before[:, 124:])
 
 
+@pytest.mark.parametrize("pixel", [1.0, 2.5, 4.0])
+def test_a_stroke_that_closes_a_ring_leaves_the_ring_s_inside_as_it_was(pixel: float) -> None:
+    ring = disc(160, 120, 80) & ~disc(160, 120, 60)
+    gap = disc(230, 120, 20)
+    before = ring & ~gap
+    stroke = ring & gap
+    result = fused(before, before | stroke, pixel, shift=0.3)
+    far = distance_transform_edt(~stroke) > pixel + 1.5
+    assert np.array_equal(result[far], before[far])
+    assert (result & stroke).sum() > 0.9 * stroke.sum()
+
+
 def test_a_window_ends_where_the_image_ends() -> None:
     assert window_around((10, 20), (18.5, -1, 5, 3), margin=1) == Window(0, 17, 3, 20)

@@ -4,7 +4,8 @@ FiftyOne loads this file by its path, in the process of the App's server. What t
 stands in `review/app_edits.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import fiftyone.operators as foo
@@ -25,6 +26,7 @@ from frozenseg_label.review.edits import ACCEPTED, REJECTED
 from frozenseg_label.review.views import SEGMENTS
 
 IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GRID_ACTIONS
+SHOW_ANEW = "@frozenseg-label/review/show_anew"  # in show_anew.js
 BUTTONS = {  # icon and place of those that have a button; all others are found by `
     "accept_segments": ("check", IN_IMAGE),
     "reject_segments": ("block", IN_IMAGE),
@@ -68,6 +70,7 @@ class ReviewOperator(foo.Operator):
 
     def execute(self, ctx: Any) -> dict[str, Any]:  # noqa: ANN401
         """Do it, tell of it, and show the dataset anew."""
+        before = datetime.now(UTC)
         try:
             message = self.act(ctx)
         except FrozenSegLabelError as error:
@@ -75,7 +78,9 @@ class ReviewOperator(foo.Operator):
             return {"message": f"{error}"}
         ctx.ops.notify(message, variant="success")
         ctx.ops.clear_selected_labels()
-        ctx.ops.reload_dataset()
+        changed = ctx.dataset.match(ViewField("last_modified_at") >= before).values("id")
+        ctx.trigger(SHOW_ANEW, {"changed": changed, "open": ctx.current_sample})
+        ctx.ops.reload_samples()
         return {"message": message}
 
     def act(self, ctx: Any) -> str:  # noqa: ANN401
@@ -90,7 +95,8 @@ class AcceptSegments(ReviewOperator):
 
     def act(self, ctx: Any) -> str:  # noqa: ANN401
         """See the class."""
-        return f"{tag_segments(ctx.dataset, chosen_segments(ctx), ACCEPTED)} segments accepted"
+        count = tag_segments(ctx.dataset, chosen_segments(ctx), ACCEPTED)
+        return f"{counted(count, 'segment')} accepted"
 
 
 class RejectSegments(ReviewOperator):
@@ -100,7 +106,8 @@ class RejectSegments(ReviewOperator):
 
     def act(self, ctx: Any) -> str:  # noqa: ANN401
         """See the class."""
-        return f"{tag_segments(ctx.dataset, chosen_segments(ctx), REJECTED)} segments rejected"
+        count = tag_segments(ctx.dataset, chosen_segments(ctx), REJECTED)
+        return f"{counted(count, 'segment')} rejected"
 
 
 class AcceptImage(ReviewOperator):
@@ -110,7 +117,8 @@ class AcceptImage(ReviewOperator):
 
     def act(self, ctx: Any) -> str:  # noqa: ANN401
         """See the class."""
-        return f"{tag_images(ctx.dataset, chosen_images(ctx), ACCEPTED)} images accepted"
+        count = tag_images(ctx.dataset, chosen_images(ctx), ACCEPTED)
+        return f"{counted(count, 'image')} accepted"
 
 
 class RejectImage(ReviewOperator):
@@ -120,7 +128,8 @@ class RejectImage(ReviewOperator):
 
     def act(self, ctx: Any) -> str:  # noqa: ANN401
         """See the class."""
-        return f"{tag_images(ctx.dataset, chosen_images(ctx), REJECTED)} images rejected"
+        count = tag_images(ctx.dataset, chosen_images(ctx), REJECTED)
+        return f"{counted(count, 'image')} rejected"
 
 
 class AcceptAbove(ReviewOperator):
@@ -135,13 +144,14 @@ class AcceptAbove(ReviewOperator):
         score = ctx.params.get("score")
         if isinstance(score, int | float):
             count = len(sure_segments(ctx, float(score)))
-            form.view("count", types.Notice(label=f"{count} proposed segments reach it"))
+            reach = f"{counted(count, 'proposed segment')} of at least that score"
+            form.view("count", types.Notice(label=reach))
         return types.Property(form, view=types.View(label=self.title))
 
     def act(self, ctx: Any) -> str:  # noqa: ANN401
         """See the class."""
         ids = sure_segments(ctx, float(ctx.params["score"]))
-        return f"{tag_segments(ctx.dataset, ids, ACCEPTED)} segments accepted"
+        return f"{counted(tag_segments(ctx.dataset, ids, ACCEPTED), 'segment')} accepted"
 
 
 class Relabel(ReviewOperator):
@@ -170,13 +180,13 @@ class Relabel(ReviewOperator):
         given = ctx.params["label"]
         name = self.choices(ctx).get(given, given)
         count = relabel_segments(ctx.dataset, chosen_segments(ctx), name)
-        return f"{count} segments are {name} now"
+        return f"{counted(count, 'segment')} made {name}"
 
 
 class Convert(Relabel):
     """The selected things are stuff, or the selected stuff is a thing."""
 
-    operator, title = "convert", "make selected things stuff, or stuff things"
+    operator, title = "change_kind", "make selected things stuff, or stuff things"
 
     def choices(self, ctx: Any) -> dict[str, str]:  # noqa: ANN401
         """The classes of the other kind."""
@@ -191,7 +201,8 @@ class Merge(ReviewOperator):
 
     def act(self, ctx: Any) -> str:  # noqa: ANN401
         """See the class."""
-        return f"segments of {merge_segments(ctx.dataset, chosen_segments(ctx))} images merged"
+        count = merge_segments(ctx.dataset, chosen_segments(ctx))
+        return f"merged into {counted(count, 'segment')}"
 
 
 class Split(ReviewOperator):
@@ -201,7 +212,8 @@ class Split(ReviewOperator):
 
     def act(self, ctx: Any) -> str:  # noqa: ANN401
         """See the class."""
-        return f"{split_segments(ctx.dataset, chosen_segments(ctx))} segments split off"
+        count = split_segments(ctx.dataset, chosen_segments(ctx))
+        return f"{counted(count, 'segment')} split off"
 
 
 class Save(ReviewOperator):
@@ -216,11 +228,10 @@ class Save(ReviewOperator):
         report = save_review(ctx.dataset.info["run_folder"])
         problems = [image for image in report.images if image.problem]
         if problems:
-            raise FrozenSegLabelError(
-                f"{len(problems)} images were not saved; {problems[0].image}: {problems[0].problem}"
-            )
+            count, first = counted(len(problems), "image"), problems[0]
+            raise FrozenSegLabelError(f"{count} not saved; {first.image}: {first.problem}")
         changes = sum(len(image.changes) for image in report.images)
-        return f"{changes} corrections of {len(report.images)} images saved"
+        return f"{counted(changes, 'correction')} of {counted(len(report.images), 'image')} saved"
 
 
 def chosen_segments(ctx: Any) -> list[str]:  # noqa: ANN401
@@ -246,16 +257,23 @@ def chosen_images(ctx: Any) -> Sequence[str]:  # noqa: ANN401
 
 
 def sure_segments(ctx: Any, score: float) -> list[str]:  # noqa: ANN401
-    """Ids of the proposed segments of the view whose score is at least so high."""
+    """Ids of the view's proposed segments of at least this score that nobody has judged yet."""
     view, field = ctx.view, ViewField
+
+    def is_sure(segment: Callable[[str], Any]) -> Any:  # noqa: ANN401
+        is_open = ~segment("tags").contains([ACCEPTED, REJECTED])
+        return (segment("confidence") >= score) & (segment("state") == "proposed") & is_open
+
     if view._is_patches:
-        segment = field(SEGMENTS)
-        is_sure = segment["confidence"] >= score
-        return list(view.match(is_sure & (segment["state"] == "proposed")).values(f"{SEGMENTS}.id"))
-    is_sure = (field("confidence") >= score) & (field("state") == "proposed")
-    return list(
-        view.filter_labels(SEGMENTS, is_sure).values(f"{SEGMENTS}.detections.id", unwind=True)
-    )
+        patches = view.match(is_sure(lambda name: field(f"{SEGMENTS}.{name}")))
+        return list(patches.values(f"{SEGMENTS}.id"))
+    labels = view.filter_labels(SEGMENTS, is_sure(field))
+    return list(labels.values(f"{SEGMENTS}.detections.id", unwind=True))
+
+
+def counted(count: int, noun: str) -> str:
+    """1 segment, 2 segments."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def register(plugin: Any) -> None:  # noqa: ANN401
