@@ -40,8 +40,10 @@ def open_review(
         remote: open no browser here.
     """
     from frozenseg_label.review.session import open_browser, wait_for_interrupt
+    from frozenseg_label.review.views import MOST_DOUBTFUL
 
-    with review_server(output, port=port, address=address) as page:
+    with review_server(output, port=port, address=address) as dataset:
+        page = f"{dataset}?view={MOST_DOUBTFUL.replace(' ', '-')}"
         log.info("The App is at %s (Ctrl-C ends it)", page)
         if not remote:
             open_browser(page)

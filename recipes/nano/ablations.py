@@ -78,13 +78,14 @@ def ablate(
 def measure(model: FrozenSeg, assets: Path, tests: int) -> dict[str, float]:
     """PQ, mIoU and recall on scenes of the validation style."""
     model.eval()
-    vocabulary, known = vocabulary_of(read_concepts()), seen_names(read_concepts())
+    concepts = read_concepts(coming=True)
+    vocabulary, known = vocabulary_of(concepts), seen_names(concepts)
     names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
     ways = {
         "whole": Way(names, model.alpha, model.beta),
         "with SAM's masks": Way(names, model.alpha, model.beta, "sam"),
     }
-    measures, world = Measures(vocabulary, names.seen), load_world("validate", assets)
+    measures, world = Measures(vocabulary, names.seen), load_world("validate", assets, coming=True)
     with torch.inference_mode():
         for number in range(tests):
             measures.add(model, world.scene(FIRST_SEED + number), ways)

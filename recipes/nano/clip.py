@@ -134,7 +134,8 @@ def train(
     """Run the training from its last checkpoint to its end."""
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    plain, restyled = load_world("train", assets), load_world("train", assets, variants=VARIANTS)
+    plain = load_world("train", assets, coming=True)
+    restyled = load_world("train", assets, variants=VARIANTS, coming=True)
     curriculum = Curriculum(plain, restyled, iterations)
     concepts = plain.concepts
     model = prepare_model(read_concepts(everything=True))

@@ -30,7 +30,7 @@ def evaluate(
     model.eval()
     results = {}
     for role in roles:
-        world = load_world_once(role, assets)
+        world = load_world_once(role, assets, coming=True)
         words = F.normalize(
             encode_names(model, [concept.name for concept in world.concepts]), dim=-1
         )

@@ -59,7 +59,7 @@ def train_decoder(
     """
     model = build_model(clip, sam, settings.seed)
     pool = see_pool(model, assets, scenes)
-    scores = scorer(model, load_world("validate", assets), settings.steps)
+    scores = scorer(model, load_world("validate", assets, coming=True), settings.steps)
     if not learn(model, pool, out, settings, scores):
         return False
     save_file(trained_weights(model), out / "decoder.safetensors")
@@ -77,7 +77,7 @@ def build_model(clip: Path, sam: Path, seed: int) -> FrozenSeg:
 
 def see_pool(model: FrozenSeg, assets: Path, scenes: int) -> PoolSource:
     """Return what the encoders see of so many scenes of the seen classes."""
-    world = load_world("train", assets, only_seen=True, variants=VARIANTS)
+    world = load_world("train", assets, only_seen=True, variants=VARIANTS, coming=True)
     vocabulary = vocabulary_of(world.concepts)
     drawn = (world.scene(FIRST_SEED + i) for i in range(scenes))
     return PoolSource([see_scene(model, scene, vocabulary) for scene in drawn])
@@ -87,7 +87,7 @@ def learn(
     model: FrozenSeg, pool: PoolSource, out: Path, settings: TrainSettings, on_step: OnStep | None
 ) -> bool:
     """Train the decoder on a pool; whether it came to its end."""
-    concepts = [concept for concept in read_concepts() if concept.seen]
+    concepts = [concept for concept in read_concepts(coming=True) if concept.seen]
     names = build_text_classifier(
         model.clip, vocabulary_of(concepts), seen_names(concepts), clip_fingerprint=""
     )
@@ -98,7 +98,8 @@ def learn(
 
 def scorer(model: FrozenSeg, world: World, steps: int) -> OnStep:
     """Return what scores the model, on fresh scenes, at every fifth of the training."""
-    vocabulary, known = vocabulary_of(read_concepts()), seen_names(read_concepts())
+    concepts = read_concepts(coming=True)
+    vocabulary, known = vocabulary_of(concepts), seen_names(concepts)
     names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
     scenes = [world.scene(FRESH + i) for i in range(FRESH_SCENES)]
     fresh = [(scene, see_scene(model, scene, vocabulary).features) for scene in scenes]

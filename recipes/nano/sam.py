@@ -68,10 +68,10 @@ def train_sam(out: Path, assets: Path, settings: Settings, start: Path | None = 
     tasks = DenseTasks(sam.channels)
     optimizer = torch.optim.AdamW(_groups(sam, tasks, settings.weight_decay))
     done, seconds = _resume(out, start, sam, tasks, optimizer)
-    world = load_world("train", assets, variants=VARIANTS)
+    world = load_world("train", assets, variants=VARIANTS, coming=True)
     evaluated = [
-        ("train_styles", load_world("train", assets)),
-        ("validation_style", load_world("validate", assets)),
+        ("train_styles", load_world("train", assets, coming=True)),
+        ("validation_style", load_world("validate", assets, coming=True)),
     ]
     began = time.process_time() - seconds
     for iteration in range(done, settings.iterations):

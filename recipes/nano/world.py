@@ -25,6 +25,7 @@ STYLE_ROLES: dict[str, Role] = {
     "streamline-emojis": "test",
     "twemoji": "demo",
 }
+COMING_STYLES = ("fluent-3d",)  # in the next weights' training
 TEXTURE_SEEDS: dict[Role, int] = {"train": 0, "validate": 1, "test": 2, "demo": 3}
 CONCEPTS_FILE = Path(__file__).parent / "concepts.txt"
 DEFAULT_ASSETS = Path("/tmp/nano/assets")
@@ -66,11 +67,12 @@ class World:
         return draw_scene(np.random.default_rng(seed), self.cutouts, self.textures, size)
 
 
-def read_concepts(everything: bool = False) -> tuple[Concept, ...]:
+def read_concepts(everything: bool = False, coming: bool = False) -> tuple[Concept, ...]:
     """Read concepts.txt in file order.
 
     Args:
         everything: also those marked `later`, which no training uses yet.
+        coming: also those that the weights in the package do not know, and the next ones will.
     """
     concepts = []
     for line in CONCEPTS_FILE.read_text().splitlines():
@@ -81,8 +83,10 @@ def read_concepts(everything: bool = False) -> tuple[Concept, ...]:
         name, *synonyms = (word.strip() for word in names.split(","))
         is_thing = group != "T"
         drawn = tuple(labels.split("+")) if is_thing else ()
-        if everything or mark != "later":
-            concepts.append(Concept(name, tuple(synonyms), drawn, is_thing, mark == "seen", group))
+        known = mark in ("seen", "unseen") or (coming and mark in ("seen+", "unseen+"))
+        if everything or known:
+            seen = mark.rstrip("+") == "seen"
+            concepts.append(Concept(name, tuple(synonyms), drawn, is_thing, seen, group))
     return tuple(concepts)
 
 
@@ -92,7 +96,11 @@ def seen_names(concepts: Collection[Concept]) -> tuple[str, ...]:
 
 
 def load_world(
-    role: Role, assets: Path = DEFAULT_ASSETS, only_seen: bool = False, variants: int = 0
+    role: Role,
+    assets: Path = DEFAULT_ASSETS,
+    only_seen: bool = False,
+    variants: int = 0,
+    coming: bool = False,
 ) -> World:
     """Load the drawings of the role's styles and draw its textures.
 
@@ -101,12 +109,15 @@ def load_world(
         only_seen: leave out what the decoder may not be shown with a mask.
         variants: restyled versions of every drawing, beside the drawing itself; where there are
             any, the one-colour shapes join them, coloured.
+        coming: words and styles of the next weights, not of those in the package.
     """
-    concepts = tuple(concept for concept in read_concepts() if concept.seen or not only_seen)
+    concepts = tuple(c for c in read_concepts(coming=coming) if c.seen or not only_seen)
     cutouts: dict[str, list[np.ndarray]] = {
         concept.name: [] for concept in concepts if concept.is_thing
     }
-    for style in (style for style, plays in STYLE_ROLES.items() if plays == role):
+    for style, plays in STYLE_ROLES.items():
+        if plays != role or (style in COMING_STYLES and not coming):
+            continue
         with np.load(assets / f"{style}.npz") as drawings:
             for key in drawings.files:
                 name = key.rsplit("/", 1)[0]

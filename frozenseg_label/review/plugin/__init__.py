@@ -78,6 +78,7 @@ class ReviewOperator(foo.Operator):
             return {"message": f"{error}"}
         ctx.ops.notify(message, variant="success")
         ctx.ops.clear_selected_labels()
+        ctx.ops.clear_selected_samples()  # or the next operator would be at them again
         changed = ctx.dataset.match(ViewField("last_modified_at") >= before).values("id")
         ctx.trigger(SHOW_ANEW, {"changed": changed, "open": ctx.current_sample})
         ctx.ops.reload_samples()

@@ -28,10 +28,15 @@
       const post = window.__fou__.getFetchFunction();
       const known = new Set(params.changed.filter((id) => opened.has(id)));
       if (params.open) known.add(params.open);
+      const { dataset, update } = hooks;
       for (const id of known) {
-        const variables = { dataset: hooks.dataset, view: hooks.view, id };
-        const { data } = await post("POST", "/graphql", { query, variables });
-        if (data?.sample) hooks.update([[id, data.sample.sample]]);
+        for (const view of [hooks.view, []]) { // it may have left the view meanwhile
+          const variables = { dataset, view, id };
+          const { data } = await post("POST", "/graphql", { query, variables });
+          if (!data?.sample) continue;
+          update([[id, data.sample.sample]]);
+          break;
+        }
       }
     }
   }
