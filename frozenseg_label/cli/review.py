@@ -116,8 +116,9 @@ def _print(report: "SaveReport") -> None:
             if change.kind not in ("accepted", "rejected"):
                 click.echo(f"  {_sentence(change)}")
     saved = [image for image in report.images if image.problem is None]
+    noun = "image" if len(saved) == 1 else "images"
     click.echo(
-        f"{len(saved)} images corrected, {report.untouched} untouched"
+        f"{len(saved)} {noun} corrected, {report.untouched} untouched"
         + (
             f", {len(report.images) - len(saved)} not saved"
             if len(saved) < len(report.images)
