@@ -104,14 +104,6 @@ class Vocabulary:
         facts = [[c.id, c.names, c.is_thing, float(c.min_score)] for c in self.categories]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
-    def shared_names(self) -> dict[str, tuple[str, ...]]:
-        """Names that several categories have -> those categories' main names, in their order."""
-        owners: dict[str, list[str]] = {}
-        for category in self.categories:
-            for name in category.names:
-                owners.setdefault(same_name(name), []).append(category.name)
-        return {name: tuple(some) for name, some in owners.items() if len(some) > 1}
-
     @cached_property
     def _index(self) -> dict[int, int]:
         return {category.id: index for index, category in enumerate(self.categories)}

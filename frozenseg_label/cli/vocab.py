@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from frozenseg_label.annotation.annotate_folder import annotate
 from frozenseg_label.cli.options import option_of
 from frozenseg_label.cli.tables import print_columns
+
+if TYPE_CHECKING:
+    from frozenseg_label.vocabulary import Vocabulary
 
 SCHEMA_VERSION = 1
 TEMPLATE = """\
@@ -60,8 +63,8 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
     """
     from frozenseg_label.vocabulary import read_vocabulary
 
-    words, seen = read_vocabulary(vocabulary), _seen_names(weights)
-    rows = [(c, any(name in seen for name in c.names)) for c in words.categories]
+    words = read_vocabulary(vocabulary)
+    rows = list(zip(words.categories, _seen(words, weights), strict=True))
     if as_json:
         classes = [
             {
@@ -101,11 +104,12 @@ def check(vocabulary: str, weights: str, as_json: bool) -> None:
     from frozenseg_label.model.pretrained import find_weights
     from frozenseg_label.vocabulary import read_vocabulary
 
-    words, seen = read_vocabulary(vocabulary), _seen_names(weights)
-    shared = words.shared_names()
+    words = read_vocabulary(vocabulary)
+    shared = _shared_names(words)
     stored = stored_tokens(find_weights(weights))
     unknown = {c.name: found for c in words.categories if (found := unknown_words(c.names, stored))}
-    unseen = [c.name for c in words.categories if not any(name in seen for name in c.names)]
+    rows = zip(words.categories, _seen(words, weights), strict=True)
+    unseen = [c.name for c, is_seen in rows if not is_seen]
     if as_json:
         _print_json(
             name=words.name,
@@ -145,11 +149,24 @@ def init(file: Path) -> None:
     click.echo(file)
 
 
-def _seen_names(weights: str) -> frozenset[str]:
+def _seen(words: "Vocabulary", weights: str) -> list[bool]:
+    """Of each class, whether the weights' training had one of its names."""
     from frozenseg_label.model.checkpoint_info import read_checkpoint_info
     from frozenseg_label.model.pretrained import find_weights
 
-    return read_checkpoint_info(find_weights(weights)).seen_names
+    seen = read_checkpoint_info(find_weights(weights)).seen_names
+    return [any(name in seen for name in category.names) for category in words.categories]
+
+
+def _shared_names(words: "Vocabulary") -> dict[str, list[str]]:
+    """Names that several classes have -> those classes' main names, in their order."""
+    from frozenseg_label.vocabulary import same_name
+
+    owners: dict[str, list[str]] = {}
+    for category in words.categories:
+        for name in category.names:
+            owners.setdefault(same_name(name), []).append(category.name)
+    return {name: some for name, some in owners.items() if len(some) > 1}
 
 
 def _print_json(**facts: Any) -> None:  # noqa: ANN401 - whatever JSON holds

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from clip_evaluation import evaluate
 from clip_samples import Curriculum, RegionBatch, jitter_colors
-from stage_files import ITERATIONS, take_up, write_weights
+from stage_files import ITERATIONS, take_up, write_state, write_weights
 from torch import Tensor, nn
 from world import DEFAULT_ASSETS, Concept, load_world, read_concepts
 
@@ -202,8 +202,7 @@ def save(
         "optimizer": optimizer.state_dict(),
         ITERATIONS: iterations,
     }
-    torch.save(state, out / "training.new")
-    (out / "training.new").replace(out / "training.pt")
+    write_state(out / "training.pt", state)
     write_weights(out / "clip.safetensors", model, iterations)
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from clip_evaluation import crop_accuracy
 from measures import Measures, Way
 from sam import evaluate_sam
@@ -25,7 +24,12 @@ from world import DEFAULT_ASSETS, World, load_world
 from frozenseg_label.inference.load_predictor import load_predictor
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.text_classifier import TEMPLATES, TextClassifier, build_text_classifier
+from frozenseg_label.model.text_classifier import (
+    TEMPLATES,
+    TextClassifier,
+    build_text_classifier,
+    encode_names,
+)
 from frozenseg_label.vocabulary import Category, Vocabulary, read_vocabulary
 
 FIRST_SEED = 4 * 10**9  # beyond those of all trainings
@@ -42,7 +46,7 @@ def evaluate(weights: str, world: World, count: int) -> dict[str, float]:
         "CLIP on single stickers": crop_accuracy(
             model.clip,
             world,
-            F.normalize(names_of(model, predictor.vocabulary), dim=-1),
+            encode_names(model.clip, [c.name for c in predictor.vocabulary.categories]),
             SINGLE_STICKERS,
         ),
         **{
@@ -98,15 +102,6 @@ def ways_to_label(
     for a, b in ((0.0, beta), (0.2, beta), (0.6, beta), (alpha, 0.4), (alpha, 0.6), (alpha, 1.0)):
         ways[f"alpha {a}, beta {b}"] = Way(names, a, b)
     return ways
-
-
-def names_of(model: FrozenSeg, vocabulary: Vocabulary) -> torch.Tensor:
-    """Vectors of the main names [K, D]."""
-    words = tuple(Category(c.name, c.id, (), c.is_thing) for c in vocabulary.categories)
-    classifier = build_text_classifier(
-        model.clip, Vocabulary("names", words), (), clip_fingerprint=""
-    )
-    return classifier.embeddings
 
 
 def seconds_a_picture(weights: str, world: World, *, sam_masks: bool) -> float:

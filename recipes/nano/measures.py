@@ -46,7 +46,8 @@ class Way:
         alpha: weight of the CLIP branch for seen categories.
         beta: the same for unseen ones.
         extra: further masks that CLIP alone names, for unseen categories. The colour regions are
-            the control of SAM's masks: of each image the surest ones, as many as SAM's.
+            the control of SAM's masks: of each image the surest ones, as many as joined in the way
+            with SAM's before it.
     """
 
     names: TextClassifier
@@ -96,15 +97,16 @@ class Measures:
         everything = everything_masks(model.sam, features.sam, size, [size], model.everything)[0]
         self._count_clip(model, scene, features, ways)
         self._count_recall(scene, proposals, everything)
-        others = color_regions(scene.image, proposals.mask_logits.shape[-2:])
+        most, others = 0, color_regions(scene.image, proposals.mask_logits.shape[-2:])
         for name, way in ways.items():
             further = {"none": None, "sam": everything, "color regions": others}[way.extra]
             if name not in self.labels:
                 self.labels[name] = Labels(len(self.vocabulary))
-            most = None
-            if way.extra == "color regions":
-                most = len(_extra(model, way, features, proposals, everything, None)[0])
-            self._count_labels(name, model, scene, way, features, proposals, further, most)
+            limit = most if way.extra == "color regions" else None
+            joined = self._count_labels(
+                name, model, scene, way, features, proposals, further, limit
+            )
+            most = joined if way.extra == "sam" else most
 
     def figures(self) -> dict[str, float]:
         """All shares, PQ and mIoU in per cent; means over the classes that occur in the truth."""
@@ -155,11 +157,13 @@ class Measures:
         proposals: MaskProposals,
         further: Tensor | None,
         most: int | None,
-    ) -> None:
-        masks = _classify(model, way, proposals)
+    ) -> int:
+        """Count the labels of one way; returns how many further masks have joined."""
+        masks, joined = _classify(model, way, proposals), 0
         votes = [query_votes(masks)]
         if further is not None:
-            places, probs = _extra(model, way, features, proposals, further, most)
+            places, probs = _extra(model, way, features, masks, further, most)
+            joined = len(places)
             votes = list(combine_semantic(masks, further, probs, way.names.seen, model.everything))
             masks = join_masks(masks, as_proposals(further[places], probs[places], masks))
         size = scene.image.shape[:2]
@@ -171,6 +175,7 @@ class Measures:
         labels = self.labels[name]
         labels.panoptic.add(made, true_map(scene, self.vocabulary))
         labels.semantic.add(classes.astype(np.int64) + 1, true_classes[scene.ids])
+        return joined
 
     def _index(self, name: str) -> int:
         return next(i for i, c in enumerate(self.vocabulary.categories) if c.name == name)
@@ -196,7 +201,7 @@ def _extra(
     model: FrozenSeg,
     way: Way,
     features: Features,
-    proposals: MaskProposals,
+    masks: ClassifiedMasks,
     further: Tensor,
     most: int | None,
 ) -> tuple[Tensor, Tensor]:
@@ -208,7 +213,6 @@ def _extra(
     embeddings, _ = model.clip.embed_masks(features.dense, further[None])
     void, scale = model.void_embedding, model.clip.logit_scale
     probs = classify_by_clip(embeddings, way.names, void, scale)[0]
-    masks = _classify(model, way, proposals)
     places = choose_extra(masks, further, probs, way.names.seen, model.everything)
     if most is not None:
         surest = probs[places, :-1].amax(dim=1).argsort(descending=True, stable=True)[:most]

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from sam_batches import PointBatch, draw_batch
 from sam_losses import DenseTasks, mask_iou, mask_losses
-from stage_files import ITERATIONS, take_up, write_weights
+from stage_files import ITERATIONS, take_up, write_state, write_weights
 from torch import Tensor, nn
 from world import DEFAULT_ASSETS, World, load_world
 
@@ -215,8 +215,7 @@ def _save(
         ITERATIONS: done,
         "cpu_seconds": seconds,
     }
-    torch.save(state, out / "training.new")
-    (out / "training.new").replace(out / "training.pt")
+    write_state(out / "training.pt", state)
     write_weights(out / "sam.safetensors", sam, done)
 
 

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import nn
+
+from frozenseg_label.model.checkpoint_info import read_header
+from frozenseg_label.model.tensor_file import read_tensors, write_tensors
+from frozenseg_label.model.whole_file import whole_file
 
 ITERATIONS = "iterations"
 
@@ -13,23 +15,22 @@ ITERATIONS = "iterations"
 def write_weights(path: Path, module: nn.Module, iterations: int) -> None:
     """Write a module's weights, whole or not at all."""
     weights = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
+        name: value.half() if value.is_floating_point() else value
         for name, value in module.state_dict().items()
     }
-    temporary = path.with_suffix(".new")
-    save_file(weights, temporary, metadata={ITERATIONS: str(iterations)})
-    temporary.replace(path)
+    write_tensors(path, weights, {ITERATIONS: str(iterations)})
+
+
+def write_state(path: Path, state: dict[str, object]) -> None:
+    """Write all that a training goes on from, whole or not at all."""
+    with whole_file(path) as temporary:
+        torch.save(state, temporary)
 
 
 def read_weights(path: Path, module: nn.Module) -> int:
     """Load weights into a module; returns the iterations that they stand for."""
-    weights = {
-        name: value.float() if value.is_floating_point() else value
-        for name, value in load_file(path).items()
-    }
-    module.load_state_dict(weights)
-    with safe_open(path, framework="pt") as file:
-        return int((file.metadata() or {}).get(ITERATIONS, 0))
+    module.load_state_dict(read_tensors(path))
+    return int(read_header(path).get(ITERATIONS, 0))
 
 
 def take_up(state_file: Path, start: Path | None, module: nn.Module) -> tuple[dict | None, int]:
