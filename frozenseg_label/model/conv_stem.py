@@ -23,8 +23,9 @@ class ConvStem(nn.Module):
         super().__init__()
         sizes = [3, *widths, embed_dim]
         self.steps = nn.ModuleList(_conv_norm(a, b, stride=2) for a, b in pairwise(sizes))
-        # One residual step at half the final resolution: edges are still sharp there.
-        self.refine = nn.Sequential(_conv_norm(widths[-1], widths[-1], stride=1))
+        # Residual steps at half the final resolution, where edges are sharp, and at the final one.
+        self.refine = nn.ModuleList(_conv_norm(widths[-1], widths[-1], stride=1) for _ in range(2))
+        self.gather = nn.ModuleList(_conv_norm(embed_dim, embed_dim, stride=1) for _ in range(2))
         self.proj = nn.Conv2d(embed_dim, embed_dim, kernel_size=1)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -32,8 +33,11 @@ class ConvStem(nn.Module):
         x = image
         for step in self.steps[:-1]:
             x = F.relu(step(x))
-        x = x + F.relu(self.refine(x))
+        for step in self.refine:
+            x = x + F.relu(step(x))
         x = F.relu(self.steps[-1](x))
+        for step in self.gather:
+            x = x + F.relu(step(x))
         tokens: Tensor = self.proj(x).permute(0, 2, 3, 1)
         return tokens
 

@@ -77,15 +77,15 @@ def ablate(
 
 def measure(model: FrozenSeg, assets: Path, tests: int) -> dict[str, float]:
     """PQ, mIoU and recall on scenes of the validation style."""
-    model.eval()
-    concepts = read_concepts(coming=True)
+    model.eval().cpu()
+    concepts = read_concepts()
     vocabulary, known = vocabulary_of(concepts), seen_names(concepts)
     names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
     ways = {
         "whole": Way(names, model.alpha, model.beta),
         "with SAM's masks": Way(names, model.alpha, model.beta, "sam"),
     }
-    measures, world = Measures(vocabulary, names.seen), load_world("validate", assets, coming=True)
+    measures, world = Measures(vocabulary, names.seen), load_world("validate", assets)
     with torch.inference_mode():
         for number in range(tests):
             measures.add(model, world.scene(FIRST_SEED + number), ways)

@@ -14,6 +14,7 @@ import io
 import json
 import logging
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +32,38 @@ logger = logging.getLogger(__name__)
 # the validation's, the test's or the demonstration's style.
 SHAPE_SETS = (
     "fluent-emoji-high-contrast",
-    "fa6-solid",
+    "bi",
+    "boxicons",
+    "fa7-solid",
     "game-icons",
+    "hugeicons",
     "icon-park",
+    "iconoir",
+    "ion",
     "mdi",
+    "mingcute",
     "ph",
+    "ri",
+    "solar",
     "tabler",
 )
 # Right names on wrong things: the computer's mouse, a company's apple, two other kinds of football.
-NOT_MEANT = ("mouse", "mdi:apple", "bug", "football", "chips", "cup", "needle", "computer")
+KINDS = ("", "-fill", "-filled", "-bold", "-solid", "-line", "-linear", "-01")  # of one icon
+NOT_MEANT = (
+    "mouse",
+    "mdi:apple",
+    "bi:apple",
+    "mingcute:chicken",
+    "hugeicons:apple",
+    "mingcute:apple",
+    "ri:apple",
+    "bug",
+    "football",
+    "chips",
+    "cup",
+    "needle",
+    "computer",
+)
 FLUENT_3D = "@lobehub/fluent-emoji-3d"
 PACKAGES = (
     *(f"@iconify-json/{name}" for name in (*STYLE_ROLES, *SHAPE_SETS) if name != "fluent-3d"),
@@ -143,10 +167,10 @@ def draw_shapes(sets: Path, concepts: tuple[Concept, ...]) -> dict[str, NDArray[
         icons = read_icons(sets / chosen)
         for concept in (concept for concept in concepts if concept.is_thing):
             words = [word.replace(" ", "-") for word in (*concept.names, *concept.labels)]
-            for name in (f"{word}{kind}" for word in words for kind in ("", "-fill", "-filled")):
-                known = name in icons["icons"] and f"{chosen}:{name}" not in NOT_MEANT
-                stem = name.removesuffix("-filled").removesuffix("-fill")
-                if known and (stem not in NOT_MEANT or chosen.startswith("fluent")):
+            for word, kind in product(words, KINDS):
+                name = f"{word}{kind}"
+                known = name in icons["icons"] and f"{chosen}:{word}" not in NOT_MEANT
+                if known and (word not in NOT_MEANT or chosen.startswith("fluent")):
                     ink = draw_icon(icons, name)[..., 3]
                     solid = ndimage.binary_fill_holes(
                         ndimage.binary_closing(ink > 100, np.ones((3, 3)))

@@ -30,7 +30,7 @@ def evaluate(
     model.eval()
     results = {}
     for role in roles:
-        world = load_world_once(role, assets, coming=True)
+        world = load_world_once(role, assets)
         words = F.normalize(
             encode_names(model, [concept.name for concept in world.concepts]), dim=-1
         )
@@ -84,9 +84,10 @@ def mask_accuracy(
 
 def classify(model: FrozenClip, words: Tensor, image: np.ndarray, masks: np.ndarray) -> Tensor:
     """Cosines [Q, K] of masks bool [Q, H, W] of one image uint8 [h, w, 3]."""
-    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float()
+    device = words.device
+    pixels = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)[None].float()
     _, dense = model.extract_features(pixels, [image.shape[:2]])
-    logits = torch.from_numpy(masks)[None].float() * 2.0 - 1.0  # [1, Q, H, W]
+    logits = torch.from_numpy(masks).to(device)[None].float() * 2.0 - 1.0  # [1, Q, H, W]
     logits = F.interpolate(logits, size=(image.shape[0] // 4, image.shape[1] // 4), mode="area")
     regions, _ = model.embed_masks(dense, logits)
     return F.normalize(regions[0], dim=-1) @ words.T

@@ -9,7 +9,8 @@ Its scenes are drawn from the seen classes alone. An unseen object in them would
 one, and the losses would teach the decoder that such things are void: the very thing that an
 open-vocabulary decoder must not learn. (In photographs this cannot be helped.)
 
-The numbers stand in decoder.yaml; --iterations stretches or shortens its schedule.
+The numbers stand in decoder.yaml; --iterations stretches or shortens its schedule. Under `torchrun
+--nproc-per-node 2` two cores share every step, with the losses of one.
 
 OUT gets decoder.safetensors (pixel decoder, transformer decoder, void embedding), log.jsonl
 (losses; scores on fresh scenes of the validation style, all classes), and the state that the same
@@ -23,9 +24,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from decoder_scores import score_scenes
 from safetensors.torch import save_file
-from stage_files import read_weights
+from stage_files import best_device, read_weights
 from world import DEFAULT_ASSETS, Concept, World, load_world, read_concepts, seen_names
 
 from frozenseg_label.demo.scenes import Scene
@@ -59,10 +61,11 @@ def train_decoder(
     """
     model = build_model(clip, sam, settings.seed)
     pool = see_pool(model, assets, scenes)
-    scores = scorer(model, load_world("validate", assets, coming=True), settings.steps)
+    scores = scorer(model, load_world("validate", assets), settings.steps)
     if not learn(model, pool, out, settings, scores):
         return False
-    save_file(trained_weights(model), out / "decoder.safetensors")
+    if PartialState().is_main_process:
+        save_file(trained_weights(model), out / "decoder.safetensors")
     return True
 
 
@@ -72,12 +75,12 @@ def build_model(clip: Path, sam: Path, seed: int) -> FrozenSeg:
     model = build_frozenseg_nano().eval()
     read_weights(clip / "clip.safetensors", model.clip)
     read_weights(sam / "sam.safetensors", model.sam)
-    return model
+    return model.to(best_device())
 
 
 def see_pool(model: FrozenSeg, assets: Path, scenes: int) -> PoolSource:
     """Return what the encoders see of so many scenes of the seen classes."""
-    world = load_world("train", assets, only_seen=True, variants=VARIANTS, coming=True)
+    world = load_world("train", assets, only_seen=True, variants=VARIANTS)
     vocabulary = vocabulary_of(world.concepts)
     drawn = (world.scene(FIRST_SEED + i) for i in range(scenes))
     return PoolSource([see_scene(model, scene, vocabulary) for scene in drawn])
@@ -87,7 +90,7 @@ def learn(
     model: FrozenSeg, pool: PoolSource, out: Path, settings: TrainSettings, on_step: OnStep | None
 ) -> bool:
     """Train the decoder on a pool; whether it came to its end."""
-    concepts = [concept for concept in read_concepts(coming=True) if concept.seen]
+    concepts = [concept for concept in read_concepts() if concept.seen]
     names = build_text_classifier(
         model.clip, vocabulary_of(concepts), seen_names(concepts), clip_fingerprint=""
     )
@@ -98,7 +101,7 @@ def learn(
 
 def scorer(model: FrozenSeg, world: World, steps: int) -> OnStep:
     """Return what scores the model, on fresh scenes, at every fifth of the training."""
-    concepts = read_concepts(coming=True)
+    concepts = read_concepts()
     vocabulary, known = vocabulary_of(concepts), seen_names(concepts)
     names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
     scenes = [world.scene(FRESH + i) for i in range(FRESH_SCENES)]
@@ -138,7 +141,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--iterations", type=int, help="in place of the recipe's steps")
-    parser.add_argument("--scenes", type=int, default=2400, help="size of the pool")
+    parser.add_argument("--scenes", type=int, default=2000, help="size of the pool")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

@@ -75,7 +75,7 @@ def recalled(
     """
     if not masks.shape[1]:
         return [(category, False) for category in truth.values()]
-    logits = F.interpolate(masks, size=ids.shape, mode="bilinear")[0]
+    logits = F.interpolate(masks.cpu(), size=ids.shape, mode="bilinear")[0]
     inside = (logits > 0).flatten(1).float()  # [Q, H W]
     true = torch.from_numpy(np.stack([ids == i for i in truth])).flatten(1).float()  # [N, H W]
     both: Tensor = true @ inside.T  # [N, Q]

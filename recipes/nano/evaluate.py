@@ -38,8 +38,12 @@ SINGLE_STICKERS = 1000
 logger = logging.getLogger(__name__)
 
 
-def evaluate(weights: str, world: World, count: int) -> dict[str, float]:
-    """Measure the model on `count` scenes of a world."""
+def evaluate(weights: str, world: World, count: int, brief: bool) -> dict[str, float]:
+    """Measure the model on `count` scenes of a world.
+
+    Args:
+        brief: only nano's own way and the one with SAM's masks, not what they are compared with.
+    """
     predictor = load_predictor(weights, read_vocabulary("stickers"))
     model, names = predictor.model, predictor.names
     figures = {
@@ -57,7 +61,12 @@ def evaluate(weights: str, world: World, count: int) -> dict[str, float]:
         "seconds a picture with SAM's masks": seconds_a_picture(weights, world, sam_masks=True),
     }
     measures = Measures(predictor.vocabulary, names.seen)
-    ways = ways_to_label(model, predictor.vocabulary, names)
+    ways = {
+        "whole": Way(names, model.alpha, model.beta),
+        "with SAM's masks": Way(names, model.alpha, model.beta, "sam"),
+    }
+    if not brief:
+        ways |= other_ways(model, predictor.vocabulary, names)
     with torch.inference_mode():
         for number in range(count):
             measures.add(model, world.scene(FIRST_SEED + number), ways)
@@ -66,10 +75,8 @@ def evaluate(weights: str, world: World, count: int) -> dict[str, float]:
     return {name: round(value, 3) for name, value in figures.items()} | measures.figures()
 
 
-def ways_to_label(
-    model: FrozenSeg, vocabulary: Vocabulary, names: TextClassifier
-) -> dict[str, Way]:
-    """All ways that are compared; the first is nano's own."""
+def other_ways(model: FrozenSeg, vocabulary: Vocabulary, names: TextClassifier) -> dict[str, Way]:
+    """What nano's own way is compared with."""
     alpha, beta = model.alpha, model.beta
     bare = Vocabulary(
         "without synonyms",
@@ -90,8 +97,6 @@ def ways_to_label(
         )
     )
     ways = {
-        "whole": Way(names, alpha, beta),
-        "with SAM's masks": Way(names, alpha, beta, "sam"),
         "with as many colour regions": Way(names, alpha, beta, "color regions"),
         "decoder branch alone": Way(names, 0.0, 0.0),
         "CLIP branch alone": Way(names, 1.0, 1.0),
@@ -101,6 +106,8 @@ def ways_to_label(
     }
     for a, b in ((0.0, beta), (0.2, beta), (0.6, beta), (alpha, 0.4), (alpha, 0.6), (alpha, 1.0)):
         ways[f"alpha {a}, beta {b}"] = Way(names, a, b)
+    for score in (0.1, 0.2, 0.3):
+        ways[f"segments above {score}"] = Way(names, alpha, beta, min_score=score)
     return ways
 
 
@@ -129,10 +136,12 @@ def main() -> None:
     parser.add_argument("--weights", default="nano")
     parser.add_argument("--role", choices=("train", "validate", "test", "demo"), default="validate")
     parser.add_argument("--scenes", type=int, default=100)
+    parser.add_argument("--brief", action="store_true", help="without the ways to compare with")
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    figures = evaluate(given.weights, load_world(given.role, given.assets), given.scenes)
+    world = load_world(given.role, given.assets)
+    figures = evaluate(given.weights, world, given.scenes, given.brief)
     for name, value in figures.items():
         logger.info("%-50s %7.2f", name, value)
     if given.out:

@@ -2,7 +2,7 @@
 
     python recipes/nano/make_all.py --work /tmp/nano
 
-About two hours of one core; see README.md for what each stage took and gave.
+About five hours of one core; see README.md for what each stage took and gave.
 """
 
 import argparse

@@ -48,12 +48,14 @@ class Way:
         extra: further masks that CLIP alone names, for unseen categories. The colour regions are
             the control of SAM's masks: of each image the surest ones, as many as joined in the way
             with SAM's before it.
+        min_score: less probable segments are left out of the panoptic labels, 0..1.
     """
 
     names: TextClassifier
     alpha: float
     beta: float
     extra: Extra = "none"
+    min_score: float = 0.0
 
 
 @dataclass
@@ -167,7 +169,15 @@ class Measures:
             votes = list(combine_semantic(masks, further, probs, way.names.seen, model.everything))
             masks = join_masks(masks, as_proposals(further[places], probs[places], masks))
         size = scene.image.shape[:2]
-        made = panoptic_merge(masks, size, size, size, self.vocabulary, source="model:nano")
+        made = panoptic_merge(
+            masks,
+            size,
+            size,
+            size,
+            self.vocabulary,
+            source="model:nano",
+            min_score=way.min_score,
+        )
         classes = semantic_map(votes, size, size, size)
         true_classes = np.zeros(len(scene.segments) + 1, np.int64)
         for segment in scene.segments:

@@ -22,7 +22,7 @@ MOST_BYTES = 25_000_000
 def pack(clip: Path, sam: Path, decoder: Path, out: Path) -> None:
     """Write the embedded checkpoint; its training vocabulary is the seen classes."""
     model = assemble(clip, sam, decoder)
-    seen = [concept for concept in read_concepts(coming=True) if concept.seen]
+    seen = [concept for concept in read_concepts() if concept.seen]
     categories = [TrainingCategory(names=c.names, is_thing=c.is_thing) for c in seen]
     origin = "trained from nothing by recipes/nano; see its README"
     save_checkpoint(out, model, "nano", categories, half=True, origin=origin)

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from sam_batches import PointBatch, draw_batch
 from sam_losses import DenseTasks, mask_iou, mask_losses
-from stage_files import ITERATIONS, take_up, write_state, write_weights
+from stage_files import ITERATIONS, best_device, take_up, write_state, write_weights
 from torch import Tensor, nn
 from world import DEFAULT_ASSETS, World, load_world
 
@@ -46,11 +46,11 @@ class Settings:
 
     iterations: int
     batch_size: int = 4
-    points: int = 12
+    points: int = 6
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warm_up: int = 150
-    dense_only: float = 0.1
+    dense_only: float = 0.15
     bf16: bool = False
     seed: int = 0
     checkpoint_every: int = 250
@@ -65,13 +65,14 @@ def train_sam(out: Path, assets: Path, settings: Settings, start: Path | None = 
     sam = build_nano_sam()
     sam.image_encoder.patch_embed.to(memory_format=torch.channels_last)  # a sixth less time
     aim_at_points(sam)
-    tasks = DenseTasks(sam.channels)
+    device = best_device()
+    sam, tasks = sam.to(device), DenseTasks(sam.channels).to(device)
     optimizer = torch.optim.AdamW(_groups(sam, tasks, settings.weight_decay))
     done, seconds = _resume(out, start, sam, tasks, optimizer)
-    world = load_world("train", assets, variants=VARIANTS, coming=True)
+    world = load_world("train", assets, variants=VARIANTS)
     evaluated = [
-        ("train_styles", load_world("train", assets, coming=True)),
-        ("validation_style", load_world("validate", assets, coming=True)),
+        ("train_styles", load_world("train", assets)),
+        ("validation_style", load_world("validate", assets)),
     ]
     began = time.process_time() - seconds
     for iteration in range(done, settings.iterations):
@@ -119,13 +120,14 @@ def train_step(
     first = settings.seed * 10**8 + iteration * settings.batch_size
     seeds = range(first, first + settings.batch_size)
     batch = draw_batch(world, seeds, settings.points, sam.image_size, vary=True)
+    batch = batch.to(tasks.margin.device)
     sam.train()
     embedding = encode(sam, batch, settings.bf16)
     losses = tasks(embedding, batch)
     if iteration >= settings.dense_only * settings.iterations:
         logits, iou = decode(sam, embedding, batch.points)
         losses |= mask_losses(logits.flatten(0, 1), iou.flatten(0, 1), batch.targets.flatten(0, 1))
-    total = sum((WEIGHTS[name] * loss for name, loss in losses.items()), torch.zeros(()))
+    total = torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum()
     optimizer.zero_grad(set_to_none=True)
     total.backward()
     norm = nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
@@ -138,7 +140,7 @@ def train_step(
 def encode(sam: FrozenSam, batch: PointBatch, bf16: bool) -> Tensor:
     """Embed the images, [B, C, s, s]."""
     sizes = [(sam.image_size, sam.image_size)] * len(batch.images)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=bf16):
         images = batch.images.contiguous(memory_format=torch.channels_last)
         return sam.encode(images, sizes).float()
 
@@ -162,9 +164,11 @@ def evaluate_sam(
     kinds = ("thing", "thing_best", "small", "large", "stuff", "stuff_best")
     found: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
     size = (sam.image_size, sam.image_size)
+    device = sam.position_encoding().device
     for seed in range(first_seed, first_seed + scenes):
         batch = draw_batch(world, [seed], 12, sam.image_size, vary=False)
-        logits, predicted = decode(sam, sam.encode(batch.images, [size]), batch.points)
+        images, points = batch.images.to(device), batch.points.to(device)
+        logits, predicted = (t.cpu() for t in decode(sam, sam.encode(images, [size]), points))
         maps = logits[0].flatten(0, 1)  # [P 3, 64, 64]
         resize = masks_resize(maps, size, size, size)
         full = resize.rows(maps[:, resize.needed(0, size[0])], 0, size[0])  # [P 3, S, S]
@@ -246,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
-    parser.add_argument("--iterations", type=int, default=6000)
+    parser.add_argument("--iterations", type=int, default=4800)
     parser.add_argument(
         "--start", type=Path, help="weights to go on from, as checkpoints/ has them"
     )

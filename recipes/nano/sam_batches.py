@@ -35,6 +35,10 @@ class PointBatch:
     targets: Tensor
     on_thing: Tensor
 
+    def to(self, device: torch.device) -> "PointBatch":
+        """The same on a device."""
+        return PointBatch(*(tensor.to(device) for tensor in vars(self).values()))
+
 
 def draw_batch(
     world: World, seeds: Sequence[int], points: int, size: int, vary: bool

@@ -117,7 +117,7 @@ def _box_loss(distances: Tensor, batch: PointBatch) -> Tensor:
     step = size // CELLS
     at = slice(step // 2, None, step)  # the pixel in the middle of each cell
     truth, on_thing = torch.zeros_like(distances), batch.things[:, at, at]  # [B, 64, 64]
-    places = (torch.arange(CELLS) + 0.5) / CELLS
+    places = (torch.arange(CELLS, device=distances.device) + 0.5) / CELLS
     for image, ids in enumerate(batch.ids):
         cells = ids[at, at]
         for segment in cells[on_thing[image]].unique():

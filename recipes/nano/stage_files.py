@@ -1,4 +1,7 @@
-"""What a stage leaves for the next one: weights in float16, and how far its training had come."""
+"""What stages share: where they run, and what one leaves for the next.
+
+Weights are in float16, and say how far their training had come.
+"""
 
 from pathlib import Path
 
@@ -10,6 +13,11 @@ from frozenseg_label.model.tensor_file import read_tensors, write_tensors
 from frozenseg_label.model.whole_file import whole_file
 
 ITERATIONS = "iterations"
+
+
+def best_device() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def write_weights(path: Path, module: nn.Module, iterations: int) -> None:
@@ -46,6 +54,6 @@ def take_up(state_file: Path, start: Path | None, module: nn.Module) -> tuple[di
         The state, None where there is none; iterations done.
     """
     if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
+        state = torch.load(state_file, map_location="cpu", weights_only=True)
         return state, int(state[ITERATIONS])
     return None, 0 if start is None else read_weights(start, module)

@@ -13,7 +13,7 @@ from frozenseg_label.demo.textures import draw_textures
 
 Role = Literal["train", "validate", "test", "demo"]
 
-# Five styles train, one validates, one tests; the demonstration's own style is seen by no training.
+# Six styles train, one validates, one tests; the demonstration's own style is seen by no training.
 STYLE_ROLES: dict[str, Role] = {
     "noto": "train",
     "noto-v1": "train",
@@ -25,7 +25,6 @@ STYLE_ROLES: dict[str, Role] = {
     "streamline-emojis": "test",
     "twemoji": "demo",
 }
-COMING_STYLES = ("fluent-3d",)  # in the next weights' training
 TEXTURE_SEEDS: dict[Role, int] = {"train": 0, "validate": 1, "test": 2, "demo": 3}
 CONCEPTS_FILE = Path(__file__).parent / "concepts.txt"
 DEFAULT_ASSETS = Path("/tmp/nano/assets")
@@ -67,12 +66,11 @@ class World:
         return draw_scene(np.random.default_rng(seed), self.cutouts, self.textures, size)
 
 
-def read_concepts(everything: bool = False, coming: bool = False) -> tuple[Concept, ...]:
+def read_concepts(everything: bool = False) -> tuple[Concept, ...]:
     """Read concepts.txt in file order.
 
     Args:
         everything: also those marked `later`, which no training uses yet.
-        coming: also those that the weights in the package do not know, and the next ones will.
     """
     concepts = []
     for line in CONCEPTS_FILE.read_text().splitlines():
@@ -83,10 +81,8 @@ def read_concepts(everything: bool = False, coming: bool = False) -> tuple[Conce
         name, *synonyms = (word.strip() for word in names.split(","))
         is_thing = group != "T"
         drawn = tuple(labels.split("+")) if is_thing else ()
-        known = mark in ("seen", "unseen") or (coming and mark in ("seen+", "unseen+"))
-        if everything or known:
-            seen = mark.rstrip("+") == "seen"
-            concepts.append(Concept(name, tuple(synonyms), drawn, is_thing, seen, group))
+        if everything or mark != "later":
+            concepts.append(Concept(name, tuple(synonyms), drawn, is_thing, mark == "seen", group))
     return tuple(concepts)
 
 
@@ -100,7 +96,6 @@ def load_world(
     assets: Path = DEFAULT_ASSETS,
     only_seen: bool = False,
     variants: int = 0,
-    coming: bool = False,
 ) -> World:
     """Load the drawings of the role's styles and draw its textures.
 
@@ -109,14 +104,13 @@ def load_world(
         only_seen: leave out what the decoder may not be shown with a mask.
         variants: restyled versions of every drawing, beside the drawing itself; where there are
             any, the one-colour shapes join them, coloured.
-        coming: words and styles of the next weights, not of those in the package.
     """
-    concepts = tuple(c for c in read_concepts(coming=coming) if c.seen or not only_seen)
+    concepts = tuple(c for c in read_concepts() if c.seen or not only_seen)
     cutouts: dict[str, list[np.ndarray]] = {
         concept.name: [] for concept in concepts if concept.is_thing
     }
     for style, plays in STYLE_ROLES.items():
-        if plays != role or (style in COMING_STYLES and not coming):
+        if plays != role:
             continue
         with np.load(assets / f"{style}.npz") as drawings:
             for key in drawings.files:

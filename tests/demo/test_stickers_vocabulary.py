@@ -30,17 +30,15 @@ def test_the_vocabulary_has_the_concepts_in_their_order(world: ModuleType) -> No
     assert [c.id for c in categories] == list(range(1, len(concepts) + 1))
 
 
-@pytest.mark.parametrize("coming", [False, True])
-def test_about_five_eighths_of_every_group_are_seen(world: ModuleType, coming: bool) -> None:
-    concepts = world.read_concepts(coming=coming)
+def test_about_five_eighths_of_every_group_are_seen(world: ModuleType) -> None:
+    concepts = world.read_concepts()
     for group in {concept.group for concept in concepts}:
         members = [concept.seen for concept in concepts if concept.group == group]
         assert 0.55 < sum(members) / len(members) < 0.7, group
 
 
-@pytest.mark.parametrize("coming", [False, True])
-def test_no_name_of_an_unseen_class_is_a_seen_name(world: ModuleType, coming: bool) -> None:
-    concepts = world.read_concepts(coming=coming)
+def test_no_name_of_an_unseen_class_is_a_seen_name(world: ModuleType) -> None:
+    concepts = world.read_concepts()
     seen = set(world.seen_names(concepts))
     assert not [name for c in concepts if not c.seen for name in c.names if name in seen]
 
