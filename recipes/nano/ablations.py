@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from decoder import RECIPE, build_model, learn, see_pool, vocabulary_of
 from evaluate import FIRST_SEED
-from measures import Measures, Way
+from measures import Measures, own_ways
 from world import DEFAULT_ASSETS, load_world, read_concepts, seen_names
 
 from frozenseg_label.model.frozenseg import FrozenSeg
@@ -81,10 +81,7 @@ def measure(model: FrozenSeg, assets: Path, tests: int) -> dict[str, float]:
     concepts = read_concepts()
     vocabulary, known = vocabulary_of(concepts), seen_names(concepts)
     names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
-    ways = {
-        "whole": Way(names, model.alpha, model.beta),
-        "with SAM's masks": Way(names, model.alpha, model.beta, "sam"),
-    }
+    ways = own_ways(model, names)
     measures, world = Measures(vocabulary, names.seen), load_world("validate", assets)
     with torch.inference_mode():
         for number in range(tests):

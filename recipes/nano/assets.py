@@ -47,8 +47,8 @@ SHAPE_SETS = (
     "solar",
     "tabler",
 )
-# Right names on wrong things: the computer's mouse, a company's apple, two other kinds of football.
 KINDS = ("", "-fill", "-filled", "-bold", "-solid", "-line", "-linear", "-01")  # of one icon
+# Right names on wrong things: the computer's mouse, a company's apple, two other kinds of football.
 NOT_MEANT = (
     "mouse",
     "mdi:apple",

@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from clip_evaluation import evaluate
 from clip_samples import Curriculum, RegionBatch, jitter_colors
-from stage_files import ITERATIONS, best_device, take_up, write_state, write_weights
+from stage_files import ITERATIONS, take_up, write_state, write_weights
 from torch import Tensor, nn
 from world import DEFAULT_ASSETS, Concept, load_world, read_concepts
 
+from frozenseg_label.inference.load_predictor import choose_device
 from frozenseg_label.model.builders import build_nano_clip
 from frozenseg_label.model.clip_backbone import ConvNextClip, tokens_in
 from frozenseg_label.model.text_classifier import TEMPLATES
@@ -139,7 +140,7 @@ def train(
     restyled = load_world("train", assets, variants=VARIANTS)
     curriculum = Curriculum(plain, restyled, iterations)
     concepts = plain.concepts
-    device = best_device()
+    device = choose_device("auto")
     model = prepare_model(read_concepts(everything=True)).to(device)
     table = nn.Parameter(torch.randn(len(concepts), model.embedding_size, device=device))
     optimizer = make_optimizer(model, table, rate)

@@ -27,10 +27,11 @@ import torch
 from accelerate import PartialState
 from decoder_scores import score_scenes
 from safetensors.torch import save_file
-from stage_files import best_device, read_weights
+from stage_files import read_weights
 from world import DEFAULT_ASSETS, Concept, World, load_world, read_concepts, seen_names
 
 from frozenseg_label.demo.scenes import Scene
+from frozenseg_label.inference.load_predictor import choose_device
 from frozenseg_label.model.builders import build_frozenseg_nano
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.text_classifier import build_text_classifier
@@ -75,7 +76,7 @@ def build_model(clip: Path, sam: Path, seed: int) -> FrozenSeg:
     model = build_frozenseg_nano().eval()
     read_weights(clip / "clip.safetensors", model.clip)
     read_weights(sam / "sam.safetensors", model.sam)
-    return model.to(best_device())
+    return model.to(choose_device("auto"))
 
 
 def see_pool(model: FrozenSeg, assets: Path, scenes: int) -> PoolSource:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from clip_evaluation import crop_accuracy
-from measures import Measures, Way
+from measures import Measures, Way, own_ways
 from sam import evaluate_sam
 from world import DEFAULT_ASSETS, World, load_world
 
@@ -61,10 +61,7 @@ def evaluate(weights: str, world: World, count: int, brief: bool) -> dict[str, f
         "seconds a picture with SAM's masks": seconds_a_picture(weights, world, sam_masks=True),
     }
     measures = Measures(predictor.vocabulary, names.seen)
-    ways = {
-        "whole": Way(names, model.alpha, model.beta),
-        "with SAM's masks": Way(names, model.alpha, model.beta, "sam"),
-    }
+    ways = own_ways(model, names)
     if not brief:
         ways |= other_ways(model, predictor.vocabulary, names)
     with torch.inference_mode():

@@ -58,6 +58,14 @@ class Way:
     min_score: float = 0.0
 
 
+def own_ways(model: FrozenSeg, names: TextClassifier) -> dict[str, Way]:
+    """A model's own way, and the same with SAM's masks."""
+    return {
+        "whole": Way(names, model.alpha, model.beta),
+        "with SAM's masks": Way(names, model.alpha, model.beta, "sam"),
+    }
+
+
 @dataclass
 class Labels:
     """Panoptic and semantic counts of one way."""

@@ -19,10 +19,11 @@ from pathlib import Path
 import torch
 from sam_batches import PointBatch, draw_batch
 from sam_losses import DenseTasks, mask_iou, mask_losses
-from stage_files import ITERATIONS, best_device, take_up, write_state, write_weights
+from stage_files import ITERATIONS, take_up, write_state, write_weights
 from torch import Tensor, nn
 from world import DEFAULT_ASSETS, World, load_world
 
+from frozenseg_label.inference.load_predictor import choose_device
 from frozenseg_label.inference.mask_tiles import masks_resize
 from frozenseg_label.model.builders import build_nano_sam
 from frozenseg_label.model.sam import FrozenSam
@@ -65,7 +66,7 @@ def train_sam(out: Path, assets: Path, settings: Settings, start: Path | None = 
     sam = build_nano_sam()
     sam.image_encoder.patch_embed.to(memory_format=torch.channels_last)  # a sixth less time
     aim_at_points(sam)
-    device = best_device()
+    device = choose_device("auto")
     sam, tasks = sam.to(device), DenseTasks(sam.channels).to(device)
     optimizer = torch.optim.AdamW(_groups(sam, tasks, settings.weight_decay))
     done, seconds = _resume(out, start, sam, tasks, optimizer)
@@ -164,7 +165,7 @@ def evaluate_sam(
     kinds = ("thing", "thing_best", "small", "large", "stuff", "stuff_best")
     found: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
     size = (sam.image_size, sam.image_size)
-    device = sam.position_encoding().device
+    device = next(sam.parameters()).device
     for seed in range(first_seed, first_seed + scenes):
         batch = draw_batch(world, [seed], 12, sam.image_size, vary=False)
         images, points = batch.images.to(device), batch.points.to(device)

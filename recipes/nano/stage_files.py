@@ -1,7 +1,4 @@
-"""What stages share: where they run, and what one leaves for the next.
-
-Weights are in float16, and say how far their training had come.
-"""
+"""What a stage leaves for the next one: weights in float16, and how far its training had come."""
 
 from pathlib import Path
 
@@ -13,11 +10,6 @@ from frozenseg_label.model.tensor_file import read_tensors, write_tensors
 from frozenseg_label.model.whole_file import whole_file
 
 ITERATIONS = "iterations"
-
-
-def best_device() -> torch.device:
-    """A GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def write_weights(path: Path, module: nn.Module, iterations: int) -> None:
