@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from frozenseg_label.model.clip_backbone import FrozenClip
 from frozenseg_label.model.everything_settings import EverythingSettings
-from frozenseg_label.model.mask_classification import classify_masks
+from frozenseg_label.model.mask_classification import EnsembleSettings, classify_masks
 from frozenseg_label.model.pixel_decoder import PixelDecoder
 from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
 from frozenseg_label.model.sam import FrozenSam
@@ -34,8 +34,7 @@ class FrozenSeg(nn.Module):
     """Frozen CLIP, frozen SAM, and the decoder between them, which is all that is trained.
 
     Args:
-        alpha: weight of the CLIP branch for categories seen in training, 0..1.
-        beta: the same for unseen ones (FC-CLIP, arXiv 2308.02487, section 3.3).
+        ensemble: how the opinions of CLIP and of the decoder are joined; None as published.
         everything: how SAM's own masks are made, where they are asked for; None as published.
     """
 
@@ -46,8 +45,7 @@ class FrozenSeg(nn.Module):
         pixel_decoder: PixelDecoder,
         transformer_decoder: TransformerDecoder,
         input_size: InputSize,
-        alpha: float = 0.4,
-        beta: float = 0.8,
+        ensemble: EnsembleSettings | None = None,
         everything: EverythingSettings | None = None,
     ) -> None:
         super().__init__()
@@ -57,8 +55,7 @@ class FrozenSeg(nn.Module):
         self.transformer_decoder = transformer_decoder
         self.void_embedding = nn.Parameter(torch.randn(1, clip.embedding_size))
         self.input_size = input_size
-        self.alpha = alpha
-        self.beta = beta
+        self.ensemble = ensemble or EnsembleSettings()
         self.everything = everything or EverythingSettings()
 
     @torch.no_grad()
@@ -87,8 +84,7 @@ class FrozenSeg(nn.Module):
             self.void_embedding,
             in_scale=self.transformer_decoder.logit_scale,
             out_scale=self.clip.logit_scale,
-            alpha=self.alpha,
-            beta=self.beta,
+            settings=self.ensemble,
         )
 
     def train(self, mode: bool = True) -> Self:

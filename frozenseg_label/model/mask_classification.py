@@ -5,6 +5,8 @@ CLIP's (out-of-vocabulary, trained on none); FC-CLIP's geometric ensemble joins 
 (Yu et al. 2023, arXiv 2308.02487, section 3.3).
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,14 +18,29 @@ MAX_SCALE = 100.0  # CLIP's own limit in training (arXiv 2103.00020, section 2.5
 PROBABILITY_FLOOR = 1e-8  # upstream hands log(p + 1e-8) on, and takes its softmax again
 
 
+@dataclass(frozen=True)
+class EnsembleSettings:
+    """How the two opinions are joined; the defaults are the published numbers (section 3.3).
+
+    Attributes:
+        alpha: weight of CLIP's opinion for categories seen in training, 0 (none) to 1 (all).
+        beta: the same for unseen ones.
+        void_bias: added to the decoder's logit of void. Published models take 0; a small one, which
+            spreads its probability over many names, drops good masks unless this is negative.
+    """
+
+    alpha: float = 0.4
+    beta: float = 0.8
+    void_bias: float = 0.0
+
+
 def classify_masks(
     proposals: MaskProposals,
     classifier: TextClassifier,
     void_embedding: Tensor,
     in_scale: Tensor,
     out_scale: Tensor,
-    alpha: float,
-    beta: float,
+    settings: EnsembleSettings,
 ) -> ClassifiedMasks:
     """Give every proposal its distribution over K categories and void.
 
@@ -33,14 +50,13 @@ def classify_masks(
         void_embedding: [1, D], learned; not normalised.
         in_scale: the decoder's scale, a logarithm, scalar.
         out_scale: CLIP's scale, likewise.
-        alpha: weight of CLIP's opinion for categories seen in training, 0 (none) to 1 (all).
-        beta: the same for unseen ones.
+        settings: how the two are joined.
     """
     in_logits = category_logits(proposals.class_embeddings, classifier, void_embedding, in_scale)
     out_logits = category_logits(proposals.clip_embeddings, classifier, void_embedding, out_scale)
     seen = classifier.seen.to(in_logits.device)
     valid = proposals.valid
-    probs = geometric_ensemble(in_logits, out_logits, seen, valid, alpha, beta)
+    probs = geometric_ensemble(in_logits, out_logits, seen, valid, settings)
     return ClassifiedMasks(proposals.mask_logits, probs, disagreement(in_logits, out_logits, valid))
 
 
@@ -84,8 +100,7 @@ def geometric_ensemble(
     out_logits: Tensor,
     seen: Tensor,
     valid: Tensor,
-    alpha: float,
-    beta: float,
+    settings: EnsembleSettings,
 ) -> Tensor:
     """Join both opinions: probabilities [B, Q, K + 1], void last, each row summing to 1.
 
@@ -94,17 +109,17 @@ def geometric_ensemble(
         out_logits: likewise; its void has no say.
         seen: bool [K], categories that the decoder was trained on.
         valid: bool [B, Q]; elsewhere `in_logits` decide alone, and out_logits may even be NaN.
-        alpha: weight of `out_logits` for seen categories.
-        beta: for the others.
+        settings: the weights of `out_logits`, and what is added to the logit of void.
     """
     # The softmax of void, written so that it is rounded alike on every CPU: where void is nearly 1,
     # the last bit shows in 1 - void.
-    void = (in_logits[..., -1:] - in_logits[..., :-1].logsumexp(-1, keepdim=True)).sigmoid()
+    void_logits = in_logits[..., -1:] + settings.void_bias
+    void = (void_logits - in_logits[..., :-1].logsumexp(-1, keepdim=True)).sigmoid()
     # All in logarithms: p^(1 - a) q^a underflows, and upstream's 0 x log 0 then makes NaN.
     in_log = in_logits[..., :-1].log_softmax(dim=-1)  # [B, Q, K]
     out_log = out_logits[..., :-1].log_softmax(dim=-1)  # [B, Q, K]
-    of_seen = (1 - alpha) * in_log + alpha * out_log
-    of_unseen = (1 - beta) * in_log + beta * out_log
+    of_seen = (1 - settings.alpha) * in_log + settings.alpha * out_log
+    of_unseen = (1 - settings.beta) * in_log + settings.beta * out_log
     mixed = torch.where(valid[..., None], torch.where(seen, of_seen, of_unseen), in_log)
     probs = torch.cat([mixed.softmax(dim=-1) * (1 - void), void], dim=-1) + PROBABILITY_FLOOR
     return probs / probs.sum(dim=-1, keepdim=True)

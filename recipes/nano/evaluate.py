@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def evaluate(weights: str, world: World, count: int, brief: bool) -> dict[str, f
 
 def other_ways(model: FrozenSeg, vocabulary: Vocabulary, names: TextClassifier) -> dict[str, Way]:
     """What nano's own way is compared with."""
-    alpha, beta = model.alpha, model.beta
+    own = model.ensemble
     bare = Vocabulary(
         "without synonyms",
         tuple(Category(c.name, c.id, (), c.is_thing) for c in vocabulary.categories),
@@ -94,17 +95,21 @@ def other_ways(model: FrozenSeg, vocabulary: Vocabulary, names: TextClassifier) 
         )
     )
     ways = {
-        "with as many colour regions": Way(names, alpha, beta, "color regions"),
-        "decoder branch alone": Way(names, 0.0, 0.0),
-        "CLIP branch alone": Way(names, 1.0, 1.0),
-        "one template": Way(one, alpha, beta),
-        "no synonyms": Way(all_bare, alpha, beta),
-        "one template, no synonyms": Way(one_bare, alpha, beta),
+        "with as many colour regions": Way(names, own, "color regions"),
+        "decoder branch alone": Way(names, replace(own, alpha=0.0, beta=0.0)),
+        "CLIP branch alone": Way(names, replace(own, alpha=1.0, beta=1.0)),
+        "one template": Way(one, own),
+        "no synonyms": Way(all_bare, own),
+        "one template, no synonyms": Way(one_bare, own),
     }
-    for a, b in ((0.0, beta), (0.2, beta), (0.6, beta), (alpha, 0.4), (alpha, 0.6), (alpha, 1.0)):
-        ways[f"alpha {a}, beta {b}"] = Way(names, a, b)
+    for alpha in (0.0, 0.2, 0.4, 0.6, 0.8):
+        ways[f"alpha {alpha}"] = Way(names, replace(own, alpha=alpha))
+    for beta in (0.4, 0.6, 0.8, 1.0):
+        ways[f"beta {beta}"] = Way(names, replace(own, beta=beta))
+    for bias in (0.0, -1.0, -2.0):
+        ways[f"void bias {bias}"] = Way(names, replace(own, void_bias=bias))
     for score in (0.1, 0.2, 0.3):
-        ways[f"segments above {score}"] = Way(names, alpha, beta, min_score=score)
+        ways[f"segments above {score}"] = Way(names, own, min_score=score)
     return ways
 
 

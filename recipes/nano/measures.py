@@ -29,7 +29,11 @@ from frozenseg_label.inference.mask_ensemble import (
 from frozenseg_label.inference.panoptic_merge import panoptic_merge
 from frozenseg_label.inference.semantic_map import query_votes, semantic_map
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.mask_classification import classify_by_clip, classify_masks
+from frozenseg_label.model.mask_classification import (
+    EnsembleSettings,
+    classify_by_clip,
+    classify_masks,
+)
 from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.vocabulary import Vocabulary
@@ -43,8 +47,7 @@ class Way:
 
     Attributes:
         names: the text classifier of the vocabulary.
-        alpha: weight of the CLIP branch for seen categories.
-        beta: the same for unseen ones.
+        ensemble: how the branches' opinions are joined.
         extra: further masks that CLIP alone names, for unseen categories. The colour regions are
             the control of SAM's masks: of each image the surest ones, as many as joined in the way
             with SAM's before it.
@@ -52,8 +55,7 @@ class Way:
     """
 
     names: TextClassifier
-    alpha: float
-    beta: float
+    ensemble: EnsembleSettings
     extra: Extra = "none"
     min_score: float = 0.0
 
@@ -61,8 +63,8 @@ class Way:
 def own_ways(model: FrozenSeg, names: TextClassifier) -> dict[str, Way]:
     """A model's own way, and the same with SAM's masks."""
     return {
-        "whole": Way(names, model.alpha, model.beta),
-        "with SAM's masks": Way(names, model.alpha, model.beta, "sam"),
+        "whole": Way(names, model.ensemble),
+        "with SAM's masks": Way(names, model.ensemble, "sam"),
     }
 
 
@@ -210,8 +212,7 @@ def _classify(model: FrozenSeg, way: Way, proposals: MaskProposals) -> Classifie
         model.void_embedding,
         in_scale=model.transformer_decoder.logit_scale,
         out_scale=model.clip.logit_scale,
-        alpha=way.alpha,
-        beta=way.beta,
+        settings=way.ensemble,
     )
 
 

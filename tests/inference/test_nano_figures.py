@@ -3,7 +3,7 @@
 recipes/nano/README.md has the figures on larger sets, the validation's and the test's styles.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -45,14 +45,14 @@ def figures() -> Figures:
     predictor = load_predictor("nano", read_vocabulary("stickers"))
     model, size = predictor.model, predictor.model.input_size
     both, decoder = PanopticTally(), PanopticTally()
-    ways = ((both, model.alpha, model.beta), (decoder, 0.0, 0.0))
+    ways = ((both, model.ensemble), (decoder, replace(model.ensemble, alpha=0.0, beta=0.0)))
     groups: dict[str, set[int]] = {"seen": set(), "unseen": set()}
     for annotation, truth in islice(probe, SCENES):
         pixels = np.asarray(Image.open(PROBE / "images" / annotation.file_name))
         image = prepare_image(pixels, size.shortest, size.longest, size.divisor)
         with torch.inference_mode():
             features = model.extract_features(image.pixels[None], [image.image_size])
-        for tally, model.alpha, model.beta in ways:
+        for tally, model.ensemble in ways:
             (prediction,) = predictor.predict_from_features(features, [image])
             tally.add(prediction.panoptic, truth)
         for segment in truth.segments:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from frozenseg_label.model.mask_classification import (
+    EnsembleSettings,
     category_logits,
     classify_by_clip,
     classify_masks,
@@ -19,7 +20,8 @@ from frozenseg_label.model.text_classifier import TextClassifier
 
 AXES = torch.eye(4)
 ALL_VALID = torch.ones(1, 1, dtype=torch.bool)
-ALPHA, BETA = 0.4, 0.8  # CLIP's weight for seen and for unseen categories
+AS_PUBLISHED = EnsembleSettings()
+ALPHA, BETA = 0.4, 0.8  # CLIP's published weight for seen and for unseen categories
 
 
 def classifier(
@@ -45,7 +47,7 @@ def random_proposals(queries: int = 5) -> MaskProposals:
 def classify(proposals: MaskProposals, names: TextClassifier | None = None) -> Tensor:
     scale = torch.tensor(math.log(20.0))
     names = names or classifier()
-    found = classify_masks(proposals, names, AXES[3:] * 7, scale, scale / 2, ALPHA, BETA)
+    found = classify_masks(proposals, names, AXES[3:] * 7, scale, scale / 2, AS_PUBLISHED)
     assert found.mask_logits is proposals.mask_logits
     return found.class_probs
 
@@ -97,8 +99,7 @@ def test_clip_weighs_less_for_seen_than_for_unseen_categories(seen: bool, weight
         with_void(clip.tolist(), void=20.0),
         torch.tensor([seen, seen]),
         ALL_VALID,
-        ALPHA,
-        BETA,
+        AS_PUBLISHED,
     )
     expected = ((1 - weight) * decoder + weight * clip).softmax(dim=0)
     assert_close(probs[0, 0, :2], expected)
@@ -110,11 +111,20 @@ def test_seen_and_unseen_categories_meet_on_one_scale() -> None:
         with_void([math.log(0.2), math.log(0.8)]),
         torch.tensor([True, False]),
         ALL_VALID,
-        ALPHA,
-        BETA,
+        AS_PUBLISHED,
     )
     first, second = 0.9**0.6 * 0.2**0.4, 0.1**0.2 * 0.8**0.8
     assert_close(probs[0, 0, 0], torch.tensor(first / (first + second)))
+
+
+def test_a_bias_changes_the_odds_of_void_and_not_those_of_the_names() -> None:
+    opinions = with_void([2.0, 0.0], void=1.0), with_void([0.0, 3.0])
+    seen = torch.tensor([True, False])
+    plain = geometric_ensemble(*opinions, seen, ALL_VALID, AS_PUBLISHED)[0, 0]
+    biased = geometric_ensemble(*opinions, seen, ALL_VALID, EnsembleSettings(void_bias=-1.2))[0, 0]
+    odds, biased_odds = (p[2] / (1 - p[2]) for p in (plain, biased))
+    assert_close(biased_odds, odds * math.exp(-1.2))
+    assert_close(biased[0] / biased[1], plain[0] / plain[1])
 
 
 @pytest.mark.parametrize("rest", [torch.nan, torch.inf, 50.0])
@@ -123,7 +133,7 @@ def test_an_invalid_mask_has_the_decoders_opinion_alone(rest: float) -> None:
     proposals.valid[1, 2] = False
     proposals.clip_embeddings[1, 2] = rest
     scale = torch.tensor(math.log(20.0))
-    found = classify_masks(proposals, classifier(), AXES[3:], scale, scale, ALPHA, BETA)
+    found = classify_masks(proposals, classifier(), AXES[3:], scale, scale, AS_PUBLISHED)
     decoder = category_logits(proposals.class_embeddings, classifier(), AXES[3:], scale)
     assert_close(found.class_probs[1, 2], decoder[1, 2].softmax(dim=-1), atol=1e-7, rtol=1e-5)
     assert float(found.disagreement[1, 2]) == 0.0
@@ -139,8 +149,7 @@ def test_opinions_that_exclude_each_other_give_numbers(seen: tuple[bool, bool]) 
         with_void([-100.0, 100.0]),
         torch.tensor(seen),
         ALL_VALID,
-        ALPHA,
-        BETA,
+        AS_PUBLISHED,
     )
     assert probs.isfinite().all()
     assert_close(probs.sum(dim=-1), torch.ones(1, 1))
@@ -155,8 +164,7 @@ def test_a_mask_that_is_surely_void_keeps_every_probability_finite() -> None:
         with_void([1.0, 2.0]),
         torch.tensor([True, False]),
         ALL_VALID,
-        ALPHA,
-        BETA,
+        AS_PUBLISHED,
     )
     assert_close(probs[0, 0, -1], torch.tensor(1.0))
     assert probs.log().isfinite().all()

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from frozenseg_label.model.mask_classification import (
+    EnsembleSettings,
     category_logits,
     classify_by_clip,
     geometric_ensemble,
@@ -65,8 +66,7 @@ def test_both_opinions_join_alike(golden: Golden) -> None:
         mid["out_vocab_logits_with_void"],
         inputs["category_overlapping_mask"].bool(),
         valid,
-        golden.config["alpha"],
-        golden.config["beta"],
+        EnsembleSettings(golden.config["alpha"], golden.config["beta"]),
     )
     assert_close(probs.log(), mid["mask_cls_result"], **golden.bounds("mask_cls_result"))
 
