@@ -18,12 +18,14 @@ import torch
 from decoder import RECIPE, build_model, learn, see_pool, vocabulary_of
 from evaluate import FIRST_SEED
 from measures import Measures, own_ways
+from stage_files import read_lines
 from world import DEFAULT_ASSETS, load_world, read_concepts, seen_names
 
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.text_classifier import build_text_classifier
 from frozenseg_label.training.settings import read_settings
 
+RESULTS = "results.jsonl"
 logger = logging.getLogger(__name__)
 
 
@@ -69,7 +71,7 @@ def ablate(
         if not learn(model, pool, folder, settings, None):
             return  # told to stop
         figures = measure(model, assets, tests)
-        with (out / "results.jsonl").open("a") as results:
+        with (out / RESULTS).open("a") as results:
             results.write(json.dumps({"arm": arm, "seed": seed, **figures}) + "\n")
         logger.info("%s, seed %d: %s", arm, seed, figures)
     print_table(out)
@@ -91,18 +93,12 @@ def measure(model: FrozenSeg, assets: Path, tests: int) -> dict[str, float]:
 
 def read_results(out: Path) -> set[tuple[int, str]]:
     """Which runs have been measured."""
-    return {(row["seed"], row["arm"]) for row in result_rows(out)}
-
-
-def result_rows(out: Path) -> list[dict]:
-    """Lines of OUT/results.jsonl."""
-    path = out / "results.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return {(row["seed"], row["arm"]) for row in read_lines(out / RESULTS)}
 
 
 def print_table(out: Path) -> None:
     """Mean and standard deviation over the seeds, for each arm."""
-    rows = result_rows(out)
+    rows = read_lines(out / RESULTS)
     figures = [name for name in rows[0] if name not in ("arm", "seed")]
     for figure in figures:
         cells = []
@@ -122,10 +118,10 @@ def main() -> None:
     parser.add_argument("--sam", type=Path, required=True, help="folder with sam.safetensors")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--scenes", type=int, default=1200, help="of the pool")
-    parser.add_argument("--tests", type=int, default=200, help="scenes that are measured on")
+    parser.add_argument("--scenes", type=int, default=800, help="of the pool")
+    parser.add_argument("--tests", type=int, default=100, help="scenes that are measured on")
     ablate(**vars(parser.parse_args()))
 
 

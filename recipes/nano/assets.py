@@ -2,7 +2,7 @@
 
     python recipes/nano/assets.py --out /tmp/nano/assets
 
-npm fetches the packages once (about 40 MB) into OUT/npm; resvg (`pip install resvg_py`) draws them.
+npm fetches the packages once (about 100 MB) into OUT/npm; resvg (`pip install resvg_py`) draws them.
 A style's file maps `<concept>/<number>` to uint8 [h, w, 4], not premultiplied, at most 112 pixels a
 side. Running again draws again. With `--ship`, the demonstration's style also goes into
 frozenseg_label/demo/atlas.png, and the words into vocabularies/stickers.yaml: the two things that
@@ -10,73 +10,29 @@ travel with the package.
 """
 
 import argparse
-import io
 import json
 import logging
 import subprocess
-from itertools import product
 from pathlib import Path
 
 import numpy as np
-import resvg_py
+from icon_sets import check_licence, crop, draw_icon, read_icons
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
+from shapes import DOODLES, SHAPE_SETS, draw_doodles, draw_shapes
 from world import CONCEPTS_FILE, DEFAULT_ASSETS, STYLE_ROLES, Concept, load_world, read_concepts
 
 from frozenseg_label.demo.atlas import write_atlas
 
 logger = logging.getLogger(__name__)
 
-# Icons of one colour, found by name: more shapes for few drawings. None is of the people who drew
-# the validation's, the test's or the demonstration's style.
-SHAPE_SETS = (
-    "fluent-emoji-high-contrast",
-    "bi",
-    "boxicons",
-    "fa7-solid",
-    "game-icons",
-    "hugeicons",
-    "icon-park",
-    "iconoir",
-    "ion",
-    "mdi",
-    "mingcute",
-    "ph",
-    "ri",
-    "solar",
-    "tabler",
-)
-KINDS = ("", "-fill", "-filled", "-bold", "-solid", "-line", "-linear", "-01")  # of one icon
-# Right names on wrong things: the computer's mouse, a company's apple, two other kinds of football.
-NOT_MEANT = (
-    "mouse",
-    "mdi:apple",
-    "bi:apple",
-    "mingcute:chicken",
-    "hugeicons:apple",
-    "mingcute:apple",
-    "ri:apple",
-    "bug",
-    "football",
-    "chips",
-    "cup",
-    "needle",
-    "computer",
-)
 FLUENT_3D = "@lobehub/fluent-emoji-3d"
 PACKAGES = (
     *(f"@iconify-json/{name}" for name in (*STYLE_ROLES, *SHAPE_SETS) if name != "fluent-3d"),
     FLUENT_3D,
+    DOODLES,
     "emojibase-data",
 )
-ALLOWED_LICENCES = (
-    "Apache-2.0",
-    "MIT",
-    "CC-BY-3.0",
-    "CC-BY-4.0",
-)  # no share-alike: openmoji, emojione-v1 stay out
-SIDE = 112  # pixels of a cutout's longer side
 STICKERS_FILE = CONCEPTS_FILE.parents[2] / "vocabularies/stickers.yaml"
 DEMO_SOURCE = (
     "Twemoji, (c) Twitter, Inc and other contributors, CC-BY-4.0, "
@@ -90,7 +46,6 @@ STICKERS_HEADER = """\
 # Licence: a list of words.
 # Note: unseen = its masks never trained the decoder; CLIP's training alone met its names.
 """
-OVERSAMPLING = 2  # drawn larger, cropped, then shrunk: crisp edges at the cutout's own size
 
 
 def make_assets(out: Path) -> dict[str, int]:
@@ -108,6 +63,7 @@ def make_assets(out: Path) -> dict[str, int]:
         np.savez_compressed(out / f"{style}.npz", **cutouts)
         counts[style] = len(cutouts)
     shapes = draw_shapes(modules / "@iconify-json", concepts)
+    shapes |= draw_doodles(modules / DOODLES, concepts)
     np.savez_compressed(out / "shapes.npz", **shapes)
     return counts | {"shapes": len(shapes)}
 
@@ -160,40 +116,6 @@ def crop_fluent_3d(
     return cutouts
 
 
-def draw_shapes(sets: Path, concepts: tuple[Concept, ...]) -> dict[str, NDArray[np.uint8]]:
-    """Icons whose name is one of a concept's: red = ink, alpha = ink and what it encloses."""
-    shapes = {}
-    for chosen in SHAPE_SETS:
-        icons = read_icons(sets / chosen)
-        for concept in (concept for concept in concepts if concept.is_thing):
-            words = [word.replace(" ", "-") for word in (*concept.names, *concept.labels)]
-            for word, kind in product(words, KINDS):
-                name = f"{word}{kind}"
-                known = name in icons["icons"] and f"{chosen}:{word}" not in NOT_MEANT
-                if known and (word not in NOT_MEANT or chosen.startswith("fluent")):
-                    ink = draw_icon(icons, name)[..., 3]
-                    solid = ndimage.binary_fill_holes(
-                        ndimage.binary_closing(ink > 100, np.ones((3, 3)))
-                    )
-                    alpha = np.where(solid, 255, ink)
-                    shape = np.dstack([ink, ink, ink, alpha]).astype(np.uint8)
-                    shapes[f"{concept.name}/{chosen}:{name}"] = shape
-    return shapes
-
-
-def read_icons(folder: Path) -> dict:
-    """Read an icon set whose licence allows it."""
-    info = json.loads((folder / "info.json").read_text())
-    check_licence(folder, info["license"]["spdx"])
-    return json.loads((folder / "icons.json").read_text())
-
-
-def check_licence(folder: Path, licence: str) -> None:
-    """Refuse what may not be shipped, or not without sharing alike."""
-    if licence not in ALLOWED_LICENCES:
-        raise ValueError(f"{folder.name}: licence {licence} is not one of {ALLOWED_LICENCES}")
-
-
 def icon_name(
     label: str, hexcodes: dict[str, str], characters: dict[str, str], icons: dict
 ) -> str | None:
@@ -205,31 +127,6 @@ def icon_name(
             if candidate in icons["icons"]:
                 return candidate
     return None
-
-
-def draw_icon(icons: dict, name: str) -> NDArray[np.uint8]:
-    """Draw one icon, crop it to its visible part and shrink it to the side of a cutout."""
-    icon = icons["icons"][name]
-    width = icon.get("width", icons.get("width", 16))
-    height = icon.get("height", icons.get("height", 16))
-    left, top = icon.get("left", 0), icon.get("top", 0)
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="{left} {top} {width} {height}">{icon["body"]}</svg>'
-    )
-    scale = OVERSAMPLING * SIDE / max(width, height)
-    png = resvg_py.svg_to_bytes(
-        svg_string=svg, width=round(width * scale), height=round(height * scale)
-    )
-    return crop(Image.open(io.BytesIO(bytes(png))).convert("RGBA"))
-
-
-def crop(picture: Image.Image) -> NDArray[np.uint8]:
-    """Crop a drawing to its visible part and shrink it to the side of a cutout."""
-    box = picture.getchannel("A").point(lambda alpha: 255 * (alpha > 8)).getbbox()
-    picture = picture.crop(box)
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(picture)
 
 
 def ship(out: Path) -> None:

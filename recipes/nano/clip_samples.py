@@ -25,7 +25,7 @@ MOSAICS, CROPS = 32, 16  # pictures of a batch: about as much work each
 FRESH_TILES, FRESH_CROWDS = 16, 2  # drawn for each iteration; each serves in several
 FIRST_CROWD = 10_000_000  # seeds below are those of tiles
 PLAIN_UNTIL, RESTYLED_FROM = 0.15, 0.5  # of the iterations: between them restyled ones come in
-RESTYLED_SHARE = 0.6  # from then on
+RESTYLED_SHARE = 0.7  # from then on
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,15 @@ Looks for clip-log.jsonl, sam-log.jsonl and decoder-log.jsonl.
 """
 
 import argparse
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from stage_files import read_lines
 
 Row = Mapping[str, float | str]
 Series = Callable[[Row], float | str | None]
-
-
-def read_log(path: Path) -> list[Row]:
-    """Lines of a log."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def of_scenes(scenes: str, key: str) -> Series:
@@ -58,9 +53,9 @@ def draw_curves(logs: Path, out: Path) -> None:
     panels[0].set_title("CLIP: top-1 in per cent, all names")
     panels[1].set_title("SAM: IoU from one point")
     panels[2].set_title("decoder: per cent")
-    draw_panel(panels[0], read_log(logs / "clip-log.jsonl"), "iteration", CLIP)
-    draw_panel(panels[1], read_log(logs / "sam-log.jsonl"), "iteration", SAM)
-    draw_panel(panels[2], read_log(logs / "decoder-log.jsonl"), "step", DECODER)
+    draw_panel(panels[0], read_lines(logs / "clip-log.jsonl"), "iteration", CLIP)
+    draw_panel(panels[1], read_lines(logs / "sam-log.jsonl"), "iteration", SAM)
+    draw_panel(panels[2], read_lines(logs / "decoder-log.jsonl"), "step", DECODER)
     figure.savefig(out, dpi=80)
 
 

@@ -27,7 +27,7 @@ import torch
 from accelerate import PartialState
 from decoder_scores import score_scenes
 from safetensors.torch import save_file
-from stage_files import read_weights
+from stage_files import read_decoder, read_weights
 from world import DEFAULT_ASSETS, Concept, World, load_world, read_concepts, seen_names
 
 from frozenseg_label.demo.scenes import Scene
@@ -53,14 +53,25 @@ STOPPED = 130  # exit status, that of Ctrl-C in a shell
 
 
 def train_decoder(
-    clip: Path, sam: Path, out: Path, assets: Path, settings: TrainSettings, scenes: int
+    clip: Path,
+    sam: Path,
+    out: Path,
+    assets: Path,
+    settings: TrainSettings,
+    scenes: int,
+    start: Path | None,
 ) -> bool:
     """See the pool once, then train, with scores at every fifth of the way.
+
+    Args:
+        start: decoder.safetensors of an earlier training, maybe on an earlier CLIP.
 
     Returns:
         Whether it came to its end; it may be told to stop before.
     """
     model = build_model(clip, sam, settings.seed)
+    if start is not None:
+        read_decoder(start, model)
     pool = see_pool(model, assets, scenes)
     scores = scorer(model, load_world("validate", assets), settings.steps)
     if not learn(model, pool, out, settings, scores):
@@ -143,13 +154,15 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--iterations", type=int, help="in place of the recipe's steps")
     parser.add_argument("--scenes", type=int, default=2000, help="size of the pool")
+    parser.add_argument("--start", type=Path, help="decoder.safetensors that it begins with")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     settings = read_settings(RECIPE)
     if given.iterations is not None:
         settings = settings.with_steps(given.iterations)
-    if not train_decoder(given.clip, given.sam, given.out, given.assets, settings, given.scenes):
+    folders = (given.clip, given.sam, given.out, given.assets)
+    if not train_decoder(*folders, settings, given.scenes, given.start):
         sys.exit(STOPPED)
 
 

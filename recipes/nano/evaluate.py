@@ -70,7 +70,8 @@ def evaluate(weights: str, world: World, count: int, brief: bool) -> dict[str, f
             measures.add(model, world.scene(FIRST_SEED + number), ways)
             if (number + 1) % 50 == 0:
                 logger.info("%d of %d scenes", number + 1, count)
-    return {name: round(value, 3) for name, value in figures.items()} | measures.figures()
+    rounded = {name: round(value, 3) for name, value in figures.items()}
+    return rounded | measures.figures() | measures.errors()
 
 
 def other_ways(model: FrozenSeg, vocabulary: Vocabulary, names: TextClassifier) -> dict[str, Way]:

@@ -14,10 +14,12 @@ import torch
 import torch.nn.functional as F
 from color_regions import color_regions
 from decoder_scores import recalled, true_map
+from spread import counts_of, standard_errors
 from torch import Tensor
 
 from frozenseg_label.demo.scenes import Scene
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
+from frozenseg_label.evaluation.segment_overlap import overlap_of
 from frozenseg_label.evaluation.semantic_iou import SemanticTally
 from frozenseg_label.inference.mask_ensemble import (
     as_proposals,
@@ -70,10 +72,15 @@ def own_ways(model: FrozenSeg, names: TextClassifier) -> dict[str, Way]:
 
 @dataclass
 class Labels:
-    """Panoptic and semantic counts of one way."""
+    """Panoptic and semantic counts of one way.
+
+    Attributes:
+        scenes: panoptic counts of each scene.
+    """
 
     classes: int
     panoptic: PanopticTally = field(default_factory=PanopticTally)
+    scenes: list[PanopticTally] = field(default_factory=list)
     semantic: SemanticTally = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,13 +127,21 @@ class Measures:
             )
             most = joined if way.extra == "sam" else most
 
+    def errors(self) -> dict[str, float]:
+        """Standard errors of PQ, in points; see `spread`. The first way is what others add to."""
+        ids = [category.id for category in self.vocabulary.categories]
+        ways = {
+            name: np.stack([counts_of(tally, ids) for tally in labels.scenes])
+            for name, labels in self.labels.items()
+        }
+        errors = standard_errors(ways, self._groups(), next(iter(ways)))
+        return {name: round(value, 2) for name, value in errors.items()}
+
     def figures(self) -> dict[str, float]:
         """All shares, PQ and mIoU in per cent; means over the classes that occur in the truth."""
         found = {name: 100.0 * float(np.mean(hits)) for name, hits in sorted(self.hits.items())}
         for way, labels in self.labels.items():
-            true = {int(i) for i in np.flatnonzero(labels.semantic.true_pixels)}
-            for group, is_seen in (("seen", True), ("unseen", False)):
-                members = {i for i in true if bool(self.seen[i]) == is_seen}
+            for group, members in self._groups().items():
                 ids = {self.vocabulary.categories[i].id for i in members}
                 found[f"{way}: PQ {group}"] = 100.0 * labels.panoptic.mean(ids).pq
                 iou = labels.semantic.mean(members)
@@ -193,9 +208,19 @@ class Measures:
         for segment in scene.segments:
             true_classes[segment.id] = 1 + self._index(segment.name)
         labels = self.labels[name]
-        labels.panoptic.add(made, true_map(scene, self.vocabulary))
+        overlap = overlap_of(made, true_map(scene, self.vocabulary))
+        labels.scenes.append(PanopticTally())
+        for tally in (labels.panoptic, labels.scenes[-1]):
+            tally.add_overlap(overlap)
         labels.semantic.add(classes.astype(np.int64) + 1, true_classes[scene.ids])
         return joined
+
+    def _groups(self) -> dict[str, set[int]]:
+        """Places of the seen and of the unseen classes that occur in the truth."""
+        counted = next(iter(self.labels.values())).semantic.true_pixels
+        true = {int(i) for i in np.flatnonzero(counted)}
+        unseen = {i for i in true if not self.seen[i]}
+        return {"seen": true - unseen, "unseen": unseen}
 
     def _index(self, name: str) -> int:
         return next(i for i, c in enumerate(self.vocabulary.categories) if c.name == name)

@@ -6,13 +6,12 @@ python recipes/nano/pack.py --clip /tmp/nano/clip --sam /tmp/nano/sam --decoder 
 import argparse
 from pathlib import Path
 
-from safetensors.torch import load_file
-from stage_files import read_weights
+from stage_files import read_decoder, read_weights
 from world import CONCEPTS_FILE, read_concepts
 
 from frozenseg_label.model.builders import build_frozenseg_nano
 from frozenseg_label.model.checkpoint import save_checkpoint
-from frozenseg_label.model.checkpoint_info import TrainingCategory, is_frozen
+from frozenseg_label.model.checkpoint_info import TrainingCategory
 from frozenseg_label.model.frozenseg import FrozenSeg
 
 EMBEDDED_FILE = CONCEPTS_FILE.parents[2] / "frozenseg_label/weights/nano.safetensors"
@@ -35,11 +34,7 @@ def assemble(clip: Path, sam: Path, decoder: Path) -> FrozenSeg:
     model = build_frozenseg_nano()
     read_weights(clip / "clip.safetensors", model.clip)
     read_weights(sam / "sam.safetensors", model.sam)
-    trained = load_file(decoder / "decoder.safetensors")
-    missing, unknown = model.load_state_dict(trained, strict=False)
-    decoder_keys = [key for key in missing if not is_frozen(key)]
-    if decoder_keys or unknown:
-        raise ValueError(f"{decoder}: the decoder lacks {decoder_keys[:3]} or has {unknown[:3]}")
+    read_decoder(decoder / "decoder.safetensors", model)
     return model.eval()
 
 

@@ -1,15 +1,23 @@
-"""What a stage leaves for the next one: weights in float16, and how far its training had come."""
+"""What a stage leaves for the next one: weights in float16, how far it had come, and its log."""
 
+import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from frozenseg_label.model.checkpoint_info import read_header
+from frozenseg_label.model.checkpoint_info import is_frozen, read_header
+from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.tensor_file import read_tensors, write_tensors
 from frozenseg_label.model.whole_file import whole_file
 
 ITERATIONS = "iterations"
+
+
+def read_lines(path: Path) -> list[dict]:
+    """Return the lines of a log or of results, JSON each; none where there is no file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def write_weights(path: Path, module: nn.Module, iterations: int) -> None:
@@ -31,6 +39,14 @@ def read_weights(path: Path, module: nn.Module) -> int:
     """Load weights into a module; returns the iterations that they stand for."""
     module.load_state_dict(read_tensors(path))
     return int(read_header(path).get(ITERATIONS, 0))
+
+
+def read_decoder(path: Path, model: FrozenSeg) -> None:
+    """Load what decoder.py trains; ValueError where something is missing or unknown."""
+    missing, unknown = model.load_state_dict(load_file(path), strict=False)
+    decoder_keys = [key for key in missing if not is_frozen(key)]
+    if decoder_keys or unknown:
+        raise ValueError(f"{path}: the decoder lacks {decoder_keys[:3]} or has {unknown[:3]}")
 
 
 def take_up(state_file: Path, start: Path | None, module: nn.Module) -> tuple[dict | None, int]:

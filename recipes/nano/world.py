@@ -128,7 +128,7 @@ def load_world(
 def _vary_styles(
     cutouts: dict[str, list[Drawing]], shapes_file: Path, variants: int
 ) -> dict[str, list[Drawing]]:
-    """Give every drawing restyled versions; a thing's shapes come to at most as many as its own."""
+    """Give every drawing restyled versions; a thing's shapes come to half as many more."""
     rng = np.random.default_rng(0)
     shapes: dict[str, list[Drawing]] = {}
     with np.load(shapes_file) as drawings:
@@ -138,7 +138,7 @@ def _vary_styles(
     for name, drawn in cutouts.items():
         versions = [restyle(rng, drawing) for drawing in drawn for _ in range(variants)]
         found = shapes.get(name, [])
-        for number in range(min(len(drawn) * variants, len(found) * variants)):
+        for number in range(min(len(drawn) * variants * 3 // 2, len(found) * variants)):
             colored = color_shape(rng, found[number % len(found)], drawn)
             versions.append(restyle(rng, colored))
         plain = max(1, variants // 3)  # the drawings themselves stay a good share of what is met
