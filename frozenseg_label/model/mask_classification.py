@@ -25,8 +25,9 @@ class EnsembleSettings:
     Attributes:
         alpha: weight of CLIP's opinion for categories seen in training, 0 (none) to 1 (all).
         beta: the same for unseen ones.
-        void_bias: added to the decoder's logit of void. Published models take 0; a small one, which
-            spreads its probability over many names, drops good masks unless this is negative.
+        void_bias: added to the decoder's logit of void; 0 as published. A small model spreads its
+            probability over many names and drops good masks unless this is a little negative; far
+            below, masks of one thing crowd each other out in the merge.
     """
 
     alpha: float = 0.4

@@ -2,9 +2,9 @@
 
     python recipes/nano/assets.py --out /tmp/nano/assets
 
-npm fetches the packages once (about 100 MB) into OUT/npm; resvg (`pip install resvg_py`) draws them.
-A style's file maps `<concept>/<number>` to uint8 [h, w, 4], not premultiplied, at most 112 pixels a
-side. Running again draws again. With `--ship`, the demonstration's style also goes into
+npm fetches the packages once (about 100 MB) into OUT/npm; resvg (`pip install resvg_py`) draws
+them. A style's file maps `<concept>/<number>` to uint8 [h, w, 4], not premultiplied, at most 112
+pixels a side. Running again draws again. With `--ship`, the demonstration's style also goes into
 frozenseg_label/demo/atlas.png, and the words into vocabularies/stickers.yaml: the two things that
 travel with the package.
 """
