@@ -1,6 +1,7 @@
 """From classified masks to one panoptic map: every pixel goes to the mask that claims it most.
 
-The rule is Mask2Former's (arXiv 2112.01527); what is new is that every segment keeps its scores.
+The rule is Mask2Former's (arXiv 2112.01527); what is new is that every segment keeps its scores,
+and that a model may have masks of one thing dropped but for the most probable one.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 from torch import Tensor
 
+from frozenseg_label.inference.mask_ensemble import mask_iou
 from frozenseg_label.inference.mask_tiles import (
     Size,
     TiledResize,
@@ -19,9 +21,12 @@ from frozenseg_label.inference.mask_tiles import (
     row_tiles,
     single_image,
 )
+from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.proposals import ClassifiedMasks
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
 from frozenseg_label.vocabulary import Vocabulary
+
+AS_PUBLISHED = MergeSettings()
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def panoptic_merge(
     *,
     source: str,
     min_score: float = 0.0,
-    min_visible: float = 0.8,
+    settings: MergeSettings = AS_PUBLISHED,
 ) -> PanopticMap:
     """The map of `merge_masks` alone."""
     return merge_masks(
@@ -57,7 +62,7 @@ def panoptic_merge(
         vocabulary,
         source=source,
         min_score=min_score,
-        min_visible=min_visible,
+        settings=settings,
     ).panoptic
 
 
@@ -70,7 +75,7 @@ def merge_masks(
     *,
     source: str,
     min_score: float = 0.0,
-    min_visible: float = 0.8,
+    settings: MergeSettings = AS_PUBLISHED,
 ) -> MergedMasks:
     """Give every pixel to the mask that claims it most strongly, if that mask is sure of it.
 
@@ -86,15 +91,15 @@ def merge_masks(
         source: `Segment.source` of every segment, `model:<hash>`.
         min_score: masks whose class probability is not above this, or not above the `min_score` of
             their category, take no part at all, 0..1 (published: 0.0; BDD 0.4).
-        min_visible: masks of which less than this share stays visible are dropped, 0..1.
+        settings: which masks are hidden too much, which are the same.
     """
-    if not 0.0 <= min_score <= 1.0 or not 0.0 <= min_visible <= 1.0:
-        raise ValueError(f"expected 0..1, got min_score {min_score}, min_visible {min_visible}")
+    if not 0.0 <= min_score <= 1.0:
+        raise ValueError(f"expected 0..1, got min_score {min_score}")
     masks = single_image(masks)
-    candidates = _candidates(masks, vocabulary, min_score)
+    candidates = _candidates(masks, vocabulary, min_score, settings.max_mask_iou)
     resize = masks_resize(masks.mask_logits, padded_size, image_size, output_size)
     claims = _claim_pixels(candidates, resize)
-    ids, parts = _number_segments(candidates, claims, vocabulary, min_visible)
+    ids, parts = _number_segments(candidates, claims, vocabulary, settings.min_visible)
     segments = _describe(ids, parts, candidates, claims, vocabulary, source)
     places, pixels = candidates.places, claims.painted.tolist()
     made_of = {
@@ -117,8 +122,10 @@ class _Candidates:
     disagreement: list[float]  # [N]
 
 
-def _candidates(masks: ClassifiedMasks, vocabulary: Vocabulary, min_score: float) -> _Candidates:
-    """Drop what is void or below its threshold."""
+def _candidates(
+    masks: ClassifiedMasks, vocabulary: Vocabulary, min_score: float, max_mask_iou: float
+) -> _Candidates:
+    """Drop what is void, below its threshold or the same as a more probable mask."""
     probs = masks.class_probs.float()  # [Q, K + 1]
     if probs.shape[1] != len(vocabulary) + 1:
         raise ValueError(
@@ -129,6 +136,8 @@ def _candidates(masks: ClassifiedMasks, vocabulary: Vocabulary, min_score: float
     floors = [max(min_score, category.min_score) for category in vocabulary.categories]
     floor = probs.new_tensor(floors)[index[:, 0]]  # [Q]
     kept = ((top[:, 0] >= probs[:, -1]) & (top[:, 0] > floor)).nonzero()[:, 0]  # [N]
+    if max_mask_iou < 1.0:
+        kept = kept[_distinct(masks.mask_logits[kept], top[kept, 0], max_mask_iou)]
     top, index = top[kept], index[kept]
     return _Candidates(
         places=kept.tolist(),
@@ -139,6 +148,16 @@ def _candidates(masks: ClassifiedMasks, vocabulary: Vocabulary, min_score: float
         margins=(top[:, :1] - top[:, 1:]).flatten().tolist(),
         disagreement=masks.disagreement[kept].tolist(),
     )
+
+
+def _distinct(mask_logits: Tensor, scores: Tensor, max_mask_iou: float) -> list[int]:
+    """Return the places of the masks [N, h, w] that overlap no more probable one that stays."""
+    overlap = (mask_iou(mask_logits, mask_logits) > max_mask_iou).cpu()  # [N, N]
+    stay: list[int] = []
+    for place in scores.argsort(descending=True, stable=True).tolist():
+        if not overlap[place, stay].any():
+            stay.append(place)
+    return sorted(stay)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,12 @@ class Predictor:
                 torch.cat([vectors[1], sam.valid[extra]]),
             )
         merged = merge_masks(
-            masks, *sizes, self.vocabulary, source=self.source, min_score=self.min_score
+            masks,
+            *sizes,
+            self.vocabulary,
+            source=self.source,
+            min_score=self.min_score,
+            settings=self.model.merge,
         )
         panoptic = merged.panoptic
         if distances is not None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from frozenseg_label.model.clip_backbone import FrozenClip
 from frozenseg_label.model.everything_settings import EverythingSettings
 from frozenseg_label.model.mask_classification import EnsembleSettings, classify_masks
+from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.pixel_decoder import PixelDecoder
 from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
 from frozenseg_label.model.sam import FrozenSam
@@ -35,6 +36,7 @@ class FrozenSeg(nn.Module):
 
     Args:
         ensemble: how the opinions of CLIP and of the decoder are joined; None as published.
+        merge: which masks become segments; None as published.
         everything: how SAM's own masks are made, where they are asked for; None as published.
     """
 
@@ -46,6 +48,7 @@ class FrozenSeg(nn.Module):
         transformer_decoder: TransformerDecoder,
         input_size: InputSize,
         ensemble: EnsembleSettings | None = None,
+        merge: MergeSettings | None = None,
         everything: EverythingSettings | None = None,
     ) -> None:
         super().__init__()
@@ -56,6 +59,7 @@ class FrozenSeg(nn.Module):
         self.void_embedding = nn.Parameter(torch.randn(1, clip.embedding_size))
         self.input_size = input_size
         self.ensemble = ensemble or EnsembleSettings()
+        self.merge = merge or MergeSettings()
         self.everything = everything or EverythingSettings()
 
     @torch.no_grad()

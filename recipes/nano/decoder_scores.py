@@ -45,7 +45,9 @@ def score_scenes(
             found[category].append(hit)
         size = scene.image.shape[:2]  # scenes have no padding
         masks = model.classify(proposals, names)
-        made = panoptic_merge(masks, size, size, size, vocabulary, source="model:nano")
+        made = panoptic_merge(
+            masks, size, size, size, vocabulary, source="model:nano", settings=model.merge
+        )
         tally.add(made, true_map(scene, vocabulary))
     model.train(was_training)
     return _summary(tally, found, seen, {c.id for c in vocabulary.categories if c.is_thing})

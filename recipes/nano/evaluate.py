@@ -25,6 +25,8 @@ from world import DEFAULT_ASSETS, World, load_world
 from frozenseg_label.inference.load_predictor import load_predictor
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.frozenseg import FrozenSeg
+from frozenseg_label.model.mask_classification import EnsembleSettings
+from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.text_classifier import (
     TEMPLATES,
     TextClassifier,
@@ -76,7 +78,8 @@ def evaluate(weights: str, world: World, count: int, brief: bool) -> dict[str, f
 
 def other_ways(model: FrozenSeg, vocabulary: Vocabulary, names: TextClassifier) -> dict[str, Way]:
     """What nano's own way is compared with."""
-    own = model.ensemble
+    own = own_ways(model, names)["whole"]
+    ensemble, merge = own.ensemble, own.merge
     bare = Vocabulary(
         "without synonyms",
         tuple(Category(c.name, c.id, (), c.is_thing) for c in vocabulary.categories),
@@ -96,21 +99,26 @@ def other_ways(model: FrozenSeg, vocabulary: Vocabulary, names: TextClassifier) 
         )
     )
     ways = {
-        "with as many colour regions": Way(names, own, "color regions"),
-        "decoder branch alone": Way(names, replace(own, alpha=0.0, beta=0.0)),
-        "CLIP branch alone": Way(names, replace(own, alpha=1.0, beta=1.0)),
-        "one template": Way(one, own),
-        "no synonyms": Way(all_bare, own),
-        "one template, no synonyms": Way(one_bare, own),
+        "with as many colour regions": replace(own, extra="color regions"),
+        "decoder branch alone": replace(own, ensemble=replace(ensemble, alpha=0.0, beta=0.0)),
+        "CLIP branch alone": replace(own, ensemble=replace(ensemble, alpha=1.0, beta=1.0)),
+        "one template": replace(own, names=one),
+        "no synonyms": replace(own, names=all_bare),
+        "one template, no synonyms": replace(own, names=one_bare),
+        "ensemble and merge as published": Way(names, EnsembleSettings(), MergeSettings()),
     }
     for alpha in (0.0, 0.2, 0.4, 0.6, 0.8):
-        ways[f"alpha {alpha}"] = Way(names, replace(own, alpha=alpha))
+        ways[f"alpha {alpha}"] = replace(own, ensemble=replace(ensemble, alpha=alpha))
     for beta in (0.4, 0.6, 0.8, 1.0):
-        ways[f"beta {beta}"] = Way(names, replace(own, beta=beta))
+        ways[f"beta {beta}"] = replace(own, ensemble=replace(ensemble, beta=beta))
     for bias in (0.0, -1.0, -2.0):
-        ways[f"void bias {bias}"] = Way(names, replace(own, void_bias=bias))
+        ways[f"void bias {bias}"] = replace(own, ensemble=replace(ensemble, void_bias=bias))
+    for most in (1.0, 0.8, 0.4):
+        ways[f"masks of one thing: IoU above {most}"] = replace(
+            own, merge=replace(merge, max_mask_iou=most)
+        )
     for score in (0.1, 0.2, 0.3):
-        ways[f"segments above {score}"] = Way(names, own, min_score=score)
+        ways[f"segments above {score}"] = replace(own, min_score=score)
     return ways
 
 

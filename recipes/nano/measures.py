@@ -36,6 +36,7 @@ from frozenseg_label.model.mask_classification import (
     classify_by_clip,
     classify_masks,
 )
+from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.vocabulary import Vocabulary
@@ -53,11 +54,13 @@ class Way:
         extra: further masks that CLIP alone names, for unseen categories. The colour regions are
             the control of SAM's masks: of each image the surest ones, as many as joined in the way
             with SAM's before it.
+        merge: which masks become segments.
         min_score: less probable segments are left out of the panoptic labels, 0..1.
     """
 
     names: TextClassifier
     ensemble: EnsembleSettings
+    merge: MergeSettings
     extra: Extra = "none"
     min_score: float = 0.0
 
@@ -65,8 +68,8 @@ class Way:
 def own_ways(model: FrozenSeg, names: TextClassifier) -> dict[str, Way]:
     """A model's own way, and the same with SAM's masks."""
     return {
-        "whole": Way(names, model.ensemble),
-        "with SAM's masks": Way(names, model.ensemble, "sam"),
+        "whole": Way(names, model.ensemble, model.merge),
+        "with SAM's masks": Way(names, model.ensemble, model.merge, "sam"),
     }
 
 
@@ -202,6 +205,7 @@ class Measures:
             self.vocabulary,
             source="model:nano",
             min_score=way.min_score,
+            settings=way.merge,
         )
         classes = semantic_map(votes, size, size, size)
         true_classes = np.zeros(len(scene.segments) + 1, np.int64)

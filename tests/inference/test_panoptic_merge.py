@@ -7,6 +7,7 @@ from torch import Tensor
 
 from frozenseg_label.inference import mask_tiles
 from frozenseg_label.inference.panoptic_merge import panoptic_merge
+from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.proposals import ClassifiedMasks
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Category, Vocabulary
@@ -41,12 +42,20 @@ def merge(
     classes: list[Tensor],
     vocabulary: Vocabulary = WORDS,
     min_score: float = 0.0,
+    max_mask_iou: float = 1.0,
 ) -> PanopticMap:
     classified = ClassifiedMasks(
         torch.stack(masks)[None], torch.stack(classes)[None], torch.arange(len(masks))[None] / 10
     )
     result = panoptic_merge(
-        classified, SIZE, SIZE, SIZE, vocabulary, source="model:abc", min_score=min_score
+        classified,
+        SIZE,
+        SIZE,
+        SIZE,
+        vocabulary,
+        source="model:abc",
+        min_score=min_score,
+        settings=MergeSettings(max_mask_iou=max_mask_iou),
     )
     result.check()
     return result
@@ -152,6 +161,21 @@ def test_one_category_has_no_second() -> None:
     assert (cat.score, cat.margin, cat.second) == (pytest.approx(0.7), None, None)
 
 
+def test_masks_of_one_thing_hide_each_other_unless_the_most_probable_one_stays_alone() -> None:
+    first, second = box(ALL, ALL, inside=0.1), box(ALL, ALL, inside=0.1)
+    first[:, LEFT], second[:, RIGHT] = 9.0, 9.0  # both cover all, each is surer of its half
+    masks = [first, second, box(slice(0, 1), slice(0, 1))]
+    classes = [probs(CAT, 0.44, DOG, 0.4), probs(DOG, 0.45, CAT, 0.4), probs(CAT, 0.9, DOG, 0.1)]
+    assert [s.area for s in merge(masks, classes).segments] == [1]
+    dog, cat = merge(masks, classes, max_mask_iou=0.6).segments
+    assert (dog.category_id, dog.area, cat.category_id, cat.area) == (20, 23, 10, 1)
+
+
+def test_shares_beyond_one_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"max_mask_iou=1\.5"):
+        MergeSettings(max_mask_iou=1.5)
+
+
 def test_a_mask_that_covers_nothing_gives_no_segment() -> None:
     assert merge([box(ALL, ALL, inside=-1.0)], [probs(CAT, 0.9, DOG, 0.1)]).segments == ()
 
@@ -170,9 +194,9 @@ def test_the_height_of_tiles_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
         torch.randn(1, 9, 8, 10) * 4, torch.randn(1, 9, 4).softmax(-1), torch.rand(1, 9)
     )
     sizes = (32, 40), (30, 37), (45, 52)
-    whole = panoptic_merge(masks, *sizes, WORDS, source="model:abc", min_visible=0.2)
+    whole = panoptic_merge(masks, *sizes, WORDS, source="model:abc", settings=MergeSettings(0.2))
     monkeypatch.setattr(mask_tiles, "TILE_VALUES", 1)  # every row is a tile
-    rows = panoptic_merge(masks, *sizes, WORDS, source="model:abc", min_visible=0.2)
+    rows = panoptic_merge(masks, *sizes, WORDS, source="model:abc", settings=MergeSettings(0.2))
     assert len(whole.segments) > 1
     np.testing.assert_array_equal(rows.ids, whole.ids)
     assert rows.segments == whole.segments

@@ -22,6 +22,7 @@ from frozenseg_label.inference.semantic_map import (
     semantic_tiles,
 )
 from frozenseg_label.model.everything_settings import EverythingSettings
+from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.proposals import ClassifiedMasks
 from frozenseg_label.vocabulary import Category, Vocabulary
 from tests.parity.conftest import Golden
@@ -104,7 +105,7 @@ def test_panoptic_maps_are_those_of_the_published_code(golden: Golden) -> None:
             read_vocabulary(golden),
             source="model:golden",
             min_score=golden.config["object_mask_threshold"],
-            min_visible=golden.config["overlap_threshold"],
+            settings=MergeSettings(golden.config["overlap_threshold"]),
         )
         result.check()
         expected = golden.tensors(f"outputs.{image}")["panoptic_seg"].numpy()
