@@ -1,11 +1,12 @@
 """How far PQ would move had other scenes been drawn: the bootstrap over scenes (Efron 1979)."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frozenseg_label.evaluation.panoptic_quality import PanopticTally
+from frozenseg_label.evaluation.panoptic_quality import CategoryQuality, PanopticTally
 
 RESAMPLES = 500
 
@@ -15,15 +16,7 @@ Counts = NDArray[np.float64]  # [N, K, 4]: of N scenes and K classes, as `counts
 def counts_of(tally: PanopticTally, ids: Sequence[int]) -> NDArray[np.float64]:
     """Summed IoU of the pairs, pairs, spurious and missed segments of each class, [K, 4]."""
     found = tally.categories
-    rows = [found.get(category_id) for category_id in ids]
-    return np.array(
-        [
-            (row.iou_sum, row.true_positives, row.false_positives, row.false_negatives)
-            if row is not None
-            else (0.0, 0.0, 0.0, 0.0)
-            for row in rows
-        ]
-    )
+    return np.array([astuple(found.get(category_id, CategoryQuality())) for category_id in ids])
 
 
 def standard_errors(
