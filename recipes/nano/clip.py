@@ -28,7 +28,7 @@ from frozenseg_label.model.text_classifier import TEMPLATES
 
 WARM_UP = 100  # iterations
 CHECKPOINT_EVERY = 200
-VARIANTS = 6  # restyled versions of every drawing
+VARIANTS = 8  # restyled versions of every drawing
 
 
 def prepare_model(concepts: tuple[Concept, ...]) -> ConvNextClip:
@@ -144,7 +144,8 @@ def train(
     model = prepare_model(read_concepts(everything=True)).to(device)
     table = nn.Parameter(torch.randn(len(concepts), model.embedding_size, device=device))
     optimizer = make_optimizer(model, table, rate)
-    begun = resume(out / "training.pt", start, model, table, optimizer)
+    names = [concept.name for concept in concepts]
+    begun = resume(out / "training.pt", start, model, table, names, optimizer)
     log = (out / "log.jsonl").open("a")
     began, losses, shares = time.time(), [], []
     for iteration in range(begun, iterations):
@@ -180,10 +181,18 @@ def resume(
     start: Path | None,
     model: nn.Module,
     table: nn.Parameter,
+    names: list[str],
     optimizer: torch.optim.Optimizer,
 ) -> int:
-    """Take up what there is; returns the iterations done."""
+    """Take up what there is; returns the iterations done.
+
+    Beside weights alone, the table [K, D] begins with what the text tower says of the K names.
+    """
     state, done = take_up(path, start, model)
+    if state is None and start is not None:
+        with torch.no_grad():
+            words = F.normalize(model.encode_text(names), dim=-1)
+        table.data.copy_(words * model.embedding_size**0.5)  # as long as random ones
     if state is not None:
         model.load_state_dict(state["model"])
         table.data.copy_(state["table"])
@@ -213,7 +222,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("/tmp/nano/clip"))
-    parser.add_argument("--iterations", type=int, default=7000)
+    parser.add_argument("--iterations", type=int, default=17500)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--seed", type=int, default=0)

@@ -107,16 +107,20 @@ def other_ways(model: FrozenSeg, vocabulary: Vocabulary, names: TextClassifier) 
         "one template, no synonyms": replace(own, names=one_bare),
         "ensemble and merge as published": Way(names, EnsembleSettings(), MergeSettings()),
     }
-    for alpha in (0.0, 0.2, 0.4, 0.6, 0.8):
-        ways[f"alpha {alpha}"] = replace(own, ensemble=replace(ensemble, alpha=alpha))
-    for beta in (0.4, 0.6, 0.8, 1.0):
-        ways[f"beta {beta}"] = replace(own, ensemble=replace(ensemble, beta=beta))
-    for bias in (0.0, -1.0, -2.0):
-        ways[f"void bias {bias}"] = replace(own, ensemble=replace(ensemble, void_bias=bias))
-    for most in (1.0, 0.8, 0.4):
-        ways[f"masks of one thing: IoU above {most}"] = replace(
-            own, merge=replace(merge, max_mask_iou=most)
-        )
+    for part, values in (
+        ("alpha", (0.0, 0.2, 0.4, 0.6, 0.8)),
+        ("beta", (0.4, 0.6, 0.8, 1.0)),
+        ("void_bias", (0.0, -1.0, -2.0)),
+    ):
+        for value in values:
+            other = replace(ensemble, **{part: value})
+            if other != ensemble:
+                ways[f"{part.replace('_', ' ')} {value}"] = replace(own, ensemble=other)
+    for most in (1.0, 0.8, 0.6, 0.4):
+        if most != merge.max_mask_iou:
+            ways[f"masks of one thing: IoU above {most}"] = replace(
+                own, merge=replace(merge, max_mask_iou=most)
+            )
     for score in (0.1, 0.2, 0.3):
         ways[f"segments above {score}"] = replace(own, min_score=score)
     return ways

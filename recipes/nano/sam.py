@@ -251,7 +251,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
-    parser.add_argument("--iterations", type=int, default=4800)
+    parser.add_argument("--iterations", type=int, default=10000)
     parser.add_argument(
         "--start", type=Path, help="weights to go on from, as checkpoints/ has them"
     )

@@ -128,8 +128,9 @@ def draw_doodles(package: Path, concepts: tuple[Concept, ...]) -> dict[str, NDAr
     check_licence(package, json.loads((package / "package.json").read_text())["license"])
     shapes = {}
     for concept in (concept for concept in concepts if concept.is_thing):
-        for word in sorted({*concept.names, *concept.labels} - {*NOT_MEANT_DOODLES}):
-            path = package / "src/drawings" / f"{SPELLING.get(word, word)}.ndjson.gz"
+        meant = {*concept.names, *concept.labels} - {*NOT_MEANT_DOODLES}
+        for word in sorted({SPELLING.get(word, word) for word in meant}):
+            path = package / "src/drawings" / f"{word}.ndjson.gz"
             if not path.exists():
                 continue
             with gzip.open(path, "rt") as lines:

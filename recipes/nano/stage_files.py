@@ -1,6 +1,8 @@
 """What a stage leaves for the next one: weights in float16, how far it had come, and its log."""
 
 import json
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -13,6 +15,7 @@ from frozenseg_label.model.tensor_file import read_tensors, write_tensors
 from frozenseg_label.model.whole_file import whole_file
 
 ITERATIONS = "iterations"
+BRANCH_ENDS = ("mlp.fc2", "mlp.lin2", "attn.proj")  # of a ConvNeXt's and a ViT's block
 
 
 def read_lines(path: Path) -> list[dict]:
@@ -56,7 +59,7 @@ def take_up(state_file: Path, start: Path | None, module: nn.Module) -> tuple[di
         state_file: of the training's folder.
         start: weights of an earlier training, such as the committed ones; its schedule goes on
             at their iteration, with the optimizer's memory empty.
-        module: takes the weights.
+        module: takes the weights; blocks that it has and they lack begin as identities.
 
     Returns:
         The state, None where there is none; iterations done.
@@ -64,4 +67,24 @@ def take_up(state_file: Path, start: Path | None, module: nn.Module) -> tuple[di
     if state_file.exists():
         state = torch.load(state_file, map_location="cpu", weights_only=True)
         return state, int(state[ITERATIONS])
-    return None, 0 if start is None else read_weights(start, module)
+    if start is None:
+        return None, 0
+    missing, unknown = module.load_state_dict(read_tensors(start), strict=False)
+    if unknown or not set(missing) <= begin_as_identities(module, missing):
+        raise ValueError(f"{start}: not weights of this model, nor of one with fewer blocks")
+    return None, int(read_header(start).get(ITERATIONS, 0))
+
+
+def begin_as_identities(module: nn.Module, missing: Collection[str]) -> set[str]:
+    """Have blocks whose weights are all missing add nothing at first; returns the keys of these."""
+    filled = set()
+    for name, block in module.named_modules():
+        lacks = {key for key in missing if key.startswith(f"{name}.")}
+        whole = {f"{name}.{key}" for key, _ in block.named_parameters()} <= lacks
+        if whole and re.fullmatch(r".*blocks\.\d+", name):
+            filled |= lacks
+            for inner, layer in block.named_modules():
+                if inner in BRANCH_ENDS:
+                    nn.init.zeros_(layer.weight)
+                    nn.init.zeros_(layer.bias)
+    return filled

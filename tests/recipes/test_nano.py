@@ -24,6 +24,7 @@ from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.inference.load_predictor import load_predictor
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.builders import build_frozenseg_nano, build_nano_sam
+from frozenseg_label.model.sam import vit_sam
 from frozenseg_label.training.settings import read_settings
 from frozenseg_label.training.sources import PoolSource
 from frozenseg_label.vocabulary import read_vocabulary
@@ -182,6 +183,25 @@ def test_a_stage_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert torch.equal(fresh.weight, trained.weight.half().float())
     write_state(tmp_path / "training.pt", {"iterations": 60})
     assert take_up(tmp_path / "training.pt", None, fresh) == ({"iterations": 60}, 60)
+
+
+def test_a_deeper_encoder_takes_up_a_shallower_one_and_sees_the_same(tmp_path: Path) -> None:
+    shallow, deep = (
+        vit_sam(
+            image_size=64, depth=depth, embed_dim=16, heads=2, channels=16, decoder_heads=2
+        ).eval()
+        for depth in (1, 3)
+    )
+    for parameter in shallow.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    write_weights(tmp_path / "sam.safetensors", shallow.half().float(), iterations=7)
+    state, done = take_up(tmp_path / "training.pt", tmp_path / "sam.safetensors", deep)
+    assert state is None
+    assert done == 7
+    pixels = torch.rand(1, 3, 64, 64) * 255
+    torch.testing.assert_close(deep.encode(pixels, [(64, 64)]), shallow.encode(pixels, [(64, 64)]))
+    with pytest.raises(ValueError, match=r"sam\.safetensors: not weights of this model"):
+        take_up(tmp_path / "training.pt", tmp_path / "sam.safetensors", nn.Linear(1, 1))
 
 
 def test_weights_of_another_stage_are_no_decoder(tmp_path: Path) -> None:
