@@ -189,14 +189,14 @@ def resume(
     Beside weights alone, the table [K, D] begins with what the text tower says of the K names.
     """
     state, done = take_up(path, start, model)
-    if state is None and start is not None:
-        with torch.no_grad():
-            words = F.normalize(model.encode_text(names), dim=-1)
-        table.data.copy_(words * model.embedding_size**0.5)  # as long as random ones
     if state is not None:
         model.load_state_dict(state["model"])
         table.data.copy_(state["table"])
         optimizer.load_state_dict(state["optimizer"])
+    elif start is not None:
+        with torch.no_grad():
+            words = F.normalize(model.encode_text(names), dim=-1)
+        table.data.copy_(words * model.embedding_size**0.5)  # as long as random ones
     return done
 
 

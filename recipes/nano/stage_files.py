@@ -41,6 +41,11 @@ def write_state(path: Path, state: dict[str, object]) -> None:
 def read_weights(path: Path, module: nn.Module) -> int:
     """Load weights into a module; returns the iterations that they stand for."""
     module.load_state_dict(read_tensors(path))
+    return iterations_of(path)
+
+
+def iterations_of(path: Path) -> int:
+    """Return the iterations that weights stand for."""
     return int(read_header(path).get(ITERATIONS, 0))
 
 
@@ -72,17 +77,16 @@ def take_up(state_file: Path, start: Path | None, module: nn.Module) -> tuple[di
     missing, unknown = module.load_state_dict(read_tensors(start), strict=False)
     if unknown or not set(missing) <= begin_as_identities(module, missing):
         raise ValueError(f"{start}: not weights of this model, nor of one with fewer blocks")
-    return None, int(read_header(start).get(ITERATIONS, 0))
+    return None, iterations_of(start)
 
 
 def begin_as_identities(module: nn.Module, missing: Collection[str]) -> set[str]:
     """Have blocks whose weights are all missing add nothing at first; returns the keys of these."""
     filled = set()
     for name, block in module.named_modules():
-        lacks = {key for key in missing if key.startswith(f"{name}.")}
-        whole = {f"{name}.{key}" for key, _ in block.named_parameters()} <= lacks
-        if whole and re.fullmatch(r".*blocks\.\d+", name):
-            filled |= lacks
+        parameters = {f"{name}.{key}" for key, _ in block.named_parameters()}
+        if re.fullmatch(r".*blocks\.\d+", name) and parameters <= set(missing):
+            filled |= {key for key in missing if key.startswith(f"{name}.")}
             for inner, layer in block.named_modules():
                 if inner in BRANCH_ENDS:
                     nn.init.zeros_(layer.weight)
