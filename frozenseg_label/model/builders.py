@@ -66,7 +66,7 @@ def build_frozenseg_nano() -> FrozenSeg:
             feedforward=512,
         ),
         input_size=InputSize(shortest=256, longest=512),
-        # Chosen on 80 to 100 scenes of the validation style; `evaluate.py` measures each one's worth.
+        # Chosen on 80 to 100 scenes of the validation style; `evaluate.py` measures each again.
         ensemble=EnsembleSettings(alpha=0.6, beta=0.8, void_bias=-1.0),
         merge=MergeSettings(min_visible=0.65, max_mask_iou=0.4),
         # Chosen on 40 scenes of the validation style: a small SAM's masks are softer than ViT-H's.
