@@ -7,15 +7,15 @@ they are first used, so that `import frozenseg_label` costs nothing.
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from frozenseg_label.version import __version__
 
 if TYPE_CHECKING:
     from frozenseg_label.annotation.annotate_folder import AnnotateSummary, annotate
     from frozenseg_label.demo.write_demo import write_demo
     from frozenseg_label.evaluation.evaluate_labels import evaluate
-    from frozenseg_label.review.corrections import SaveReport
+    from frozenseg_label.exchange.import_labels import ImportSummary, import_labels
+    from frozenseg_label.review.app.save_corrections import SaveReport
     from frozenseg_label.review.review_run import open_review, queue_csv, review_page, save_review
-    from frozenseg_label.runs.import_labels import ImportSummary, import_labels
     from frozenseg_label.training.train import TrainSummary, train
 
 __all__ = [
@@ -38,14 +38,14 @@ __all__ = [
 _HOMES = {
     "annotate": "frozenseg_label.annotation.annotate_folder",
     "AnnotateSummary": "frozenseg_label.annotation.annotate_folder",
-    "SaveReport": "frozenseg_label.review.corrections",
+    "SaveReport": "frozenseg_label.review.app.save_corrections",
     "open_review": "frozenseg_label.review.review_run",
     "queue_csv": "frozenseg_label.review.review_run",
     "review_page": "frozenseg_label.review.review_run",
     "save_review": "frozenseg_label.review.review_run",
     "evaluate": "frozenseg_label.evaluation.evaluate_labels",
-    "import_labels": "frozenseg_label.runs.import_labels",
-    "ImportSummary": "frozenseg_label.runs.import_labels",
+    "import_labels": "frozenseg_label.exchange.import_labels",
+    "ImportSummary": "frozenseg_label.exchange.import_labels",
     "train": "frozenseg_label.training.train",
     "TrainSummary": "frozenseg_label.training.train",
     "write_demo": "frozenseg_label.demo.write_demo",

@@ -251,10 +251,10 @@ def _manifest(
     options: Mapping[str, "JsonValue"],
 ) -> "Manifest":
     """Say with what the labels are going to be made; reads the weights' header alone."""
-    from frozenseg_label import __version__
-    from frozenseg_label.model.checkpoint_info import read_checkpoint_info
-    from frozenseg_label.model.pretrained import find_weights
+    from frozenseg_label.checkpoints.header import read_checkpoint_info
+    from frozenseg_label.checkpoints.named_weights import find_weights
     from frozenseg_label.runs.manifest import Manifest
+    from frozenseg_label.version import __version__
 
     info = read_checkpoint_info(find_weights(weights))
     log.debug("weights %s, fingerprint %s", weights, info.fingerprint)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from frozenseg_label.annotation.annotate_batch import load_image, predict
+from frozenseg_label.annotation.label_images import load_image, predict
 from frozenseg_label.errors import ImageError
-from frozenseg_label.formats.atomic_file import free_bytes
+from frozenseg_label.files import free_bytes
 from frozenseg_label.formats.coco_panoptic import encode_panoptic_png
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.predictor import Predictor

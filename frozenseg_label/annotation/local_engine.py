@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 
-from frozenseg_label.annotation.annotate_batch import (
+from frozenseg_label.annotation.label_images import (
     LoadedImage,
     load_image,
     predict,

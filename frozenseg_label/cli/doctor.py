@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from frozenseg_label import __version__
 from frozenseg_label.cli.options import verbosity_options
 from frozenseg_label.errors import FrozenSegLabelError
+from frozenseg_label.version import __version__
 
 SCHEMA_VERSION = 1
 LIBRARIES = ("torchvision", "open_clip_torch", "segment-anything", "timm", "numpy", "pillow")
@@ -132,8 +132,8 @@ def _vocabularies() -> Finding:
 
 
 def _weights() -> Finding:
-    from frozenseg_label.model import pretrained
-    from frozenseg_label.model.checkpoint import verify_checkpoint
+    from frozenseg_label.checkpoints import named_weights as pretrained
+    from frozenseg_label.checkpoints.checkpoint import verify_checkpoint
 
     nano = pretrained.find_weights("nano")
     verify_checkpoint(nano, pretrained.frozen_folder())
@@ -142,7 +142,7 @@ def _weights() -> Finding:
 
 
 def _mongodb() -> Finding:
-    from frozenseg_label.review.database import find_database
+    from frozenseg_label.review.app.database import find_database
 
     database = find_database()
     found = database.found if database.works else f"{database.found} (review alone needs one)"
@@ -150,7 +150,7 @@ def _mongodb() -> Finding:
 
 
 def _cache() -> Finding:
-    from frozenseg_label.model.pretrained import cache_folder
+    from frozenseg_label.checkpoints.named_weights import cache_folder
 
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,8 +160,8 @@ def _cache() -> Finding:
 
 
 def _disk() -> Finding:
-    from frozenseg_label.formats.atomic_file import free_bytes
-    from frozenseg_label.model.pretrained import cache_folder
+    from frozenseg_label.checkpoints.named_weights import cache_folder
+    from frozenseg_label.files import free_bytes
 
     free = {"this folder": free_bytes(Path.cwd()), "the cache": free_bytes(cache_folder())}
     found = ", ".join(f"{_gib(bytes_)} free for {name}" for name, bytes_ in free.items())

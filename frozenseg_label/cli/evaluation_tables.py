@@ -13,7 +13,7 @@ from frozenseg_label.evaluation.evaluation_report import (
     Outcomes,
     ReviewedReport,
 )
-from frozenseg_label.evaluation.report_text import plain_text
+from frozenseg_label.pages.report_text import plain_text
 
 NOTHING = "-"
 WIDTH = 100  # characters, where no terminal has its own

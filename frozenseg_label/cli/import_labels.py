@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
-from frozenseg_label.runs.import_labels import ImportSummary
-from frozenseg_label.runs.import_labels import import_labels as take_in
+from frozenseg_label.exchange.import_labels import ImportSummary
+from frozenseg_label.exchange.import_labels import import_labels as take_in
 
 SCHEMA_VERSION = 1
 

@@ -18,8 +18,8 @@ from frozenseg_label.review.review_run import (
 )
 
 if TYPE_CHECKING:
-    from frozenseg_label.review.corrections import ImageReport, SaveReport
-    from frozenseg_label.review.edits import Change
+    from frozenseg_label.review.app.save_corrections import ImageReport, SaveReport
+    from frozenseg_label.review.corrections.regions import Change
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def review(
 
 def _search(output: Path, words: str) -> None:
     """Let CLIP say what the words mean, and the review find what looks like it."""
-    from frozenseg_label.inference.encode_words import encode_words
+    from frozenseg_label.checkpoints.text_embeddings import encode_words
     from frozenseg_label.runs.manifest import read_manifest
 
     vector, clip_hash = encode_words(words, read_manifest(output).weights.name)

@@ -100,8 +100,8 @@ def check(vocabulary: str, weights: str, as_json: bool) -> None:
     Names that belong to several classes, and words that the weights' text encoder never met. A
     file that cannot be used is an error; doubts are not.
     """
-    from frozenseg_label.model.known_words import stored_tokens, unknown_words
-    from frozenseg_label.model.pretrained import find_weights
+    from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
+    from frozenseg_label.checkpoints.named_weights import find_weights
     from frozenseg_label.vocabulary import read_vocabulary
 
     words = read_vocabulary(vocabulary)
@@ -151,8 +151,8 @@ def init(file: Path) -> None:
 
 def _seen(words: "Vocabulary", weights: str) -> list[bool]:
     """Of each class, whether the weights' training had one of its names."""
-    from frozenseg_label.model.checkpoint_info import read_checkpoint_info
-    from frozenseg_label.model.pretrained import find_weights
+    from frozenseg_label.checkpoints.header import read_checkpoint_info
+    from frozenseg_label.checkpoints.named_weights import find_weights
 
     seen = read_checkpoint_info(find_weights(weights)).seen_names
     return [any(name in seen for name in category.names) for category in words.categories]

@@ -24,7 +24,7 @@ def weights() -> None:
 @as_json_option
 def list_command(as_json: bool) -> None:
     """List weights by name, and which are here."""
-    from frozenseg_label.model.pretrained import list_weights
+    from frozenseg_label.checkpoints.named_weights import list_weights
 
     rows = list_weights()
     if as_json:
@@ -49,8 +49,8 @@ def show(name: str, as_json: bool) -> None:
 
     NAME is a name or a file.
     """
-    from frozenseg_label.model.checkpoint_info import read_checkpoint_info
-    from frozenseg_label.model.pretrained import find_weights
+    from frozenseg_label.checkpoints.header import read_checkpoint_info
+    from frozenseg_label.checkpoints.named_weights import find_weights
 
     path = find_weights(name)
     info = read_checkpoint_info(path)
@@ -82,7 +82,8 @@ def fetch(name: str, offline: bool) -> None:
     Weights on Google Drive: nobody has tried to fetch them with this command yet. Where it fails,
     get the file in a browser and give it to `weights convert`.
     """
-    from frozenseg_label.model import downloads, pretrained
+    from frozenseg_label.checkpoints import downloads
+    from frozenseg_label.checkpoints import named_weights as pretrained
 
     if name == "nano" or pretrained.is_whole(name):
         _say(f"{name} is here already")
@@ -108,7 +109,7 @@ def add(file: Path, name: str) -> None:
 
     From then on it can be used as --weights NAME.
     """
-    from frozenseg_label.model import pretrained
+    from frozenseg_label.checkpoints import named_weights as pretrained
 
     click.echo(pretrained.add(file, name))
 
@@ -138,13 +139,13 @@ def verify(name: str) -> None:
 
     NAME is a name or a file.
     """
-    from frozenseg_label.model import pretrained
-    from frozenseg_label.model.downloads import DOWNLOADS
+    from frozenseg_label.checkpoints import named_weights as pretrained
+    from frozenseg_label.checkpoints.downloads import DOWNLOADS
 
     if name in DOWNLOADS and not DOWNLOADS[name].builder:
         path = pretrained.verify_part(name)
     else:
-        from frozenseg_label.model.checkpoint import verify_checkpoint
+        from frozenseg_label.checkpoints.checkpoint import verify_checkpoint
 
         path = pretrained.find_weights(name)
         verify_checkpoint(path, pretrained.frozen_folder())
@@ -152,7 +153,7 @@ def verify(name: str) -> None:
 
 
 def _convert(source: Path, output: Path | None) -> None:
-    from frozenseg_label.model.convert import convert_published
+    from frozenseg_label.checkpoints.convert import convert_published
 
     _say(f"converting {source}")
     click.echo(convert_published(source, output))

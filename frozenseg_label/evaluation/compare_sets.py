@@ -14,10 +14,10 @@ from frozenseg_label.evaluation.evaluation_report import (
     Figures,
     ImageFigure,
 )
-from frozenseg_label.evaluation.label_sets import open_label_set
 from frozenseg_label.evaluation.pairing import Pairing, pair
 from frozenseg_label.evaluation.tallies import Tallies
 from frozenseg_label.evaluation.worst_images import WorstImages, write_comparison_pages
+from frozenseg_label.label_sets.label_set import open_label_set
 
 CONFUSIONS = 15  # pairs of classes told
 SHOWN = 8  # names in a sentence

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.evaluation.label_sets import LabelSet
+from frozenseg_label.label_sets.label_set import LabelSet
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary, same_name
 

@@ -19,14 +19,6 @@ from tqdm import tqdm
 from frozenseg_label.errors import RunError
 from frozenseg_label.evaluation.confusions import confused_segments, most_frequent_segments
 from frozenseg_label.evaluation.evaluation_report import Outcomes, ReviewedReport
-from frozenseg_label.evaluation.html_report import (
-    Figure,
-    ReportImage,
-    ReportLayer,
-    ReportTable,
-    write_html_report,
-)
-from frozenseg_label.evaluation.label_sets import one_segment_per_stuff
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.evaluation.segment_overlap import SegmentOverlap, overlap_of
 from frozenseg_label.evaluation.worst_images import (
@@ -36,8 +28,16 @@ from frozenseg_label.evaluation.worst_images import (
     picture_of,
 )
 from frozenseg_label.formats.coco_panoptic import measure
+from frozenseg_label.label_sets.label_set import one_segment_per_stuff
+from frozenseg_label.pages.html_report import (
+    Figure,
+    ReportImage,
+    ReportLayer,
+    ReportTable,
+    write_html_report,
+)
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
-from frozenseg_label.runs.entry import Entry
+from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.run_folder import RunFolder
 
 # IoU below which a boundary was moved. A rim of one pixel around an object of 80 x 80 pixels, which

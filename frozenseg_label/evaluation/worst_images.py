@@ -6,15 +6,15 @@ from pathlib import Path
 
 from frozenseg_label.evaluation.confusions import confused_segments
 from frozenseg_label.evaluation.evaluation_report import EvaluationReport, ImageFigure
-from frozenseg_label.evaluation.html_report import (
+from frozenseg_label.evaluation.pairing import Pairing
+from frozenseg_label.evaluation.segment_overlap import SegmentOverlap, overlap_of
+from frozenseg_label.pages.html_report import (
     Figure,
     ReportImage,
     ReportLayer,
     ReportTable,
     write_html_report,
 )
-from frozenseg_label.evaluation.pairing import Pairing
-from frozenseg_label.evaluation.segment_overlap import SegmentOverlap, overlap_of
 from frozenseg_label.vocabulary import Vocabulary
 
 ORDER = "worst first"

@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.formats.atomic_file import atomic_stream, atomic_write
+from frozenseg_label.files import atomic_stream, atomic_write
 from frozenseg_label.panoptic import MAX_SEGMENT_ID, UNLABELLED, Segment, State
 from frozenseg_label.vocabulary import Vocabulary
 

@@ -6,12 +6,12 @@ from typing import Literal
 
 import torch
 
+from frozenseg_label.checkpoints.checkpoint import load_checkpoint
+from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
+from frozenseg_label.checkpoints.named_weights import cache_folder, find_weights, frozen_folder
+from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.inference.predictor import Predictor
-from frozenseg_label.model.checkpoint import load_checkpoint
-from frozenseg_label.model.known_words import stored_tokens, unknown_words
-from frozenseg_label.model.pretrained import cache_folder, find_weights, frozen_folder
-from frozenseg_label.model.text_classifier import build_text_classifier
 from frozenseg_label.vocabulary import Vocabulary
 
 MOST_WORDS = 10  # that a warning spells out

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from frozenseg_label.review.corrections import SaveReport
+    from frozenseg_label.review.app.save_corrections import SaveReport
     from frozenseg_label.runs.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ def open_review(
         address: to bind to; anybody who reaches it may change labels.
         remote: open no browser here.
     """
-    from frozenseg_label.review.session import open_browser, wait_for_interrupt
-    from frozenseg_label.review.views import MOST_DOUBTFUL
+    from frozenseg_label.review.app.server import open_browser, wait_for_interrupt
+    from frozenseg_label.review.app.views import MOST_DOUBTFUL
 
     with review_server(output, port=port, address=address) as dataset:
         page = f"{dataset}?view={MOST_DOUBTFUL.replace(' ', '-')}"
@@ -62,15 +62,15 @@ def review_server(
         output: the run folder.
         port, address: as of `open_review`.
     """
-    from frozenseg_label.review.database import require_database
-    from frozenseg_label.review.session import require_free_port, served_app
+    from frozenseg_label.review.app.database import require_database
+    from frozenseg_label.review.app.server import require_free_port, served_app
     from frozenseg_label.runs.run_folder import RunFolder
 
     require_database()
     require_free_port(port, address)
     _recover(Path(output))
     with RunFolder.read(Path(output)) as run:
-        from frozenseg_label.review.fiftyone_dataset import open_dataset
+        from frozenseg_label.review.app.fiftyone_dataset import open_dataset
 
         opened = open_dataset(run)
         _add_similarity(run, opened.dataset)
@@ -100,7 +100,7 @@ def _recover(output: Path) -> None:
 
 def _add_similarity(run: "RunFolder", dataset: "fo.Dataset") -> None:
     """Make "more like this" and the maps; runs of earlier versions have no vectors for them."""
-    from frozenseg_label.review.similarity import add_similarity, read_vectors
+    from frozenseg_label.review.app.similarity import add_similarity, read_vectors
 
     try:
         vectors = read_vectors(run)
@@ -121,15 +121,15 @@ def search_review(
         vector: of the words, [D], unit length.
         clip_hash: of the CLIP whose vector it is.
     """
-    from frozenseg_label.review.database import require_database
+    from frozenseg_label.review.app.database import require_database
     from frozenseg_label.runs.embeddings import short_clip_hash
     from frozenseg_label.runs.run_folder import RunFolder
 
     require_database()
     _recover(Path(output))
     with RunFolder.read(Path(output)) as run:
-        from frozenseg_label.review.fiftyone_dataset import open_dataset
-        from frozenseg_label.review.similarity import read_vectors, save_search
+        from frozenseg_label.review.app.fiftyone_dataset import open_dataset
+        from frozenseg_label.review.app.similarity import read_vectors, save_search
 
         vectors = read_vectors(run, short_clip_hash(clip_hash))
         return save_search(open_dataset(run).dataset, vectors, words, vector)
@@ -141,14 +141,12 @@ def save_review(output: str | Path) -> "SaveReport":
     Args:
         output: the run folder.
     """
-    from frozenseg_label.review.database import require_database
-    from frozenseg_label.runs.run_folder import RunFolder
+    from frozenseg_label.review.app.database import require_database
 
-    require_database()
-    with RunFolder.open_to_correct(Path(output)) as run:
-        from frozenseg_label.review.corrections import save_corrections
+    require_database()  # before FiftyOne is imported: it would wait for half a minute
+    from frozenseg_label.review.app import save_corrections
 
-        return save_corrections(run)
+    return save_corrections.save_review(Path(output))
 
 
 def review_page(output: str | Path, folder: str | Path) -> Path:
@@ -158,7 +156,7 @@ def review_page(output: str | Path, folder: str | Path) -> Path:
         output: the run folder.
         folder: of the page; new, empty, or an earlier page.
     """
-    from frozenseg_label.review.queue_page import write_queue_page
+    from frozenseg_label.review.queue.queue_page import write_queue_page
     from frozenseg_label.runs.run_folder import RunFolder
 
     with RunFolder.read(Path(output)) as run:
@@ -172,7 +170,7 @@ def queue_csv(output: str | Path, path: str | Path) -> int:
         output: the run folder.
         path: of the CSV file.
     """
-    from frozenseg_label.review.queue import review_queue, write_queue
+    from frozenseg_label.review.queue.review_queue import review_queue, write_queue
     from frozenseg_label.runs.run_folder import RunFolder
 
     with RunFolder.read(Path(output)) as run:

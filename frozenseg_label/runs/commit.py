@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.formats.atomic_file import (
+from frozenseg_label.files import (
     PREFIX,
     STAGED_SUFFIX,
     TEMPORARY_SUFFIX,
@@ -22,8 +22,8 @@ from frozenseg_label.formats.atomic_file import (
 )
 from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.runs.entry import Entry, Labels
 from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.label_files import PANOPTIC, PROPOSED
 
 

@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from frozenseg_label.formats.atomic_file import atomic_stream, explained, make_folder, sync_folder
+from frozenseg_label.files import atomic_stream, explained, make_folder, sync_folder
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.runs.entry import Entry
+from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.ownership import is_owned
 
 EMBEDDINGS = "embeddings"

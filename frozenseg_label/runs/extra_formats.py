@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from frozenseg_label.formats.atomic_file import atomic_write, explained
+from frozenseg_label.files import atomic_write, explained
 from frozenseg_label.formats.class_png import (
     CLASS_PNG,
     PER_CLASS_PNG,
@@ -22,7 +22,7 @@ from frozenseg_label.formats.class_png import (
 from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.commit import files_in
-from frozenseg_label.runs.entry import Entry, Labels
+from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.vocabulary import Vocabulary
 

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.formats.atomic_file import explained, sync_folder
-from frozenseg_label.runs.entry import Entry, Event
+from frozenseg_label.files import explained, sync_folder
+from frozenseg_label.runs.journal_rows import Entry, Event
 
 SYNC_SECONDS = 1.0
 

@@ -15,7 +15,7 @@ from frozenseg_label.formats.coco_panoptic import (
 )
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.runs.entry import Labels, StoredMap
+from frozenseg_label.runs.journal_rows import Labels, StoredMap
 from frozenseg_label.runs.ownership import RejectedSegment, fuse
 from frozenseg_label.vocabulary import Vocabulary
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.formats.atomic_file import explained
+from frozenseg_label.files import explained
 
 LOCK_FILE = "lock"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.formats.atomic_file import atomic_write
+from frozenseg_label.files import atomic_write
 from frozenseg_label.vocabulary import Category, Color, Vocabulary
 
 MANIFEST = "run.json"

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.formats.atomic_file import PREFIX, explained, make_folder
-from frozenseg_label.runs.assemble import write_failures
+from frozenseg_label.files import PREFIX, explained, make_folder
 from frozenseg_label.runs.commit import recover
+from frozenseg_label.runs.derived_files import write_failures
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.label_files import PANOPTIC
 from frozenseg_label.runs.lock import LOCK_FILE, hold_lock

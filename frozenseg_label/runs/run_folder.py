@@ -21,18 +21,18 @@ from frozenseg_label.formats.class_png import SEMANTIC
 from frozenseg_label.formats.coco_panoptic import ImageState
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.runs.assemble import (
+from frozenseg_label.runs.commit import commit_entry, lacking_files
+from frozenseg_label.runs.derived_files import (
     Summary,
     append_failure,
     assemble,
     is_assembled,
     write_failures,
 )
-from frozenseg_label.runs.commit import commit_entry, lacking_files
 from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
-from frozenseg_label.runs.entry import Entry, Labels
 from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat, extra_formats_of
 from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.label_files import (
     PANOPTIC,
     PROPOSED,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frozenseg_label.training.report import TableRow
+    from frozenseg_label.training.loop.report import TableRow
     from frozenseg_label.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -88,8 +88,8 @@ def train(
     Raises:
         FrozenSegLabelError: settings, labels or weights cannot be used, or the loss is no number.
     """
-    from frozenseg_label.training.report import forgotten
-    from frozenseg_label.training.session import Session
+    from frozenseg_label.training.loop.report import forgotten
+    from frozenseg_label.training.loop.session import Session
     from frozenseg_label.training.settings import read_settings
 
     started = time.monotonic()

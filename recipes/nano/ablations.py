@@ -21,8 +21,8 @@ from measures import Measures, own_ways
 from stage_files import read_lines
 from world import DEFAULT_ASSETS, load_world, read_concepts, seen_names
 
+from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.text_classifier import build_text_classifier
 from frozenseg_label.training.settings import read_settings
 
 RESULTS = "results.jsonl"

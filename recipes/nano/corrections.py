@@ -29,6 +29,9 @@ from probe import describe
 from world import read_concepts
 
 from frozenseg_label import annotate, train
+from frozenseg_label.checkpoints.checkpoint import load_checkpoint
+from frozenseg_label.checkpoints.header import read_checkpoint_info
+from frozenseg_label.checkpoints.named_weights import find_weights, frozen_folder
 from frozenseg_label.demo.atlas import demonstration_cutouts
 from frozenseg_label.demo.scenes import draw_scene
 from frozenseg_label.demo.textures import draw_textures
@@ -38,15 +41,12 @@ from frozenseg_label.formats.coco_panoptic import (
     write_coco_panoptic,
     write_panoptic_png,
 )
-from frozenseg_label.model.checkpoint import load_checkpoint
-from frozenseg_label.model.checkpoint_info import read_checkpoint_info
-from frozenseg_label.model.pretrained import find_weights, frozen_folder
 from frozenseg_label.runs.run_folder import RunFolder
-from frozenseg_label.training.collect import TrainingData, collect
-from frozenseg_label.training.labelled_images import LabelledImage
-from frozenseg_label.training.quality import MeasuredSet, score, true_map
-from frozenseg_label.training.report import ClassGroups
-from frozenseg_label.training.session_parts import build_names
+from frozenseg_label.training.data.collect import TrainingData, collect
+from frozenseg_label.training.data.labelled_images import LabelledImage
+from frozenseg_label.training.loop.quality import MeasuredSet, score, true_map
+from frozenseg_label.training.loop.report import ClassGroups
+from frozenseg_label.training.loop.session_parts import build_names
 from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
 
 SCENES, SIZE, FIRST_SEED = 520, 256, 6 * 10**9  # beyond those of all trainings and the probe set

@@ -30,18 +30,18 @@ from safetensors.torch import save_file
 from stage_files import read_decoder, read_weights
 from world import DEFAULT_ASSETS, Concept, World, load_world, read_concepts, seen_names
 
+from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.demo.scenes import Scene
 from frozenseg_label.inference.load_predictor import choose_device
 from frozenseg_label.model.builders import build_frozenseg_nano
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.text_classifier import build_text_classifier
-from frozenseg_label.training.criterion import Criterion
-from frozenseg_label.training.dataset import FeatureSample, Truth, prepare_sample
-from frozenseg_label.training.decoder_learner import DecoderLearner
-from frozenseg_label.training.fine_tune import OnStep, Progress, fine_tune
+from frozenseg_label.training.data.sample_sources import PoolSource, see
+from frozenseg_label.training.data.samples import FeatureSample, Truth, prepare_sample
+from frozenseg_label.training.loop.decoder_learner import DecoderLearner
+from frozenseg_label.training.loop.fine_tune import OnStep, Progress, fine_tune
+from frozenseg_label.training.loop.state import trained_weights
+from frozenseg_label.training.loss.criterion import Criterion
 from frozenseg_label.training.settings import TrainSettings, read_settings
-from frozenseg_label.training.sources import PoolSource, see
-from frozenseg_label.training.train_state import trained_weights
 from frozenseg_label.vocabulary import Category, Vocabulary
 
 RECIPE = Path(__file__).with_suffix(".yaml")

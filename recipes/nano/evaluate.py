@@ -22,17 +22,13 @@ from measures import Measures, Way, own_ways
 from sam import evaluate_sam
 from world import DEFAULT_ASSETS, World, load_world
 
+from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.inference.load_predictor import load_predictor
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.mask_classification import EnsembleSettings
 from frozenseg_label.model.merge_settings import MergeSettings
-from frozenseg_label.model.text_classifier import (
-    TEMPLATES,
-    TextClassifier,
-    build_text_classifier,
-    encode_names,
-)
+from frozenseg_label.model.text_classifier import TEMPLATES, TextClassifier, encode_names
 from frozenseg_label.vocabulary import Category, Vocabulary, read_vocabulary
 
 FIRST_SEED = 4 * 10**9  # beyond those of all trainings

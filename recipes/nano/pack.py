@@ -9,9 +9,9 @@ from pathlib import Path
 from stage_files import read_decoder, read_weights
 from world import CONCEPTS_FILE, read_concepts
 
+from frozenseg_label.checkpoints.checkpoint import save_checkpoint
+from frozenseg_label.checkpoints.header import TrainingCategory
 from frozenseg_label.model.builders import build_frozenseg_nano
-from frozenseg_label.model.checkpoint import save_checkpoint
-from frozenseg_label.model.checkpoint_info import TrainingCategory
 from frozenseg_label.model.frozenseg import FrozenSeg
 
 EMBEDDED_FILE = CONCEPTS_FILE.parents[2] / "frozenseg_label/weights/nano.safetensors"

@@ -17,7 +17,7 @@ from PIL import Image
 from world import CONCEPTS_FILE, DEFAULT_ASSETS, Concept, load_world
 
 from frozenseg_label.demo.scenes import Scene, draw_scene
-from frozenseg_label.formats.atomic_file import atomic_write
+from frozenseg_label.files import atomic_write
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
     measure,

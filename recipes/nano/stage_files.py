@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from frozenseg_label.model.checkpoint_info import is_frozen, read_header
+from frozenseg_label.checkpoints.header import is_frozen, read_header
+from frozenseg_label.checkpoints.tensor_file import read_tensors, write_tensors
+from frozenseg_label.checkpoints.whole_file import whole_file
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.tensor_file import read_tensors, write_tensors
-from frozenseg_label.model.whole_file import whole_file
 
 ITERATIONS = "iterations"
 BRANCH_ENDS = ("mlp.fc2", "mlp.lin2", "attn.proj")  # of a ConvNeXt's and a ViT's block

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from frozenseg_label.annotation.annotate_batch import annotate_batch
 from frozenseg_label.annotation.dry_run import estimate
+from frozenseg_label.annotation.label_images import annotate_batch
 from frozenseg_label.errors import ImageError, RunError
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.predictor import Predictor

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from frozenseg_label.annotation.annotate_batch import annotate_batch
+from frozenseg_label.annotation.label_images import annotate_batch
 from frozenseg_label.annotation.local_engine import annotate_overlapped
 from frozenseg_label.errors import ImageError, RunError
 from frozenseg_label.images import ImageRecord

@@ -131,7 +131,7 @@ def insert(folder: Path, images: int) -> Seconds:
 
 def load(folder: Path) -> tuple[Seconds, Seconds]:
     """Our loading: the queue, the PNGs, the insertion, schema and views; and again."""
-    from frozenseg_label.review.fiftyone_dataset import open_dataset
+    from frozenseg_label.review.app.fiftyone_dataset import open_dataset
 
     seconds = []
     for _ in range(2):

@@ -22,19 +22,19 @@ import torch.nn.functional as F
 from frozenseg_label.model.builders import BUILDERS
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.text_classifier import TextClassifier
-from frozenseg_label.training.criterion import Criterion
-from frozenseg_label.training.dataset import FeatureSample, PixelSample, Truth, prepare_sample
-from frozenseg_label.training.decoder_learner import DecoderLearner
-from frozenseg_label.training.fine_tune import Learner, Progress, fine_tune
-from frozenseg_label.training.head_learner import (
+from frozenseg_label.training.data.sample_sources import Sample, see
+from frozenseg_label.training.data.samples import FeatureSample, PixelSample, Truth, prepare_sample
+from frozenseg_label.training.loop.decoder_learner import DecoderLearner
+from frozenseg_label.training.loop.fine_tune import Learner, Progress, fine_tune
+from frozenseg_label.training.loop.head_learner import (
     HeadLearner,
     OutputSample,
     output_sample,
     run_decoder,
 )
+from frozenseg_label.training.loop.state import trained_weights
+from frozenseg_label.training.loss.criterion import Criterion
 from frozenseg_label.training.settings import TrainSettings
-from frozenseg_label.training.sources import Sample, see
-from frozenseg_label.training.train_state import trained_weights
 
 CLASSES, TARGETS = 133, 20
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from frozenseg_label.checkpoints.checkpoint import save_checkpoint
+from frozenseg_label.checkpoints.header import TrainingCategory
 from frozenseg_label.cli import main
 from frozenseg_label.formats.coco_panoptic import read_panoptic_png
 from frozenseg_label.model import builders
-from frozenseg_label.model.checkpoint import save_checkpoint
-from frozenseg_label.model.checkpoint_info import TrainingCategory
 from frozenseg_label.model.frozenseg import FrozenSeg
 
 CLASSES = "cat|kitten, dog, sky:stuff, grass:stuff"

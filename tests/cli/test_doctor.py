@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from frozenseg_label.checkpoints import named_weights as pretrained
 from frozenseg_label.cli import main
-from frozenseg_label.model import pretrained
 
 
 def findings(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:

@@ -11,7 +11,7 @@ import pytest
 from frozenseg_label.cli import main
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap, Segment
-from frozenseg_label.review import database
+from frozenseg_label.review.app import database
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import parse_classes

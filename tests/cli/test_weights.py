@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from frozenseg_label.checkpoints import convert
+from frozenseg_label.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from frozenseg_label.checkpoints.downloads import DOWNLOADS, Download
+from frozenseg_label.checkpoints.header import TrainingCategory
+from frozenseg_label.checkpoints.official_keys import rename_official_key
 from frozenseg_label.cli import main
-from frozenseg_label.model import builders, convert
-from frozenseg_label.model.checkpoint import load_checkpoint, save_checkpoint
-from frozenseg_label.model.checkpoint_info import TrainingCategory
-from frozenseg_label.model.downloads import DOWNLOADS, Download
+from frozenseg_label.model import builders
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.official_checkpoint import rename_official_key
 from tests.parity.conftest import FOLDER
 
 CATEGORIES = [

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 import frozenseg_label
+from frozenseg_label.checkpoints.header import read_checkpoint_info
+from frozenseg_label.checkpoints.named_weights import find_weights
 from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_panoptic
-from frozenseg_label.model.checkpoint_info import read_checkpoint_info
-from frozenseg_label.model.pretrained import find_weights
 from frozenseg_label.vocabulary import read_vocabulary
 
 PROBE = Path(frozenseg_label.__file__).parent / "weights" / "nano-probe"

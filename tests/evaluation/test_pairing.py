@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.evaluation.label_sets import open_label_set
 from frozenseg_label.evaluation.pairing import match_vocabularies, pair
+from frozenseg_label.label_sets.label_set import open_label_set
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Category, Vocabulary
 

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from frozenseg_label.checkpoints.checkpoint import load_checkpoint
+from frozenseg_label.checkpoints.named_weights import find_weights, frozen_folder
+from frozenseg_label.checkpoints.official_keys import CONSUMED, convert_official_state_dict
 from frozenseg_label.cli import main
 from frozenseg_label.model.builders import BUILDERS
-from frozenseg_label.model.checkpoint import load_checkpoint
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.official_checkpoint import CONSUMED, convert_official_state_dict
-from frozenseg_label.model.pretrained import find_weights, frozen_folder
 from frozenseg_label.model.proposals import Features
 from tests.parity.conftest import FOLDER
 

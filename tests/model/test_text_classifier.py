@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.model.clip_backbone import ConvNextClip, TextTower, convnext_clip
 from frozenseg_label.model.text_classifier import (
     TEMPLATES,
     TextClassifier,
     average_templates,
-    build_text_classifier,
     encode_names,
 )
 from frozenseg_label.vocabulary import Category, Vocabulary

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from frozenseg_label.checkpoints.official_keys import convert_official_state_dict
 from frozenseg_label.model.mask_classification import category_logits
-from frozenseg_label.model.official_checkpoint import convert_official_state_dict
 from frozenseg_label.model.pixel_decoder import DecodedPixels, PixelDecoder
 from frozenseg_label.model.proposals import Features
 from frozenseg_label.model.text_classifier import TextClassifier

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from frozenseg_label.training.criterion import Criterion, LayerPrediction, LossTerms
-from frozenseg_label.training.point_sampling import Draw
-from frozenseg_label.training.targets import Targets
+from frozenseg_label.training.data.targets import Targets
+from frozenseg_label.training.loss.criterion import Criterion, LayerPrediction, LossTerms
+from frozenseg_label.training.loss.point_sampling import Draw
 from tests.parity.conftest import Golden
 
 HEADS = ("final", "aux.0", "aux.1", "aux.2")  # the order in which the draws were recorded

@@ -25,8 +25,8 @@ from frozenseg_label.inference.load_predictor import load_predictor
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.builders import build_frozenseg_nano, build_nano_sam
 from frozenseg_label.model.sam import vit_sam
+from frozenseg_label.training.data.sample_sources import PoolSource
 from frozenseg_label.training.settings import read_settings
-from frozenseg_label.training.sources import PoolSource
 from frozenseg_label.vocabulary import read_vocabulary
 
 

@@ -51,7 +51,7 @@ def annotate(folder: Path, manifest: Manifest, proposal: PanopticMap) -> None:
 
 
 def open_in_fiftyone(out: Path):  # noqa: ANN201 - FiftyOne has no types
-    from frozenseg_label.review.fiftyone_dataset import open_dataset
+    from frozenseg_label.review.app.fiftyone_dataset import open_dataset
 
     with RunFolder.read(out) as run:
         return open_dataset(run)

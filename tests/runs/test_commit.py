@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.formats.atomic_file import stage
+from frozenseg_label.files import stage
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.commit import commit_entry, staging_key
-from frozenseg_label.runs.entry import Entry
 from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 

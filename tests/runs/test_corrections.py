@@ -11,7 +11,7 @@ from frozenseg_label.formats.coco_panoptic import read_panoptic_png
 from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.runs.entry import Entry
+from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary

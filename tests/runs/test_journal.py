@@ -7,8 +7,8 @@ import pytest
 
 from frozenseg_label.errors import RunError
 from frozenseg_label.panoptic import Segment
-from frozenseg_label.runs.entry import Entry, Labels, StoredMap
 from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.journal_rows import Entry, Labels, StoredMap
 from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.vocabulary import Category, Vocabulary
 

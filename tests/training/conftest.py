@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from frozenseg_label.checkpoints.checkpoint import save_checkpoint
+from frozenseg_label.checkpoints.header import TrainingCategory
 from frozenseg_label.demo.write_demo import write_demo
 from frozenseg_label.model import builders
-from frozenseg_label.model.checkpoint import save_checkpoint
-from frozenseg_label.model.checkpoint_info import TrainingCategory
 from frozenseg_label.model.frozenseg import FrozenSeg
 
 

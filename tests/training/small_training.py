@@ -8,15 +8,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.text_classifier import TextClassifier, build_text_classifier
-from frozenseg_label.training.criterion import Criterion
-from frozenseg_label.training.dataset import FeatureSample, Truth, prepare_sample
-from frozenseg_label.training.decoder_learner import DecoderLearner
-from frozenseg_label.training.fine_tune import Memory, OnStep, Progress, fine_tune
+from frozenseg_label.model.text_classifier import TextClassifier
+from frozenseg_label.training.data.sample_sources import PoolSource, see
+from frozenseg_label.training.data.samples import FeatureSample, Truth, prepare_sample
+from frozenseg_label.training.loop.decoder_learner import DecoderLearner
+from frozenseg_label.training.loop.fine_tune import Memory, OnStep, Progress, fine_tune
+from frozenseg_label.training.loop.training_log import LOG, read_rows
+from frozenseg_label.training.loss.criterion import Criterion
 from frozenseg_label.training.settings import TrainSettings
-from frozenseg_label.training.sources import PoolSource, see
-from frozenseg_label.training.training_log import LOG, read_rows
 from frozenseg_label.vocabulary import parse_classes
 from tests.training.small_sets import draw_square
 

@@ -19,13 +19,17 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from frozenseg_label import annotate, import_labels, train
+from frozenseg_label.checkpoints.checkpoint import (
+    load_checkpoint,
+    save_checkpoint,
+    verify_checkpoint,
+)
+from frozenseg_label.checkpoints.header import read_checkpoint_info
 from frozenseg_label.errors import CheckpointError, FrozenSegLabelError, TrainingError
-from frozenseg_label.model.checkpoint import load_checkpoint, save_checkpoint, verify_checkpoint
-from frozenseg_label.model.checkpoint_info import read_checkpoint_info
 from frozenseg_label.model.frozenseg import FrozenSeg
+from frozenseg_label.training.loop.state import states
 from frozenseg_label.training.settings import read_settings
 from frozenseg_label.training.train import TrainSummary
-from frozenseg_label.training.train_state import states
 from frozenseg_label.vocabulary import parse_classes
 
 SMALL = ("batch_size=1", "num_points=64", "log_every=1", "held_out=0.3", "crop_size=64")

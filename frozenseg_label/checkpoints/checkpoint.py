@@ -1,0 +1,182 @@
+"""Our own checkpoints: safetensors with a header that names architecture, vocabulary and parts.
+
+The two frozen encoders are large and shared by all decoders trained on them, so they may lie once
+in a folder of their own, `clip-<hash>.safetensors` and `sam-<hash>.safetensors`. The embedded
+model carries them inside.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from frozenseg_label.checkpoints.header import (
+    FROZEN_PARTS,
+    HEADER_KEY,
+    CheckpointInfo,
+    TrainingCategory,
+    frozen_file,
+    is_frozen,
+    read_checkpoint_info,
+    read_header,
+)
+from frozenseg_label.checkpoints.tensor_file import hash_tensors, read_tensors, write_tensors
+from frozenseg_label.errors import CheckpointError
+from frozenseg_label.model.builders import BUILDERS
+from frozenseg_label.model.frozenseg import FrozenSeg
+
+
+def save_checkpoint(
+    path: Path,
+    model: FrozenSeg,
+    builder: str,
+    categories: Iterable[TrainingCategory],
+    *,
+    frozen_folder: Path | None = None,
+    half: bool = False,
+    origin: str = "",
+) -> CheckpointInfo:
+    """Write a model, whole or not at all.
+
+    Args:
+        frozen_folder: where the frozen parts are kept once for all; None puts them into the file.
+        half: store float16; the hashes are those of the rounded weights.
+    """
+    state = {key: _stored(value, half) for key, value in model.state_dict().items()}
+    info = CheckpointInfo(
+        builder=builder,
+        categories=tuple(categories),
+        clip_hash=hash_tensors(_part(state, "clip")),
+        sam_hash=hash_tensors(_part(state, "sam")),
+        decoder_hash=hash_tensors(_part(state, "decoder")),
+        frozen_inside=frozen_folder is None,
+        origin=origin,
+    )
+    if frozen_folder is not None:
+        for part in FROZEN_PARTS:
+            digest = info.part_hash(part)
+            file = frozen_file(frozen_folder, part, digest)
+            if not _is_readable(file):
+                write_tensors(file, _part(state, part), {"sha256": digest})
+        state = _part(state, "decoder")
+    write_tensors(path, state, {HEADER_KEY: info.model_dump_json()})
+    return info
+
+
+def load_checkpoint(
+    path: Path, frozen_folder: Path | None = None
+) -> tuple[FrozenSeg, CheckpointInfo]:
+    """Build the model that a checkpoint names and fill it, in evaluation mode, float32.
+
+    Args:
+        frozen_folder: where frozen parts lie that are not in the file itself.
+    """
+    info = read_checkpoint_info(path)
+    if info.builder not in BUILDERS:
+        raise CheckpointError(
+            f"{path} was made for the model {info.builder!r}, which this version does not know; it "
+            f"knows {', '.join(BUILDERS)}"
+        )
+    state = _read_all(path, info, frozen_folder)
+    return build_filled(info.builder, state, str(path)).eval(), info
+
+
+def build_filled(builder: str, state: Mapping[str, Tensor], source: str) -> FrozenSeg:
+    """Build a model around given tensors; CheckpointError unless every name and shape fits.
+
+    The model takes the tensors themselves, so there is no second copy of the weights, and no time
+    goes into random numbers that nobody needs.
+
+    Args:
+        builder: a name of `BUILDERS`.
+        source: where the tensors come from, for messages.
+    """
+    with torch.device("meta"):  # shapes without memory
+        model = BUILDERS[builder]()
+    own = model.state_dict()
+    _refuse_other_model(state, own, source)
+    model.load_state_dict(
+        {key: state[key].to(value.dtype) for key, value in own.items()}, assign=True
+    )
+    return model
+
+
+def _refuse_other_model(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str
+) -> None:
+    odd = [
+        f"{key} is {tuple(state[key].shape)} in place of {tuple(value.shape)}"
+        for key, value in own.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    missing = [key for key in own if key not in state]
+    unknown = [key for key in state if key not in own]
+    faults = [
+        f"{len(keys)} tensors {fault}, among them {', '.join(keys[:3])}"
+        for fault, keys in (("missing", missing), ("unknown", unknown), ("of another shape", odd))
+        if keys
+    ]
+    if faults:
+        raise CheckpointError(
+            f"{source} holds another model or is not whole: {'; '.join(faults)} (names after "
+            f"conversion); check that it is the right file, or fetch or copy it again"
+        )
+
+
+def verify_checkpoint(path: Path, frozen_folder: Path | None = None) -> None:
+    """Raise CheckpointError unless all tensors have the hashes that the header promises.
+
+    Args:
+        frozen_folder: where frozen parts lie that are not in the file itself; they are read too.
+    """
+    info = read_checkpoint_info(path)
+    state = _read_all(path, info, frozen_folder)
+    for part in (*FROZEN_PARTS, "decoder"):
+        found, promised = hash_tensors(_part(state, part)), info.part_hash(part)
+        if found != promised:
+            file = path
+            if frozen_folder is not None and part != "decoder" and not info.frozen_inside:
+                file = frozen_file(frozen_folder, part, promised)
+            raise CheckpointError(
+                f"{file}: the {part} weights have SHA-256 {found[:12]}, but {promised[:12]} is "
+                f"promised in the header of {path.name}; delete the file and fetch, convert or "
+                f"copy it again"
+            )
+
+
+def _read_all(path: Path, info: CheckpointInfo, frozen_folder: Path | None) -> dict[str, Tensor]:
+    missing = info.missing_parts(frozen_folder)
+    if missing:
+        raise CheckpointError(
+            f"{path} needs the frozen {' and '.join(missing)} weights, which are not in "
+            f"{frozen_folder}; run `frozenseg-label weights convert` on the published checkpoint "
+            f"again, or copy {', '.join(missing.values())} there"
+        )
+    state = read_tensors(path)
+    if not info.frozen_inside and frozen_folder is not None:
+        for part in FROZEN_PARTS:
+            state |= read_tensors(frozen_file(frozen_folder, part, info.part_hash(part)))
+    return state
+
+
+def _is_readable(file: Path) -> bool:
+    try:
+        read_header(file)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _stored(value: Tensor, half: bool) -> Tensor:
+    value = value.detach().cpu()
+    return value.to(torch.float16) if half and value.is_floating_point() else value
+
+
+def _part(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the tensors of a frozen part, or of the decoder: all that is not frozen."""
+    return {key: value for key, value in state.items() if _part_of(key) == part}
+
+
+def _part_of(key: str) -> str:
+    return key.split(".")[0] if is_frozen(key) else "decoder"

@@ -1,0 +1,42 @@
+"""Tensors in safetensors files, and the SHA-256 that tells whether they are the promised ones."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from frozenseg_label.checkpoints.header import read_header
+from frozenseg_label.checkpoints.whole_file import whole_file
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file, floats as float32.
+
+    Tensors that are float32 already are mapped, not copied: their pages come from the disk when
+    they are first read, and processes that use the same file share them.
+    """
+    read_header(path)  # says what the file is if it is something else
+    return {key: _widened(value) for key, value in load_file(path).items()}
+
+
+def write_tensors(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all."""
+    with whole_file(path) as temporary:
+        save_file({key: value.contiguous() for key, value in state.items()}, temporary, metadata)
+
+
+def hash_tensors(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, shapes and float32 (or integer) values, in the order of the names."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        value = _widened(state[key].detach().cpu())
+        digest.update(f"{key} {tuple(value.shape)} {value.dtype}\n".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _widened(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value

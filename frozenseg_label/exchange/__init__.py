@@ -1,0 +1,1 @@
+"""The job of bringing labels from other tools into a run folder."""

@@ -1,0 +1,202 @@
+"""The `import` job: labels that a person corrected in another tool become human work in a run.
+
+Heavy imports stay inside the functions: the command line reads its defaults here.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from frozenseg_label.exchange.adopt_labels import Adoption, Changes
+    from frozenseg_label.exchange.match_labels import Incoming, Problems
+    from frozenseg_label.formats.coco_panoptic import ImageState
+    from frozenseg_label.runs.journal_rows import Entry
+    from frozenseg_label.runs.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+ImportForm = Literal["coco-panoptic"]
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What one import changed in a run folder.
+
+    Attributes:
+        output: the run folder.
+        images: whose labels are now the imported ones.
+        unchanged: images that had just these labels already.
+        unknown: images of the imported labels that the run has not.
+        accepted: segments that the model had proposed just so.
+        changed_class: segments of the same region (IoU above 0.5), but of another class.
+        reshaped: segments of the same region and class, but of other pixels.
+        added, removed: segments without a counterpart on the other side.
+    """
+
+    output: Path
+    images: int
+    unchanged: int
+    unknown: int
+    accepted: int
+    changed_class: int
+    reshaped: int
+    added: int
+    removed: int
+
+
+def import_labels(
+    output: str | Path,
+    labels: str | Path,
+    *,
+    form: ImportForm = "coco-panoptic",
+    pngs: str | Path | None = None,
+    in_review: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> ImportSummary:
+    """Take labels that a person corrected elsewhere into a run folder, as that person's work.
+
+    Every image among them counts as looked at: its segments become accepted, and what it does not
+    label is truth, too. The model's own labels are kept in `proposed/`. All that does not fit is
+    told in one error before anything is written.
+
+    Args:
+        output: the run folder.
+        labels: folder with `panoptic.json` and `panoptic/`, or the JSON file.
+        form: of the labels.
+        pngs: folder of the PNGs; None: the one named like the JSON, beside it.
+        in_review: the person has not finished with these images: unlabelled pixels are not truth.
+        overwrite: replace what people did in the run, too.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        FormatError: the labels do not fit the run, or would overwrite a person's work.
+    """
+    if form != "coco-panoptic":
+        raise ValueError(f"form must be 'coco-panoptic', got {form!r}")
+    from frozenseg_label.exchange.match_labels import Problems, match_labels
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    source, problems = Path(labels), Problems()
+    origin = source.absolute().as_posix()
+    state: ImageState = "in review" if in_review else "reviewed"
+    with RunFolder.open_to_correct(Path(output)) as run:
+        incoming = match_labels(run, source, None if pngs is None else Path(pngs), problems)
+        todo = _check(run, incoming, state, None if overwrite else origin, problems)
+        problems.refuse(source)
+        unchanged = len(incoming.annotations) - len(todo)
+        _announce(len(todo), unchanged, incoming.unknown)
+        try:
+            changes = _take_in(run, incoming, todo, state, origin, progress)
+        finally:
+            run.finish()  # also when interrupted: every image is whole
+    return ImportSummary(Path(output), len(todo), unchanged, incoming.unknown, **vars(changes))
+
+
+def _take_in(
+    run: "RunFolder",
+    incoming: "Incoming",
+    todo: Sequence[str],
+    state: "ImageState",
+    origin: str,
+    progress: bool,
+) -> "Changes":
+    """Write the labels of these images into the run; returns how they differ from before."""
+    from tqdm import tqdm
+
+    from frozenseg_label.exchange.adopt_labels import Changes
+    from frozenseg_label.exchange.match_labels import Problems
+    from frozenseg_label.images import ImageRecord
+
+    changes = Changes()
+    # disable=None: no bar where stderr is no terminal
+    for image in tqdm(todo, unit="image", disable=None if progress and todo else True):
+        problems = Problems()
+        entry, adoption = _adopted(run, incoming, image, problems)
+        problems.refuse(incoming.dataset.path)  # a file changed since it was checked
+        if adoption is not None:
+            record = ImageRecord(
+                Path(run.manifest.root or "") / image, image, entry.size, entry.mtime_ns
+            )
+            run.correct(record, adoption.panoptic_map, state=state, event="imported", origin=origin)
+            changes += adoption.changes
+    return changes
+
+
+def _check(
+    run: "RunFolder",
+    incoming: "Incoming",
+    state: "ImageState",
+    origin: str | None,
+    problems: "Problems",
+) -> list[str]:
+    """Return the images whose labels would change; what does not fit goes to `problems`.
+
+    Args:
+        origin: whose earlier imports may be replaced; None: anything may.
+    """
+    from frozenseg_label.exchange.match_labels import OVERWRITE
+
+    todo = []
+    for image in incoming.annotations:
+        entry, adoption = _adopted(run, incoming, image, problems)
+        if adoption is None or _stands(run, entry, adoption, state):
+            continue
+        todo.append(image)
+        if origin is not None and (lost := _overwritten(entry, adoption, origin)):
+            problems.add(OVERWRITE, [f"{image}: a person corrected it in the run; {lost}"])
+    return todo
+
+
+def _adopted(
+    run: "RunFolder", incoming: "Incoming", image: str, problems: "Problems"
+) -> "tuple[Entry, Adoption | None]":
+    entry = run.entry(image)
+    if entry is None:
+        raise ValueError(f"{run.path} has no image {image!r}")
+    return entry, incoming.adopted(entry, problems)
+
+
+def _stands(run: "RunFolder", entry: "Entry", adoption: "Adoption", state: "ImageState") -> bool:
+    """Whether the run holds just these labels already."""
+    from frozenseg_label.runs.ownership import withdraw_rejected
+
+    if entry.labels is None or entry.labels.state != state or adoption.changes.alter_labels():
+        return False
+    adopted, rejected = withdraw_rejected(adoption.panoptic_map, run.vocabulary)
+    standing = {segment.id: segment for segment in entry.labels.current.segments(run.vocabulary)}
+    remembered = {(memory.category, memory.counts) for memory in entry.labels.rejected}
+    return (
+        standing == {segment.id: segment for segment in adopted.segments}
+        and {(memory.category, memory.counts) for memory in rejected} <= remembered
+    )
+
+
+def _overwritten(entry: "Entry", adoption: "Adoption", origin: str) -> str:
+    """Say what of a person's work in the run would be lost; empty if nothing.
+
+    What came from the same file before is no loss: that file has been corrected since.
+    """
+    labels = entry.labels
+    if labels is None or not labels.is_corrected():
+        return ""
+    if entry.event == "imported" and entry.origin == origin:
+        return ""
+    if adoption.overwritten:
+        return f"{adoption.overwritten} of its segments would not stay as they are"
+    if labels.state == "reviewed" and adoption.changes.alter_labels():
+        return "it is reviewed, and its labels would change"
+    return ""
+
+
+def _announce(images: int, unchanged: int, unknown: int) -> None:
+    """Say what was done, and what was passed over."""
+    if not images:
+        log.info("%d images, all of them have these labels already: nothing to do", unchanged)
+    elif unchanged:
+        log.info("%d images had these labels already", unchanged)
+    if unknown:
+        log.info("%d images of the labels are not in the run; they were passed over", unknown)

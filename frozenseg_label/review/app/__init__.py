@@ -1,0 +1,1 @@
+"""The review in FiftyOne's App; the only owner of FiftyOne."""

@@ -1,0 +1,152 @@
+"""What the buttons of our plugin do to the dataset; `save` then brings it into the run folder."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import find_objects, label
+
+from frozenseg_label.errors import ReviewError
+from frozenseg_label.review.app.samples import region_of
+from frozenseg_label.review.app.views import SEGMENTS
+from frozenseg_label.review.corrections.brush import Mask, at_image_resolution, window_around
+from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+SMALLEST_PART = 50  # pixels; crumbs stay with the largest part
+_OTHER = {ACCEPTED: REJECTED, REJECTED: ACCEPTED}
+
+
+def tag_segments(dataset: "fo.Dataset", ids: Collection[str], tag: str) -> int:
+    """Accept or reject segments; returns how many there are."""
+    for sample, chosen in _chosen(dataset, ids):
+        for detection in chosen:
+            detection.tags = sorted({*detection.tags, tag} - {_OTHER[tag]})
+        sample.save()
+    return len(ids)
+
+
+def tag_images(dataset: "fo.Dataset", ids: Sequence[str], tag: str) -> int:
+    """Accept or reject all proposed segments of whole images; returns how many there are."""
+    for sample in dataset.select(list(ids)):
+        sample.tags = sorted({*sample.tags, tag} - {_OTHER[tag]})
+        sample.save()
+    return len(ids)
+
+
+def relabel_segments(dataset: "fo.Dataset", ids: Collection[str], name: str) -> int:
+    """Give segments another class; returns how many there are."""
+    for sample, chosen in _chosen(dataset, ids):
+        for detection in chosen:
+            detection.label = name
+        sample.save()
+    return len(ids)
+
+
+def merge_segments(dataset: "fo.Dataset", ids: Collection[str]) -> int:
+    """Make one segment, of the largest one's class, of those of each image; returns how many."""
+    images = list(_chosen(dataset, ids))
+    if any(len(chosen) < 2 for _, chosen in images):
+        raise ReviewError("choose two segments or more of one image to merge them")
+    for sample, chosen in images:
+        pixels = [_pixels(sample, detection) for detection in chosen]
+        largest = int(np.argmax([mask.sum() for mask in pixels]))
+        _set_pixels(sample, chosen[largest], np.logical_or.reduce(pixels))
+        gone = {detection.id for detection in chosen} - {chosen[largest].id}
+        detections = sample[SEGMENTS].detections
+        sample[SEGMENTS].detections = [one for one in detections if one.id not in gone]
+    for sample, _ in images:
+        sample.save()
+    return len(images)
+
+
+def split_segments(dataset: "fo.Dataset", ids: Collection[str]) -> int:
+    """Make segments of the parts that do not touch; returns how many new ones there are."""
+    new = 0
+    for sample, chosen in _chosen(dataset, ids):
+        for detection in chosen:
+            pixels = _pixels(sample, detection)
+            parts, number = label(pixels, np.ones((3, 3)))  # [H, W]
+            areas = np.bincount(parts.ravel(), minlength=number + 1)[1:]
+            main = int(np.argmax(areas)) + 1
+            others = [at + 1 for at, area in enumerate(areas) if area >= SMALLEST_PART]
+            for part in (part for part in others if part != main):
+                mask = parts == part
+                pixels &= ~mask
+                sample[SEGMENTS].detections.append(_new_detection(sample, detection.label, mask))
+                new += 1
+            _set_pixels(sample, detection, pixels)
+        sample.save()
+    return new
+
+
+def class_choices(dataset: "fo.Dataset", wanted: Callable[[bool], bool]) -> dict[str, str]:
+    """What a person may type for a class, synonyms among it, and the class that is meant.
+
+    Args:
+        wanted: says of things (True) and of stuff (False) whether they may be chosen.
+    """
+    choices: dict[str, str] = {}
+    for row in dataset.info.get("vocabulary", []):
+        if wanted(row["is_thing"]):
+            choices[row["name"]] = row["name"]
+            for synonym in row["synonyms"]:
+                choices.setdefault(f"{synonym} = {row['name']}", row["name"])
+    return choices
+
+
+def kinds_of(dataset: "fo.Dataset", ids: Collection[str]) -> set[bool]:
+    """Whether there are things (True) and stuff (False) among these segments."""
+    things = {row["name"]: bool(row["is_thing"]) for row in dataset.info.get("vocabulary", [])}
+    labels = {one.label for _, chosen in _chosen(dataset, ids) for one in chosen}
+    return {things.get(name, True) for name in labels}
+
+
+def _chosen(
+    dataset: "fo.Dataset", ids: Collection[str]
+) -> Iterator[tuple["fo.Sample", list["fo.Detection"]]]:
+    """Yield the images of segments, with those of their segments that were chosen."""
+    wanted = set(ids)
+    for id_ in dataset.select_labels(ids=list(wanted), fields=SEGMENTS).values("id"):
+        sample = dataset[id_]
+        yield sample, [one for one in sample[SEGMENTS].detections if one.id in wanted]
+
+
+def _pixels(sample: "fo.Sample", detection: "fo.Detection") -> Mask:
+    """The pixels of a segment in the whole image [H, W]."""
+    size = sample.metadata.height, sample.metadata.width
+    region = region_of(detection, size)
+    if region.mask is None or not region.is_exact:
+        raise ReviewError(
+            f"{detection.label}: was painted on in the App; save corrections first, then try again"
+        )
+    window = window_around(size, region.box)
+    pixels = np.zeros(size, dtype=np.bool_)
+    pixels[window.slices] = at_image_resolution(region.mask, region.box, window)
+    return pixels
+
+
+def _set_pixels(sample: "fo.Sample", detection: "fo.Detection", pixels: Mask) -> None:
+    box, mask = _box_and_mask(sample, pixels)
+    detection.bounding_box, detection.mask = box, mask
+
+
+def _new_detection(sample: "fo.Sample", name: str, pixels: Mask) -> "fo.Detection":
+    import fiftyone as fo
+
+    box, mask = _box_and_mask(sample, pixels)
+    return fo.Detection(label=name, bounding_box=box, mask=mask)
+
+
+def _box_and_mask(sample: "fo.Sample", pixels: Mask) -> tuple[list[float], Mask]:
+    rows, columns = find_objects(pixels.astype(np.uint8))[0]
+    width, height = sample.metadata.width, sample.metadata.height
+    box = [
+        columns.start / width,
+        rows.start / height,
+        (columns.stop - columns.start) / width,
+        (rows.stop - rows.start) / height,
+    ]
+    return box, pixels[rows, columns]

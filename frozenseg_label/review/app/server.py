@@ -1,0 +1,118 @@
+"""The App, served until somebody stops it, and cleared away afterwards."""
+
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE, Popen, TimeoutExpired
+from tempfile import TemporaryFile
+from threading import Event
+from typing import IO
+from urllib.request import ProxyHandler, build_opener
+
+from frozenseg_label.errors import ReviewError
+
+PLUGIN = "frozenseg-label-review"  # name of the link among the person's own plugins
+START_SECONDS = 120.0  # of patience; a busy machine took 10
+EXIT_SECONDS = 5.0
+LAST_WORDS = 4  # lines of what a server said that did not start
+PLUGIN_FOLDER = Path(__file__).with_name("plugin")
+
+
+@contextmanager
+def served_app(port: int, address: str) -> Iterator[str]:
+    """Serve the App while the block runs, and yield its address; nothing of it is left afterwards.
+
+    Args:
+        port: to listen on.
+        address: to bind to; 127.0.0.1 lets in this machine alone.
+    """
+    require_free_port(port, address)
+    import fiftyone as fo
+
+    link_plugin(Path(fo.config.plugins_dir))
+    place = f"http://{'127.0.0.1' if address == '0.0.0.0' else address}:{port}"
+    with TemporaryFile() as said:
+        # -P: a queue.py in the folder where somebody works is no module of Python's.
+        program = [sys.executable, "-P", "-m", "frozenseg_label.review.app.server_program"]
+        command = [*program, f"{port}", address]
+        server = Popen(command, stdin=PIPE, stdout=said, stderr=said)
+        try:
+            _wait_until_up(place, server, said)
+            yield place
+        finally:
+            server.terminate()
+            try:
+                server.wait(EXIT_SECONDS)
+            except TimeoutExpired:
+                server.kill()
+                server.wait()
+            if server.stdin is not None:
+                server.stdin.close()
+
+
+def _wait_until_up(place: str, server: "Popen[bytes]", said: IO[bytes]) -> None:
+    """Return once the App answers; ReviewError if its server ends or takes too long."""
+    until = time.monotonic() + START_SECONDS
+    here = build_opener(ProxyHandler({}))  # no proxy leads to this machine
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            with here.open(f"{place}/fiftyone", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    said.seek(0)
+    last = " | ".join(said.read().decode(errors="replace").split("\n")[-LAST_WORDS:]).strip(" |")
+    ended = server.poll() is not None
+    what = "ended before it answered" if ended else f"did not answer within {START_SECONDS:.0f} s"
+    raise ReviewError(
+        f"FiftyOne's App {what} on {place} ({last or 'it says nothing'}); "
+        "try `fiftyone app launch` to see more"
+    )
+
+
+def wait_for_interrupt() -> None:
+    """Return never; Ctrl-C and a polite kill raise KeyboardInterrupt."""
+    Event().wait()
+
+
+def require_free_port(port: int, address: str) -> None:
+    """Raise ReviewError where the App could not listen."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            reason = (error.strerror or f"{error}").lower()
+            raise ReviewError(
+                f"cannot listen on {address}:{port}, {reason}; choose another --port or --address"
+            ) from error
+
+
+def link_plugin(folder: Path) -> None:
+    """Put our plugin beside the person's own ones; those are not touched."""
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / PLUGIN
+    if link.is_symlink():
+        if link.resolve() == PLUGIN_FOLDER.resolve():
+            return
+        link.unlink()  # of another installation
+    elif link.exists():
+        shutil.rmtree(link)
+    try:
+        link.symlink_to(PLUGIN_FOLDER, target_is_directory=True)
+    except OSError:  # a disk or a system without links
+        shutil.copytree(PLUGIN_FOLDER, link)
+
+
+def open_browser(address: str) -> None:
+    """Show a page where there is a screen."""
+    import webbrowser
+
+    has_screen = sys.platform in ("win32", "darwin")
+    if has_screen or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open_new_tab(address)

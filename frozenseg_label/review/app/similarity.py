@@ -1,0 +1,169 @@
+"""More like this, the map, and the search: from the vectors that `annotate` kept.
+
+Nothing is downloaded and no model runs here: the vectors lie in the run folder, and words come as
+vectors, too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frozenseg_label.errors import ReviewError
+from frozenseg_label.review.app.views import SEGMENTS
+from frozenseg_label.runs.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+IMAGES_KEY, SEGMENTS_KEY = "like_this_image", "like_this_segment"
+MAP_KEY = "map"
+NAME_LENGTH = 80  # of a view, in the App's list
+MOST_FOUND = 200  # segments in the view of a search
+
+
+@dataclass(frozen=True)
+class SegmentVectors:
+    """What CLIP saw in a whole run.
+
+    Attributes:
+        images: their names, [I].
+        image_vectors: float32 [I, D], unit length.
+        segments: image and segment id, [N].
+        segment_vectors: float32 [N, D], unit length.
+    """
+
+    images: tuple[str, ...]
+    image_vectors: NDArray[np.float32]
+    segments: tuple[tuple[str, int], ...]
+    segment_vectors: NDArray[np.float32]
+
+
+def read_vectors(run: RunFolder, clip: str | None = None) -> SegmentVectors:
+    """The vectors of all images; of the CLIP that saw most of them, where several did.
+
+    Args:
+        clip: short hash of the CLIP that is asked for; None: the most frequent one.
+    """
+    found = [
+        (entry.image, seen)
+        for entry in run.entries()
+        if entry.labels is not None and (seen := run.read_embeddings(entry)) is not None
+    ]
+    clips = [seen.clip for _, seen in found]
+    wanted = clip or max(sorted(set(clips)), key=clips.count, default="")
+    found = [(image, seen) for image, seen in found if seen.clip == wanted]
+    if not found:
+        raise ReviewError(
+            f"{run.path} has no vectors of what CLIP saw{' with these weights' if clip else ''}; "
+            "annotate into a new folder, or again with --update, to have them"
+        )
+    segments = [(image, id_, row) for image, seen in found for id_, row in seen.segments.items()]
+    size = len(found[0][1].image)
+    return SegmentVectors(
+        images=tuple(image for image, _ in found),
+        image_vectors=np.stack([seen.image for _, seen in found]).astype(np.float32),
+        segments=tuple((image, id_) for image, id_, _ in segments),
+        segment_vectors=np.array([row for _, _, row in segments], np.float32).reshape(-1, size),
+    )
+
+
+def nearest(vectors: SegmentVectors, query: NDArray[np.floating], most: int) -> list[int]:
+    """Places of the segments nearest to a unit vector [D], the nearest first."""
+    cosines = vectors.segment_vectors @ query.astype(np.float32)
+    return [int(place) for place in np.argsort(-cosines, kind="stable")[:most]]
+
+
+def add_similarity(dataset: "fo.Dataset", vectors: SegmentVectors) -> None:
+    """Give the App "more like this" for images and segments, and a map of each.
+
+    All of it is made anew: FiftyOne's results do not follow segments that come and go.
+    """
+    import fiftyone.brain as fob
+
+    ids = dict(zip(*dataset.values(["image", "id"]), strict=True))
+    here = [at for at, image in enumerate(vectors.images) if image in ids]
+    if len(here) < 2:
+        return
+    _forget(dataset, (IMAGES_KEY, SEGMENTS_KEY, f"{MAP_KEY}_of_images", f"{MAP_KEY}_of_segments"))
+    dataset = dataset.select([ids[vectors.images[at]] for at in here], ordered=True)
+    image_vectors = vectors.image_vectors[here]
+    fob.compute_similarity(
+        dataset, embeddings=image_vectors, brain_key=IMAGES_KEY, backend="sklearn"
+    )
+    fob.compute_visualization(
+        dataset,
+        points=_plane(image_vectors),
+        brain_key=f"{MAP_KEY}_of_images",
+        method="manual",
+    )
+    by_image = _of_detections(dataset, vectors)
+    fob.compute_similarity(
+        dataset,
+        patches_field=SEGMENTS,
+        embeddings=by_image,
+        brain_key=SEGMENTS_KEY,
+        backend="sklearn",
+    )
+    if by_image:
+        fob.compute_visualization(
+            dataset,
+            patches_field=SEGMENTS,
+            points=_plane(np.concatenate(list(by_image.values()))),
+            brain_key=f"{MAP_KEY}_of_segments",
+            method="manual",
+        )
+
+
+def save_search(
+    dataset: "fo.Dataset", vectors: SegmentVectors, words: str, query: NDArray[np.floating]
+) -> tuple[str, int]:
+    """Save a view of the segments nearest to what words mean; returns its name, and how many.
+
+    Args:
+        query: the words' vector [D], unit length, of the CLIP that saw the segments.
+    """
+    fields = ["image", f"{SEGMENTS}.detections.segment_id", f"{SEGMENTS}.detections.id"]
+    ids = {
+        (image, segment): id_
+        for image, segments, own in zip(*dataset.values(fields), strict=True)
+        for segment, id_ in zip(segments or (), own or (), strict=True)
+    }
+    ranked = [vectors.segments[at] for at in nearest(vectors, query, len(vectors.segments))]
+    chosen = [ids[key] for key in ranked if key in ids][:MOST_FOUND]
+    name = f"search: {words}"[:NAME_LENGTH]
+    view = dataset.select_labels(ids=chosen, fields=SEGMENTS).to_patches(SEGMENTS)
+    dataset.save_view(name, view.select(chosen, ordered=True), overwrite=True)
+    return name, len(chosen)
+
+
+def _forget(dataset: "fo.Dataset", keys: Sequence[str]) -> None:
+    for key in keys:
+        if dataset.has_brain_run(key):
+            dataset.delete_brain_run(key)
+
+
+def _of_detections(
+    dataset: "fo.DatasetView", vectors: SegmentVectors
+) -> dict[str, NDArray[np.float32]]:
+    """By sample id: a row for each detection; of those that CLIP never saw, the image's."""
+    rows = dict(zip(vectors.segments, vectors.segment_vectors, strict=True))
+    of_images = dict(zip(vectors.images, vectors.image_vectors, strict=True))
+    found = {}
+    fields = ["id", "image", f"{SEGMENTS}.detections.segment_id"]
+    for id_, image, segments in zip(*dataset.values(fields), strict=True):
+        if segments:
+            of_image = of_images[image]
+            found[id_] = np.stack([rows.get((image, one), of_image) for one in segments])
+    return found
+
+
+def _plane(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Points [N, 2] on the two axes along which the vectors [N, D] differ most."""
+    centred = vectors - vectors.mean(axis=0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    signs = np.sign(axes[:2][np.arange(len(axes[:2])), np.abs(axes[:2]).argmax(axis=1)])
+    points: NDArray[np.float32] = centred @ (axes[:2] * signs[:, None]).T
+    return points if points.shape[1] == 2 else np.pad(points, ((0, 0), (0, 1)))

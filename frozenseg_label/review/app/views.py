@@ -1,0 +1,85 @@
+"""How the App shows a run: classes to choose from, their colours, and the queue as saved views."""
+
+from typing import TYPE_CHECKING, Any
+
+from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED
+from frozenseg_label.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+SEGMENTS = "segments"  # the one field that people edit
+
+MOST_DOUBTFUL = "1 most doubtful images"
+DOUBTFUL_SEGMENTS = "2 most doubtful segments"
+UNLABELLED = "3 unlabelled area"
+PER_CLASS = "4 per class, least confident"
+CHANGED = "5 changed since last run"
+ACCEPTED_VIEW = "6 accepted and edited"
+
+# What a person may look at beside a segment, and must not change there.
+_READ_ONLY = {
+    "confidence": "float",
+    "second": "str",
+    "margin": "float",
+    "state": "str",
+    "source": "str",
+    "segment_id": "int",
+    "area": "int",
+}
+
+
+def show_classes(dataset: "fo.Dataset", vocabulary: Vocabulary) -> None:
+    """Let people choose among the vocabulary's classes, in the colours of the label files."""
+    import fiftyone as fo
+
+    attributes: list[dict[str, Any]] = [
+        {"name": name, "type": kind, "component": "text", "read_only": True}
+        for name, kind in _READ_ONLY.items()
+    ]
+    attributes.append({"name": "id", "type": "id", "component": "text", "read_only": True})
+    tags = {"type": "list<str>", "component": "dropdown", "values": [ACCEPTED, REJECTED]}
+    attributes.append({"name": "tags", **tags})
+    schema = {
+        "type": "detections",
+        "component": "dropdown",
+        "classes": [category.name for category in vocabulary.categories],
+        "attributes": attributes,
+    }
+    dataset.set_label_schemas({SEGMENTS: schema})
+    dataset.activate_label_schemas(SEGMENTS)
+    colors = [
+        {"value": category.name, "color": "#{:02x}{:02x}{:02x}".format(*category.color)}
+        for category in vocabulary.categories
+    ]
+    field = {"path": SEGMENTS, "colorByAttribute": "label", "valueColors": colors}
+    scheme = fo.ColorScheme(color_by="value", opacity=0.5, fields=[field])
+    dataset.app_config.color_scheme = scheme
+    dataset.save()
+
+
+def save_views(dataset: "fo.Dataset") -> None:
+    """Save the review queue as views; those of other names are people's own.
+
+    Equal ones come by name and segment, so that the order is always the same.
+    """
+    from fiftyone import ViewField as F
+
+    by_name = [("filepath", 1), (f"{SEGMENTS}.segment_id", 1)]
+    open_images = dataset.match(F("state") != "reviewed")
+    proposed = dataset.filter_labels(SEGMENTS, F("state") == "proposed")
+    patches = proposed.to_patches(SEGMENTS)
+    changed = F("changed") == True  # noqa: E712 - an expression
+    settled = F("state").is_in(["accepted", "edited"]) | F("tags").contains(ACCEPTED)
+    views = {
+        MOST_DOUBTFUL: open_images.sort_by([("gain", -1), ("image", 1)]),
+        DOUBTFUL_SEGMENTS: patches.sort_by([(f"{SEGMENTS}.gain", -1), *by_name]),
+        UNLABELLED: open_images.sort_by([("unlabelled", -1), ("image", 1)]),
+        PER_CLASS: patches.sort_by(
+            [(f"{SEGMENTS}.label", 1), (f"{SEGMENTS}.confidence", 1), *by_name]
+        ),
+        CHANGED: dataset.filter_labels(SEGMENTS, changed).sort_by([("gain", -1), ("image", 1)]),
+        ACCEPTED_VIEW: dataset.filter_labels(SEGMENTS, settled).sort_by("image"),
+    }
+    for name, view in views.items():
+        dataset.save_view(name, view, overwrite=True)

@@ -1,0 +1,234 @@
+"""The labels that follow from what a person did to one image in the App."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+from frozenseg_label.errors import ReviewError
+from frozenseg_label.formats.coco_panoptic import ImageState, measure
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
+from frozenseg_label.review.corrections.regions import (
+    ACCEPTED,
+    REJECTED,
+    Change,
+    Edited,
+    Region,
+    is_same_mask,
+)
+from frozenseg_label.review.corrections.strokes import Stroke, drawn, stroke_on, swallowed_by
+from frozenseg_label.runs.ownership import is_owned
+from frozenseg_label.vocabulary import Category, Vocabulary
+
+
+def apply_edits(
+    base: PanopticMap,
+    regions: Sequence[Region],
+    tags: AbstractSet[str],
+    vocabulary: Vocabulary,
+    *,
+    state: ImageState = "unseen",
+    last_id: int = 0,
+) -> Edited:
+    """Bring what people did in the App to the labels that they did it to.
+
+    Edited segments win their pixels; what they leave is void. Segments keep their ids, new ones get
+    new ids; stuff of one class that a person stands behind becomes one segment. A proposed segment
+    that vanished counts as rejected, unless another one swallowed it.
+
+    Args:
+        base: the labels as the App got them.
+        regions: all that stands in the App now.
+        tags: of the whole image.
+        vocabulary: that of `base`.
+        state: of the image before.
+        last_id: the highest id that a segment of this image ever had; new ones get higher ones.
+
+    Raises:
+        ReviewError: a region has a class that is not in the vocabulary.
+    """
+    if ACCEPTED in tags:
+        state = "reviewed"
+    elif state == "unseen":
+        state = "in review"
+    work = _Work(base, vocabulary, last_id)
+    work.take(regions)
+    work.settle(tags)
+    work.join_stuff()
+    changes = sorted(work.changes, key=lambda change: change.segment)
+    return Edited(work.panoptic(), state, tuple(changes))
+
+
+class _Work:
+    """One image's labels while edits are brought to them.
+
+    Attributes:
+        base: the labels as the App got them; nothing changes them.
+        ids: int32 [H, W], as they become.
+        segments: by id, as they become; areas and boxes are measured in the end.
+        tags: of the segments that stand in the App, by id.
+        strokes: to be painted when all segments have lost what they lost, by id; the later wins.
+    """
+
+    def __init__(self, base: PanopticMap, vocabulary: Vocabulary, last_id: int) -> None:
+        self.base = base
+        self.vocabulary = vocabulary
+        self.categories = {category.name: category for category in vocabulary.categories}
+        self.last_id = max([last_id, *(segment.id for segment in base.segments)])
+        self.ids = base.ids.copy()
+        self.segments = {segment.id: segment for segment in base.segments}
+        self.tags: dict[int, AbstractSet[str]] = {}
+        self.strokes: list[tuple[int, Stroke]] = []
+        self.changes: list[Change] = []
+
+    def take(self, regions: Sequence[Region]) -> None:
+        """Bring in classes, tags and pixels of all regions, then what is not there any more."""
+        known: dict[int, Region] = {}
+        new: list[Region] = []
+        for region in regions:
+            self._category(region)  # raises before anything is done
+            if region.mask is None:
+                continue
+            if region.segment_id in self.segments and region.segment_id not in known:
+                known[region.segment_id] = region
+            else:
+                new.append(region)
+        vanished = [segment for segment in self.base.segments if segment.id not in known]
+        for id_, region in known.items():
+            self.tags[id_] = region.tags
+            self._relabel(id_, region)
+            self._reshape(id_, region, vanished)
+        for segment in vanished:
+            self._remove(segment)
+        for region in new:
+            self._add(region)
+        for id_, stroke in self.strokes:
+            self.ids[stroke.where][stroke.gained] = id_
+
+    def settle(self, tags: AbstractSet[str]) -> None:
+        """Give states by the tags of segments and image."""
+        for id_, segment in self.segments.items():
+            own = self.tags.get(id_, frozenset())
+            proposed = segment.state == "proposed"
+            refused = REJECTED in own or (REJECTED in tags and proposed)
+            agreed = (ACCEPTED in own or ACCEPTED in tags) and proposed
+            if refused and segment.state != "rejected":
+                self.segments[id_] = replace(segment, state="rejected")
+                self.changes.append(Change("rejected", id_, self._name(id_), lost=segment.area))
+            elif agreed and not refused:
+                self.segments[id_] = replace(segment, state="accepted")
+                self.changes.append(Change("accepted", id_, self._name(id_)))
+
+    def join_stuff(self) -> None:
+        """Make one segment of all stuff of a class that a person stands behind."""
+        first: dict[int, int] = {}
+        known = {segment.id for segment in self.base.segments}
+        for id_ in sorted(self.segments, key=lambda id_: (id_ not in known, id_)):
+            segment = self.segments[id_]
+            if segment.is_thing or not is_owned(segment.state):
+                continue
+            kept = first.setdefault(segment.category_id, id_)
+            if kept == id_:
+                continue
+            self.ids[self.ids == id_] = kept
+            del self.segments[id_]
+            if "edited" in (segment.state, self.segments[kept].state):
+                self.segments[kept] = _by_a_person(self.segments[kept])
+
+    def panoptic(self) -> PanopticMap:
+        """The labels, areas and boxes measured anew; segments without a pixel are gone."""
+        measured = measure(self.ids)
+        segments = [
+            replace(segment, area=measured[id_][0], bbox=measured[id_][1])
+            for id_, segment in sorted(self.segments.items())
+            if id_ in measured
+        ]
+        return PanopticMap(self.ids, tuple(segments))
+
+    def _category(self, region: Region) -> Category:
+        if region.label not in self.categories:
+            x, y, _, _ = region.box
+            raise ReviewError(
+                f"the segment at {x:.0f}, {y:.0f} has the class {region.label!r}, which the "
+                "vocabulary has not; give it one of the vocabulary in the App, and save again"
+            )
+        return self.categories[region.label]
+
+    def _name(self, id_: int) -> str:
+        return self.vocabulary.by_id(self.segments[id_].category_id).name
+
+    def _relabel(self, id_: int, region: Region) -> None:
+        before = self._name(id_)
+        if before != region.label:
+            category = self._category(region)
+            self.segments[id_] = replace(
+                _by_a_person(self.segments[id_]),
+                category_id=category.id,
+                is_thing=category.is_thing,
+            )
+            self.changes.append(Change("relabelled", id_, region.label, before))
+
+    def _reshape(self, id_: int, region: Region, vanished: list[Segment]) -> None:
+        """Bring in what was painted; segments that this one swallowed leave the vanished ones."""
+        segment = self.segments[id_]
+        if is_same_mask(self.base, segment, region):
+            return
+        swallowed = swallowed_by(self.base, region, vanished)
+        stroke = stroke_on(self.base, segment, region, swallowed)
+        if swallowed:
+            self.changes.append(Change("merged", id_, region.label))
+        for other in swallowed:
+            vanished.remove(other)
+            self.ids[self.base.ids == other.id] = id_
+            del self.segments[other.id]
+        if stroke:
+            self.ids[stroke.where][stroke.lost] = UNLABELLED
+            self.strokes.append((id_, stroke))
+            pixels = int(stroke.gained.sum()), int(stroke.lost.sum())
+            self.changes.append(Change("reshaped", id_, region.label, None, *pixels))
+        if swallowed or stroke:
+            self.segments[id_] = _by_a_person(segment)
+
+    def _add(self, region: Region) -> None:
+        stroke = drawn(self.base, region)
+        if REJECTED in region.tags or not stroke:
+            return
+        self.last_id += 1
+        category = self._category(region)
+        self.segments[self.last_id] = Segment(
+            id=self.last_id,
+            category_id=category.id,
+            is_thing=category.is_thing,
+            area=0,
+            bbox=(0, 0, 0, 0),
+            source="human",
+            state="edited",
+        )
+        self.strokes.append((self.last_id, stroke))
+        gained = int(stroke.gained.sum())
+        self.changes.append(Change("added", self.last_id, region.label, gained=gained))
+
+    def _remove(self, segment: Segment) -> None:
+        """Take a vanished segment away; what a model proposed is remembered as refused."""
+        self.changes.append(
+            Change("removed", segment.id, self._name(segment.id), lost=segment.area)
+        )
+        if segment.source.startswith("model:"):
+            self.segments[segment.id] = replace(segment, state="rejected")
+        else:
+            self.ids[self.ids == segment.id] = UNLABELLED
+            del self.segments[segment.id]
+
+
+def _by_a_person(segment: Segment) -> Segment:
+    """The segment as a person's own: what a model said of another one is no more true."""
+    return replace(
+        segment,
+        source="human",
+        state="edited",
+        score=None,
+        margin=None,
+        second=None,
+        disagreement=None,
+        contested=None,
+        sam_disagreement=None,
+    )

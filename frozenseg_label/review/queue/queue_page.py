@@ -1,0 +1,70 @@
+"""The review queue as a static page, for people without the App, and to send to a colleague."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from frozenseg_label.evaluation.worst_images import picture_of
+from frozenseg_label.pages.html_report import (
+    Figure,
+    ReportImage,
+    ReportLayer,
+    ReportTable,
+    write_html_report,
+)
+from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
+from frozenseg_label.runs.run_folder import RunFolder
+
+ORDER = "queue"
+
+
+def write_queue_page(run: RunFolder, folder: Path) -> Path:
+    """Write the page of a run, most doubtful images first; returns the path of its `index.html`.
+
+    Corrected images show the model's own map, too, as the layer "before".
+    """
+    queue = review_queue(run)
+    title = f"{run.path.absolute().name}: what to look at first"
+    images = (_image(run, queued) for queued in queue)
+    return write_html_report(folder, title, run.vocabulary, images, [_table(queue)], order=ORDER)
+
+
+def _image(run: RunFolder, queued: QueuedImage) -> ReportImage:
+    root = None if run.manifest.root is None else Path(run.manifest.root)
+    labels = run.read_map(queued.image)
+    return ReportImage(
+        name=queued.image,
+        path=picture_of(root, queued.image),
+        layers=tuple(_layers(run, queued, labels)),
+        figures=(
+            Figure("gain", queued.gain, digits=2, worst="highest"),
+            Figure("unlabelled %", 100 * queued.unlabelled, worst="highest"),
+        ),
+        state=queued.state,
+    )
+
+
+def _layers(run: RunFolder, queued: QueuedImage, labels: PanopticMap) -> Iterator[ReportLayer]:
+    stored = queued.labels.proposed
+    if stored is not None and not stored.lost_classes(run.vocabulary):
+        yield ReportLayer("before", run.read_proposed(queued.image))
+    yield ReportLayer("labels", labels)
+
+
+def _table(queue: Sequence[QueuedImage]) -> ReportTable:
+    states = ("unseen", "in review", "reviewed")
+    rows = [
+        (
+            state,
+            sum(queued.state == state for queued in queue),
+            sum(len(queued.segments) for queued in queue if queued.state == state),
+        )
+        for state in states
+    ]
+    return ReportTable(
+        title="How far people have looked",
+        columns=("state", "images", "segments"),
+        rows=tuple(rows),
+        note="Gain is what looking at an image promises: doubtful segments, rare classes, and "
+        "what is unlabelled, by the work that it takes.",
+    )

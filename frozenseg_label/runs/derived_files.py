@@ -1,0 +1,165 @@
+"""The files that are made from the journal: `panoptic.json`, `summary.json`, `failures.jsonl`."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from frozenseg_label.files import atomic_write, explained
+from frozenseg_label.formats.coco_panoptic import (
+    PanopticAnnotation,
+    png_name,
+    write_coco_panoptic,
+)
+from frozenseg_label.panoptic import Segment
+from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.journal_rows import Entry
+from frozenseg_label.runs.manifest import ClassTotals, Manifest, Totals, write_manifest
+from frozenseg_label.vocabulary import Vocabulary
+
+PANOPTIC_JSON = "panoptic.json"
+SUMMARY = "summary.json"
+FAILURES = "failures.jsonl"
+
+SUMMARY_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What happened since the folder was opened, and what it holds now.
+
+    Attributes:
+        labelled, failed: images since then.
+        skipped: images that the plan found done.
+        totals: of the whole folder.
+    """
+
+    labelled: int
+    skipped: int
+    failed: int
+    totals: Totals
+
+
+def assemble(
+    folder: Path, journal: Journal, manifest: Manifest, labelled: int, skipped: int, failed: int
+) -> Manifest:
+    """Write `panoptic.json` and `summary.json`; returns the manifest, written too, with totals."""
+    manifest = manifest.model_copy(update={"updated": datetime.now(UTC)})
+    totals = write_panoptic_json(folder / PANOPTIC_JSON, journal, manifest)
+    summary = {
+        "schema_version": SUMMARY_VERSION,
+        "labelled": labelled,
+        "skipped": skipped,
+        "failed": failed,
+        "totals": totals.model_dump(),
+    }
+    atomic_write(folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
+    manifest = manifest.model_copy(update={"totals": totals, "assembled": journal.length})
+    write_manifest(folder, manifest)  # last: a kill before this makes all of it again
+    return manifest
+
+
+def is_assembled(folder: Path, journal: Journal, manifest: Manifest) -> bool:
+    """Whether `panoptic.json` and `summary.json` say what the journal says."""
+    there = (folder / PANOPTIC_JSON).exists() and (folder / SUMMARY).exists()
+    return there and manifest.totals is not None and manifest.assembled == journal.length
+
+
+def write_panoptic_json(path: Path, journal: Journal, manifest: Manifest) -> Totals:
+    """Write `panoptic.json`, one journal row at a time; returns what is in it.
+
+    An image keeps its number as long as the journal lives. Images labelled with words that the
+    vocabulary has no more are left out.
+    """
+    vocabulary = manifest.vocabulary.vocabulary()
+    counter = _Counter(vocabulary)
+
+    def annotations() -> Iterator[PanopticAnnotation]:
+        for number, entry in enumerate(journal.entries(), start=1):
+            counter.failed += entry.event == "failed"
+            labels = entry.labels
+            if labels is None:
+                continue
+            if labels.current.lost_classes(vocabulary):
+                counter.outdated += 1
+                continue
+            segments = labels.current.segments(vocabulary)
+            counter.add(segments)
+            yield PanopticAnnotation(
+                image_id=number,
+                file_name=entry.image,
+                png_name=png_name(entry.image),
+                width=labels.width,
+                height=labels.height,
+                segments=segments,
+                state=labels.state,
+            )
+
+    info = {
+        "description": f"frozenseg-label {manifest.tool_version}, weights {manifest.weights.name}",
+        "date_created": manifest.updated.isoformat(),
+        "run": manifest.fingerprint,
+    }
+    write_coco_panoptic(path, vocabulary, annotations(), info)
+    return counter.totals()
+
+
+def write_failures(folder: Path, journal: Journal) -> None:
+    """Make `failures.jsonl` hold a row for each image whose last attempt failed, and no other."""
+    path = folder / FAILURES
+    failed = [image for image, known in journal.known.items() if known.event == "failed"]
+    lines = [_failure_line(entry) for image in failed if (entry := journal.last(image))]
+    content = b"".join(lines)
+    if not lines:
+        with explained(path):
+            path.unlink(missing_ok=True)
+    elif not path.exists() or path.read_bytes() != content:
+        atomic_write(path, content)
+
+
+def append_failure(folder: Path, entry: Entry) -> None:
+    """Add a row to `failures.jsonl`, so that people see it while the run goes on."""
+    path = folder / FAILURES
+    with explained(path), path.open("ab", buffering=0) as file:
+        file.write(_failure_line(entry))
+
+
+def _failure_line(entry: Entry) -> bytes:
+    row = {"image": entry.image, "message": entry.message, "time": entry.time.isoformat()}
+    return json.dumps(row).encode() + b"\n"
+
+
+class _Counter:
+    """Adds up totals while images stream by."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.images = self.failed = self.outdated = self.segments = 0
+        self.classes: dict[int, tuple[int, int, int]] = {}  # images, segments, pixels by id
+
+    def add(self, segments: tuple[Segment, ...]) -> None:
+        """Count one labelled image."""
+        self.images += 1
+        self.segments += len(segments)
+        for category_id in {segment.category_id for segment in segments}:
+            areas = [segment.area for segment in segments if segment.category_id == category_id]
+            images, count, pixels = self.classes.get(category_id, (0, 0, 0))
+            self.classes[category_id] = (images + 1, count + len(areas), pixels + sum(areas))
+
+    def totals(self) -> Totals:
+        """What was counted."""
+        classes = {}
+        for category in self.vocabulary.categories:
+            if category.id in self.classes:
+                images, segments, pixels = self.classes[category.id]
+                classes[category.name] = ClassTotals(
+                    images=images, segments=segments, pixels=pixels
+                )
+        return Totals(
+            images=self.images,
+            failed=self.failed,
+            outdated=self.outdated,
+            segments=self.segments,
+            classes=classes,
+        )

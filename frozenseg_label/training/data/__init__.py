@@ -1,0 +1,1 @@
+"""From labelled images to the samples that a training step takes."""

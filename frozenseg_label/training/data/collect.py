@@ -1,0 +1,240 @@
+"""What a training is given: the labelled images of all sources, sorted, split, and with weights."""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from frozenseg_label.checkpoints.header import CheckpointInfo, TrainingCategory
+from frozenseg_label.errors import FormatError, RunError, TrainingError
+from frozenseg_label.training.data.labelled_images import (
+    LabelledImage,
+    check_images,
+    read_labelled_images,
+)
+from frozenseg_label.training.data.sample_sources import LabelledPictures
+from frozenseg_label.training.data.samples import Truth
+from frozenseg_label.training.settings import TrainSettings
+from frozenseg_label.vocabulary import Category, Vocabulary, default_color, same_name
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that is learnt from, and what is held out.
+
+    Attributes:
+        train: images that are trained on.
+        held_out: images that never are.
+        vocabulary: the words that labels may use.
+    """
+
+    train: tuple[LabelledImage, ...]
+    held_out: tuple[LabelledImage, ...]
+    vocabulary: Vocabulary
+
+    def words(self, settings: TrainSettings) -> Vocabulary:
+        """What the decoder chooses a name from while it learns; a label is a place in it."""
+        if settings.negatives == "all":
+            return self.vocabulary
+        said = {same_name(name) for image in self.train for name in image.class_names()}
+        return Vocabulary(
+            self.vocabulary.name,
+            tuple(c for c in self.vocabulary.categories if same_name(c.name) in said),
+        )
+
+    def named_classes(self) -> Counter[str]:
+        """How many targets each class has in the training images, by its name there."""
+        names = Counter(
+            same_name(segment.name)
+            for image in self.train
+            for segment in image.segments
+            if segment.is_truth
+        )
+        return Counter(
+            {
+                c.name: names[same_name(c.name)]
+                for c in self.vocabulary.categories
+                if same_name(c.name) in names
+            }
+        )
+
+    def pictures(
+        self, images: Sequence[LabelledImage], settings: TrainSettings
+    ) -> LabelledPictures:
+        """Images with what they teach, targets weighted as the settings say."""
+        of_class = class_weights(self.named_classes(), settings)
+        categories = enumerate(self.words(settings).categories)
+        labels = {same_name(category.name): index for index, category in categories}
+        truths: list[Truth] = []
+        for image in images:
+            weights = {
+                s.id: of_class.get(same_name(s.name), 1.0)
+                * (settings.edited_weight if s.state == "edited" else 1.0)
+                for s in image.segments
+                if s.is_truth
+            }
+            unequal = any(weight != 1.0 for weight in weights.values())
+            truths.append(image.truth(labels, weights if unequal else {}))
+        return LabelledPictures(images, truths)
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the words and of the images and labels, held out or not."""
+        sides = [[image.fingerprint() for image in side] for side in (self.train, self.held_out)]
+        return hashlib.sha256(f"{self.vocabulary.fingerprint} {sides}".encode()).hexdigest()
+
+
+def collect(
+    sources: Sequence[Path],
+    pictures: Path | None,
+    vocabulary: Vocabulary | None,
+    held_out: float,
+) -> TrainingData:
+    """Read and check all sources; TrainingError lists what is wrong in any of them.
+
+    Args:
+        sources: run folders and COCO panoptic sets.
+        pictures: folder of their pictures; None: where each of them says.
+        vocabulary: words that labels may use; None: those of all sources.
+        held_out: share of the images that is never trained on.
+    """
+    images: list[LabelledImage] = []
+    vocabularies: list[Vocabulary] = []
+    problems: list[str] = []
+    for source in sources:
+        try:
+            some, words = read_labelled_images(source, pictures, problems)
+        except (FormatError, RunError, TrainingError) as error:
+            problems.append(f"{error}")
+            continue
+        images += [image.renamed(_names_by_id(words, vocabulary)) for image in some]
+        vocabularies.append(words)
+    if not vocabularies:
+        raise TrainingError("\n".join(problems))
+    vocabulary = vocabulary or join_vocabularies(vocabularies)
+    teaching = [image for image in images if image.teaches]
+    if not problems and not any(image.has_targets for image in teaching):
+        names = ", ".join(str(source) for source in sources)
+        raise TrainingError(
+            f"{names}: no segment that a person accepted or drew; correct some labels first "
+            "(`frozenseg-label review` or `import`)"
+        )
+    checked = check_images(teaching, vocabulary, problems)
+    train, held = split_images(checked, held_out)
+    data = TrainingData(tuple(train), tuple(held), vocabulary)
+    classes = data.named_classes()
+    if not classes:
+        raise TrainingError("all corrected images are held out; correct more, or set held_out=0")
+    log.info(
+        "%d images to train on, %d held out; %d classes, %d segments",
+        len(train),
+        len(held),
+        len(classes),
+        classes.total(),
+    )
+    if len(classes) == 1:
+        log.warning(
+            "there is one class only (%s): the model can learn its shape, but not to tell it from "
+            "anything but background",
+            next(iter(classes)),
+        )
+    return data
+
+
+def join_vocabularies(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
+    """One vocabulary of all words; a class of several comes once, with all its synonyms."""
+    joined: dict[str, Category] = {}
+    for vocabulary in vocabularies:
+        for category in vocabulary.categories:
+            key = same_name(category.name)
+            before = joined.get(key)
+            if before is None:
+                joined[key] = replace(category, id=len(joined) + 1)
+                continue
+            if before.is_thing != category.is_thing:
+                raise TrainingError(
+                    f"{category.name!r} is a thing in one of the sets and stuff in another; "
+                    "mend one of the vocabularies"
+                )
+            known = {same_name(name) for name in before.names}
+            new = [name for name in category.synonyms if same_name(name) not in known]
+            joined[key] = replace(before, synonyms=(*before.synonyms, *new))
+    return Vocabulary(
+        " + ".join(dict.fromkeys(v.name for v in vocabularies)), tuple(joined.values())
+    )
+
+
+def split_images(
+    images: Sequence[LabelledImage], share: float
+) -> tuple[list[LabelledImage], list[LabelledImage]]:
+    """Images to train on and images held out.
+
+    An image's side depends on its own content alone, so it never changes when others come or go.
+    But one image is held out where chance would hold out none, and one is trained on in any case.
+
+    Args:
+        share: of the images that is held out, 0..1.
+    """
+    digests = sorted({image.digest for image in images})
+    count = sum(int(digest[:8], 16) < share * 2**32 for digest in digests)
+    if share > 0:
+        count = max(count, 1)
+    held_out = set(digests[: min(count, len(digests) - 1)])
+    return (
+        [image for image in images if image.digest not in held_out],
+        [image for image in images if image.digest in held_out],
+    )
+
+
+def _names_by_id(foreign: Vocabulary, vocabulary: Vocabulary | None) -> dict[str, str]:
+    """Our name of each foreign class that we call otherwise, but with its id, kind and colour.
+
+    COCO's own panoptic files say `tree-merged` where the vocabulary says `tree`. Colours that were
+    made from ids say nothing.
+    """
+    ours = vocabulary.categories if vocabulary is not None else ()
+    known = {same_name(name) for category in ours for name in category.names}
+    alike = {(c.id, c.is_thing, c.color): c.name for c in ours if c.color != default_color(c.id)}
+    return {
+        c.name: alike[c.id, c.is_thing, c.color]
+        for c in foreign.categories
+        if same_name(c.name) not in known and (c.id, c.is_thing, c.color) in alike
+    }
+
+
+def class_weights(counts: Mapping[str, int], settings: TrainSettings) -> dict[str, float]:
+    """How much a target of each class weighs, by `same_name`; 1 for the most frequent class.
+
+    As in LVIS's square-root sampling (Gupta et al. 2019, arXiv 1908.03195), but by weight: a class
+    that is n times rarer weighs n^power.
+    """
+    most = max(counts.values())
+    power, limit = settings.rare_class_power, settings.max_rare_weight
+    return {same_name(name): min((most / n) ** power, limit) for name, n in counts.items()}
+
+
+def trained_categories(
+    info: CheckpointInfo, vocabulary: Vocabulary, named: Mapping[str, int]
+) -> tuple[TrainingCategory, ...]:
+    """The training vocabulary of a model that has also learnt the named classes.
+
+    Old ones stay, new ones come behind them; a new name of an old class joins the old one's names.
+    """
+    categories = list(info.categories)
+    place = {name: i for i, category in enumerate(categories) for name in category.names}
+    for category in vocabulary.categories:
+        if category.name not in named:
+            continue
+        known = next((place[name] for name in category.names if name in place), None)
+        if known is None:
+            place |= dict.fromkeys(category.names, len(categories))
+            categories.append(TrainingCategory(names=category.names, is_thing=category.is_thing))
+        else:
+            old = categories[known]
+            further = [name for name in category.names if name not in place]
+            categories[known] = old.model_copy(update={"names": (*old.names, *further)})
+            place |= dict.fromkeys(further, known)
+    return tuple(categories)

@@ -1,0 +1,1 @@
+"""The training loop: learners, settings, state on disk, report."""

@@ -1,0 +1,34 @@
+"""Which words a text tower can know."""
+
+from pathlib import Path
+
+import pytest
+
+from frozenseg_label.checkpoints.checkpoint import save_checkpoint
+from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
+from frozenseg_label.checkpoints.named_weights import find_weights
+from frozenseg_label.model.clip_backbone import tokens_in
+from frozenseg_label.model.frozenseg import FrozenSeg
+
+
+def test_a_word_is_unknown_if_any_of_its_tokens_is_not_stored() -> None:
+    stored = frozenset(tokens_in(["cat", "aard"]))
+    assert unknown_words(["cat", "aardvark cat"], stored) == ("aardvark",)
+
+
+def test_upper_case_is_no_other_word() -> None:
+    assert unknown_words(["Cat"], frozenset(tokens_in(["cat"]))) == ()
+
+
+def test_a_tower_with_the_whole_table_knows_every_word(
+    tmp_path: Path, tiny_frozenseg: FrozenSeg
+) -> None:
+    save_checkpoint(tmp_path / "whole.safetensors", tiny_frozenseg, "tiny", [], origin="a test")
+    assert stored_tokens(tmp_path / "whole.safetensors") is None
+    assert unknown_words(["wombat"], None) == ()
+
+
+@pytest.mark.parametrize("word", ["giraffe", "brick wall"])
+def test_nano_knows_the_words_of_its_world_and_no_others(word: str) -> None:
+    stored = stored_tokens(find_weights("nano"))
+    assert unknown_words([word, "wombat"], stored) == ("wombat",)

@@ -1,0 +1,84 @@
+"""Files that appear whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from frozenseg_label.errors import RunError
+from frozenseg_label.files import atomic_stream, atomic_write, publish, stage
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_with_its_folders(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "a" / "b" / "c.bin", b"whole")
+    assert (tmp_path / "a" / "b" / "c.bin").read_bytes() == b"whole"
+    assert names(tmp_path / "a" / "b") == ["c.bin"]
+
+
+def test_a_file_is_replaced_only_once_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with atomic_stream(path) as file:
+        file.write(b"ne")
+        file.flush()
+        assert path.read_bytes() == b"old"
+        file.write(b"w")
+    assert path.read_bytes() == b"new"
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def write_and_fail() -> None:
+        with atomic_stream(path) as file:
+            file.write(b"new")
+            raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        write_and_fail()
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_staged_file_is_not_there_until_it_is_published(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    staged = stage(path, "key", b"data")
+    assert not path.exists()
+    publish(staged, path)
+    assert names(tmp_path) == ["file"]
+
+
+def test_what_cannot_be_published_later_is_refused_when_staged(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("folder", "x" * 300):
+        with pytest.raises(RunError, match="cannot be written"):
+            stage(tmp_path / name, "key", b"data")
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    with pytest.raises(RunError, match="cannot be written") as caught:
+        atomic_write(tmp_path / "a" / "b", b"data")
+    assert f"{tmp_path / 'a' / 'b'}" in str(caught.value)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_told_with_file_and_remedy(tmp_path: Path) -> None:
+    # The stream's own file is on a disk with room; what is written through it meets a full one.
+    path = tmp_path / "file"
+
+    def write() -> None:
+        with atomic_stream(path), open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123
+            os.write(full.fileno(), b"x")
+
+    with pytest.raises(RunError, match="no space left on device; make room") as caught:
+        write()
+    assert str(path) in str(caught.value)
+    assert names(tmp_path) == []
