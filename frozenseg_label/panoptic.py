@@ -1,7 +1,8 @@
 """The panoptic map: one id per pixel, and what each id stands for (arXiv 1801.00868)."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,12 @@ from numpy.typing import NDArray
 UNLABELLED = 0
 MAX_SEGMENT_ID = 256**3 - 1  # what the three bytes of a COCO panoptic PNG can hold
 
-State = Literal["proposed", "accepted", "edited", "rejected"]
+BBox = tuple[int, int, int, int]  # x, y, width, height in pixels
+State = Literal["proposed", "accepted", "edited", "rejected"]  # of a segment
+ImageState = Literal["unseen", "in review", "reviewed"]  # how far a person has looked at an image
+
+HUMAN, IMPORTED = "human", "imported"  # sources of a segment, beside `model:<hash>`
+OWNED_STATES: frozenset[State] = frozenset({"accepted", "edited"})  # no later run may touch these
 
 
 @dataclass(frozen=True)
@@ -20,8 +26,8 @@ class Segment:
         id: 1..2^24 - 1, unique within its map.
         category_id: `Category.id` of the class.
         is_thing: thing (countable) or stuff.
-        area: pixels that carry the id.
-        bbox: x, y, width, height in pixels.
+        area: pixels that carry the id; 0 until `PanopticMap.of` counts them.
+        bbox: the smallest box around them; zeros until then.
         score: probability of the class, 0..1; None where no model gave one.
         margin: score minus that of the second class; None likewise.
         second: `Category.id` of the second class; None likewise, or with one class only.
@@ -29,24 +35,44 @@ class Segment:
         contested: share of its mask that stronger masks took, 0..1; None likewise.
         sam_disagreement: 1 - IoU with the nearest of SAM's own masks; None where SAM was not asked.
         source: `model:<hash>`, `human` or `imported`.
-        state: who stands behind it (DESIGN.md, section 3).
+        state: what a person did with it: `proposed` is nothing yet, `accepted` and `edited` make it
+            the person's own, `rejected` takes it away.
         is_crowd: a group that is not told apart; evaluation ignores it.
     """
 
     id: int
     category_id: int
     is_thing: bool
-    area: int
-    bbox: tuple[int, int, int, int]
+    area: int = 0
+    bbox: BBox = (0, 0, 0, 0)
     score: float | None = None
     margin: float | None = None
     second: int | None = None
     disagreement: float | None = None
-    source: str = "human"
+    source: str = HUMAN
     state: State = "proposed"
     is_crowd: bool = False
     contested: float | None = None
     sam_disagreement: float | None = None
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether it is a person's, so that no later run may touch it."""
+        return self.state in OWNED_STATES
+
+    def owned_by(self, source: str, state: State = "edited") -> Self:
+        """Return it as somebody's own, without what only a model can say of another segment."""
+        return replace(
+            self,
+            source=source,
+            state=state,
+            score=None,
+            margin=None,
+            second=None,
+            disagreement=None,
+            contested=None,
+            sam_disagreement=None,
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +86,22 @@ class PanopticMap:
 
     ids: NDArray[np.int32]
     segments: tuple[Segment, ...]
+
+    @classmethod
+    def of(cls, ids: NDArray[np.int32], segments: Iterable[Segment]) -> Self:
+        """Return the map with the areas and boxes that the ids [H, W] say.
+
+        Segments without a pixel are left out.
+        """
+        measured = measure(ids)
+        return cls(
+            ids,
+            tuple(
+                replace(segment, area=measured[segment.id][0], bbox=measured[segment.id][1])
+                for segment in segments
+                if segment.id in measured
+            ),
+        )
 
     def check(self) -> None:
         """Raise ValueError unless ids and segments tell the same story."""
@@ -76,3 +118,17 @@ class PanopticMap:
         if in_map and not 0 < min(in_map) <= max(in_map) <= MAX_SEGMENT_ID:
             span = f"{min(in_map)}..{max(in_map)}"
             raise ValueError(f"segment ids must lie in 1..{MAX_SEGMENT_ID}, got {span}")
+
+
+def measure(ids: NDArray[np.int32]) -> dict[int, tuple[int, BBox]]:
+    """Return area (pixels) and box of each id in [H, W] but 0."""
+    found: dict[int, tuple[int, BBox]] = {}
+    values, areas = np.unique(ids, return_counts=True)
+    for value, area in zip(values.tolist(), areas.tolist(), strict=True):
+        if value == UNLABELLED:
+            continue
+        mask = ids == value  # [H, W]
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        y, x = int(rows[0]), int(columns[0])
+        found[value] = (area, (x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1))
+    return found

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from frozenseg_label.panoptic import UNLABELLED
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
+from frozenseg_label.vocabulary import Vocabulary
 
 Cutouts = Mapping[
     str, Sequence[NDArray[np.uint8]]
@@ -49,6 +50,17 @@ class Scene:
     image: NDArray[np.uint8]
     ids: NDArray[np.int32]
     segments: tuple[SceneSegment, ...]
+
+    def truth(self, vocabulary: Vocabulary) -> PanopticMap:
+        """Return what is to be seen, accepted, with the category ids of a vocabulary."""
+        ids = {category.name: category.id for category in vocabulary.categories}
+        return PanopticMap.of(
+            self.ids,
+            (
+                Segment(segment.id, ids[segment.name], segment.is_thing, state="accepted")
+                for segment in self.segments
+            ),
+        )
 
 
 def draw_scene(

@@ -90,26 +90,13 @@ def _write_truth(
     """Write a scene's ids as a panoptic PNG and describe it; what is true counts as reviewed."""
     from frozenseg_label.formats.coco_panoptic import (
         PanopticAnnotation,
-        measure,
         png_name,
         write_panoptic_png,
     )
-    from frozenseg_label.panoptic import Segment
 
     path = folder / "panoptic" / png_name(name)
     write_panoptic_png(path, scene.ids)
-    category_ids = {category.name: category.id for category in vocabulary.categories}
-    measured = measure(scene.ids)
-    segments = tuple(
-        Segment(
-            id=segment.id,
-            category_id=category_ids[segment.name],
-            is_thing=segment.is_thing,
-            area=measured[segment.id][0],
-            bbox=measured[segment.id][1],
-            state="accepted",
-        )
-        for segment in scene.segments
-    )
     height, width = scene.ids.shape
-    return PanopticAnnotation(image_id, name, path.name, width, height, segments, state="reviewed")
+    return PanopticAnnotation(
+        image_id, name, path.name, width, height, scene.truth(vocabulary).segments, state="reviewed"
+    )

@@ -27,7 +27,6 @@ from frozenseg_label.evaluation.worst_images import (
     confusion_notes,
     picture_of,
 )
-from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.label_sets.label_set import one_segment_per_stuff
 from frozenseg_label.pages.html_report import (
     Figure,
@@ -196,13 +195,7 @@ def _judged_part(proposed: PanopticMap, standing: PanopticMap) -> tuple[Panoptic
 
 def _cut_to(whole: PanopticMap, ids: NDArray[np.int32]) -> PanopticMap:
     """The map with fewer labelled pixels [H, W], and the segments that still have some."""
-    measured = measure(ids)
-    segments = (
-        replace(segment, area=measured[segment.id][0], bbox=measured[segment.id][1])
-        for segment in whole.segments
-        if segment.id in measured
-    )
-    return PanopticMap(ids, tuple(segments))
+    return PanopticMap.of(ids, whole.segments)
 
 
 def _write_pages(

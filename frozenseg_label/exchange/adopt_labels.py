@@ -7,10 +7,8 @@ from itertools import count
 
 import numpy as np
 
-from frozenseg_label.panoptic import MAX_SEGMENT_ID, PanopticMap, Segment
-from frozenseg_label.runs.ownership import SAME_MASK_IOU, is_owned
-
-IMPORTED = "imported"
+from frozenseg_label.panoptic import IMPORTED, MAX_SEGMENT_ID, PanopticMap, Segment
+from frozenseg_label.runs.ownership import SAME_MASK_IOU
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,8 @@ def adopt(imported: PanopticMap, current: PanopticMap) -> Adoption:
             tally.subtract(["removed"])
             adopted[segment.id] = _taken_over(replace(segment, id=counterpart.id), models)
     tally["accepted"] = sum(segment.state == "proposed" for segment in unaltered)
-    overwritten = sum(is_owned(segment.state) for segment in current.segments)
-    overwritten -= sum(is_owned(segment.state) for segment in unaltered)
+    overwritten = sum(segment.is_owned for segment in current.segments)
+    overwritten -= sum(segment.is_owned for segment in unaltered)
     return Adoption(_renumbered(imported, adopted), Changes(**tally), overwritten)
 
 
@@ -123,9 +121,7 @@ def _counterparts(imported: PanopticMap, current: PanopticMap) -> dict[int, tupl
 def _taken_over(segment: Segment, models: set[str]) -> Segment:
     """An imported segment that does not stand in the run just so."""
     if segment.source.startswith("model:") and segment.source in models:
-        segment = replace(
-            segment, source=IMPORTED, score=None, margin=None, second=None, disagreement=None
-        )
+        segment = segment.owned_by(IMPORTED, segment.state)
     return _accepted(segment)
 
 

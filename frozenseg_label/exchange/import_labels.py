@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from frozenseg_label.exchange.adopt_labels import Adoption, Changes
     from frozenseg_label.exchange.match_labels import Incoming, Problems
-    from frozenseg_label.formats.coco_panoptic import ImageState
+    from frozenseg_label.panoptic import ImageState
     from frozenseg_label.runs.journal_rows import Entry
     from frozenseg_label.runs.run_folder import RunFolder
 

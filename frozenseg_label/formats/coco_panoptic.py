@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from frozenseg_label.errors import FormatError
 from frozenseg_label.files import atomic_stream, atomic_write
-from frozenseg_label.panoptic import MAX_SEGMENT_ID, UNLABELLED, Segment, State
+from frozenseg_label.panoptic import (
+    MAX_SEGMENT_ID,
+    UNLABELLED,
+    BBox,
+    ImageState,
+    Segment,
+    State,
+)
 from frozenseg_label.vocabulary import Vocabulary
-
-ImageState = Literal["unseen", "in review", "reviewed"]
-BBox = tuple[int, int, int, int]  # x, y, width, height in pixels
 
 
 class SegmentInfo(BaseModel):
@@ -138,20 +141,6 @@ def rgb_to_ids(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
     four = np.zeros((*pixels.shape[:2], 4), dtype=np.uint8)
     four[..., :3] = pixels
     return four.view("<u4")[..., 0].astype(np.int32)
-
-
-def measure(ids: NDArray[np.int32]) -> dict[int, tuple[int, BBox]]:
-    """Area (pixels) and bbox of each id in [H, W] but 0."""
-    found: dict[int, tuple[int, BBox]] = {}
-    values, areas = np.unique(ids, return_counts=True)
-    for value, area in zip(values.tolist(), areas.tolist(), strict=True):
-        if value == UNLABELLED:
-            continue
-        mask = ids == value  # [H, W]
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        y, x = int(rows[0]), int(columns[0])
-        found[value] = (area, (x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1))
-    return found
 
 
 def segment_row(segment: Segment) -> dict[str, JsonValue]:

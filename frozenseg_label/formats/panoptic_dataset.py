@@ -3,21 +3,15 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from frozenseg_label.errors import FormatError, VocabularyError
-from frozenseg_label.formats.coco_panoptic import (
-    BBox,
-    ImageState,
-    PanopticAnnotation,
-    SegmentInfo,
-    measure,
-    read_panoptic_png,
-)
-from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.formats.coco_panoptic import PanopticAnnotation, SegmentInfo, read_panoptic_png
+from frozenseg_label.panoptic import UNLABELLED, ImageState, PanopticMap
 from frozenseg_label.vocabulary import NO_COLOR, Category, Color, Vocabulary
 
 _SHOWN_PROBLEMS = 10
@@ -69,15 +63,16 @@ class PanopticDataset:
         if (annotation.width or width, annotation.height or height) != (width, height):
             stated = f"{annotation.width} x {annotation.height}"
             problems.append(f"the PNG is {width} x {height}, the JSON says {stated}")
-        measured = measure(ids)
+        panoptic_map = PanopticMap.of(ids, annotation.segments)
         listed = {segment.id for segment in annotation.segments}
-        problems += [f"id {id_} is in the PNG only" for id_ in sorted(measured.keys() - listed)]
-        problems += [f"id {id_} is in the JSON only" for id_ in sorted(listed - measured.keys())]
+        found = {segment.id for segment in panoptic_map.segments}
+        if sum(segment.area for segment in panoptic_map.segments) != np.count_nonzero(ids):
+            strange = sorted(set(np.unique(ids).tolist()) - listed - {UNLABELLED})
+            problems += [f"id {id_} is in the PNG only" for id_ in strange]
+        problems += [f"id {id_} is in the JSON only" for id_ in sorted(listed - found)]
         if problems:
             raise FaultyLabelsError(self.folder / annotation.png_name, problems)
-        return PanopticMap(
-            ids, tuple(_measured(segment, measured[segment.id]) for segment in annotation.segments)
-        )
+        return panoptic_map
 
 
 def read_coco_panoptic(
@@ -254,8 +249,3 @@ def _annotation(row: _Annotation, image: _Image, vocabulary: Vocabulary) -> Pano
         segments,
         row.state,
     )
-
-
-def _measured(segment: Segment, measured: tuple[int, BBox]) -> Segment:
-    area, bbox = measured
-    return replace(segment, area=area, bbox=bbox)

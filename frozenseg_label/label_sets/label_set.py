@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,9 @@ from frozenseg_label.formats.class_png_folder import (
     ClassPngFolder,
     read_class_png_folder,
 )
-from frozenseg_label.formats.coco_panoptic import measure, png_name
+from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_panoptic
-from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.panoptic import PanopticMap, Segment, measure
 from frozenseg_label.runs.derived_files import PANOPTIC_JSON
 from frozenseg_label.runs.label_files import PANOPTIC
 from frozenseg_label.runs.manifest import MANIFEST
@@ -93,14 +93,7 @@ def one_segment_per_stuff(panoptic_map: PanopticMap) -> PanopticMap:
         ids = np.where(ids == segment.id, np.int32(known.id), ids)
     if len(segments) == len(panoptic_map.segments):
         return panoptic_map
-    measured = measure(ids)
-    return PanopticMap(
-        ids,
-        tuple(
-            replace(segment, area=measured[segment.id][0], bbox=measured[segment.id][1])
-            for segment in segments
-        ),
-    )
+    return PanopticMap.of(ids, segments)
 
 
 def seen_ids(vocabulary: Vocabulary, seen_names: tuple[str, ...]) -> frozenset[int]:

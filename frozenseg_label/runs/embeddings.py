@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from frozenseg_label.files import atomic_stream, explained, make_folder, sync_folder
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Entry
-from frozenseg_label.runs.ownership import is_owned
 
 EMBEDDINGS = "embeddings"
 SHARD_BYTES = 64 * 1024**2
@@ -210,7 +209,7 @@ def embeddings_of_fused(
     kept = before.segments if before is not None and before.clip == embeddings.clip else {}
     vectors = {}
     for segment in fused.segments:
-        owned = is_owned(segment.state)
+        owned = segment.is_owned
         vector = kept.get(segment.id) if owned else embeddings.segments.get(asked[segment.id])
         if vector is not None:
             vectors[segment.id] = vector

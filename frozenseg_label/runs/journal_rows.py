@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from frozenseg_label.formats.coco_panoptic import BBox, ImageState, SegmentInfo, segment_row
+from frozenseg_label.formats.coco_panoptic import SegmentInfo, segment_row
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import Segment
-from frozenseg_label.runs.ownership import RejectedSegment, is_owned
+from frozenseg_label.panoptic import OWNED_STATES, BBox, ImageState, Segment
+from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.vocabulary import Vocabulary
 
 Event = Literal["annotated", "failed", "reviewed", "imported"]
@@ -94,7 +94,7 @@ class Labels(BaseModel):
 
     def owned_classes(self) -> set[str]:
         """Names of the classes of the segments that a person owns."""
-        infos = [info for info in self.current.segments_info if is_owned(info.state)]
+        infos = [info for info in self.current.segments_info if info.state in OWNED_STATES]
         return {self.current.names[info.category_id] for info in infos}
 
     def is_corrected(self) -> bool:

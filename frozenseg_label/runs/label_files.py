@@ -7,14 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from frozenseg_label.errors import FormatError, ImageError, RunError
-from frozenseg_label.formats.coco_panoptic import (
-    ImageState,
-    decode_panoptic_png,
-    encode_panoptic_png,
-    png_name,
-)
+from frozenseg_label.formats.coco_panoptic import decode_panoptic_png, encode_panoptic_png, png_name
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.panoptic import ImageState, PanopticMap
 from frozenseg_label.runs.journal_rows import Labels, StoredMap
 from frozenseg_label.runs.ownership import RejectedSegment, fuse
 from frozenseg_label.vocabulary import Vocabulary

@@ -11,8 +11,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from frozenseg_label.formats.coco_panoptic import measure
-from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment, State
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
 
 SAME_MASK_IOU = (
@@ -45,11 +44,6 @@ class RejectedSegment:
         return np.repeat(inside, self.counts).reshape(self.size[1], self.size[0]).T
 
 
-def is_owned(state: State) -> bool:
-    """Whether a person stands behind a segment of this state, so that no later run may touch it."""
-    return state in ("accepted", "edited")
-
-
 def fuse(
     proposal: PanopticMap,
     existing: PanopticMap,
@@ -76,7 +70,7 @@ def fuse(
     """
     if proposal.ids.shape != existing.ids.shape:
         raise ValueError(f"maps of sizes {proposal.ids.shape} and {existing.ids.shape}")
-    kept = [segment for segment in existing.segments if is_owned(segment.state)]
+    kept = [segment for segment in existing.segments if segment.is_owned]
     owned = np.isin(existing.ids, [segment.id for segment in kept])  # [H, W]
     ids = np.where(owned, existing.ids, UNLABELLED).astype(np.int32)  # [H, W]
     refused = [(memory.category, memory.mask()) for memory in rejected]
@@ -97,7 +91,7 @@ def fuse(
         new_id = next(unused) if segment.id in taken else segment.id
         ids[visible] = new_id
         fused.append(replace(segment, id=new_id))
-    return PanopticMap(ids, _measured(ids, fused))
+    return PanopticMap.of(ids, fused)
 
 
 def withdraw_rejected(
@@ -119,15 +113,6 @@ def withdraw_rejected(
     ids = np.where(gone, UNLABELLED, panoptic_map.ids).astype(np.int32)
     left = tuple(segment for segment in panoptic_map.segments if segment.state != "rejected")
     return PanopticMap(ids, left), remembered
-
-
-def _measured(ids: NDArray[np.int32], segments: Sequence[Segment]) -> tuple[Segment, ...]:
-    """The segments with areas and boxes as they are in ids [H, W]."""
-    measured = measure(ids)
-    return tuple(
-        replace(segment, area=measured[segment.id][0], bbox=measured[segment.id][1])
-        for segment in segments
-    )
 
 
 def _unused_ids(used: set[int]) -> Iterator[int]:

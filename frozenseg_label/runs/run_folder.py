@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frozenseg_label.formats.class_png import SEMANTIC
-from frozenseg_label.formats.coco_panoptic import ImageState
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.panoptic import ImageState, PanopticMap
 from frozenseg_label.runs.commit import commit_entry, lacking_files
 from frozenseg_label.runs.derived_files import (
     Summary,

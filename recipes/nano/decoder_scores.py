@@ -11,12 +11,10 @@ from torch import Tensor
 
 from frozenseg_label.demo.scenes import Scene
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
-from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.inference.panoptic_merge import panoptic_merge
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.proposals import Features
 from frozenseg_label.model.text_classifier import TextClassifier
-from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.vocabulary import Vocabulary
 
 
@@ -48,21 +46,9 @@ def score_scenes(
         made = panoptic_merge(
             masks, size, size, size, vocabulary, source="model:nano", settings=model.merge
         )
-        tally.add(made, true_map(scene, vocabulary))
+        tally.add(made, scene.truth(vocabulary))
     model.train(was_training)
     return _summary(tally, found, seen, {c.id for c in vocabulary.categories if c.is_thing})
-
-
-def true_map(scene: Scene, vocabulary: Vocabulary) -> PanopticMap:
-    """Return what is truly to be seen, with the category ids of the vocabulary."""
-    id_of = {category.name: category.id for category in vocabulary.categories}
-    measured = measure(scene.ids)
-    segments = tuple(
-        Segment(segment.id, id_of[segment.name], segment.is_thing, *measured[segment.id])
-        for segment in scene.segments
-        if segment.id in measured
-    )
-    return PanopticMap(scene.ids, segments)
 
 
 def recalled(

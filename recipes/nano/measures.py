@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from color_regions import color_regions
-from decoder_scores import recalled, true_map
+from decoder_scores import recalled
 from spread import counts_of, standard_errors
 from torch import Tensor
 
@@ -212,7 +212,7 @@ class Measures:
         for segment in scene.segments:
             true_classes[segment.id] = 1 + self._index(segment.name)
         labels = self.labels[name]
-        overlap = overlap_of(made, true_map(scene, self.vocabulary))
+        overlap = overlap_of(made, scene.truth(self.vocabulary))
         labels.scenes.append(PanopticTally())
         for tally in (labels.panoptic, labels.scenes[-1]):
             tally.add_overlap(overlap)

@@ -20,12 +20,10 @@ from frozenseg_label.demo.scenes import Scene, draw_scene
 from frozenseg_label.files import atomic_write
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
-    measure,
     png_name,
     write_coco_panoptic,
     write_panoptic_png,
 )
-from frozenseg_label.panoptic import Segment
 from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
 
 FIRST_SEED = 5 * 10**9  # beyond those of all trainings and evaluations
@@ -69,12 +67,7 @@ def choose_things(concepts: Collection[Concept]) -> set[str]:
 
 def describe(scene: Scene, image_id: int, name: str, vocabulary: Vocabulary) -> PanopticAnnotation:
     """Say what a scene's ids stand for; what is true counts as accepted and reviewed."""
-    id_of = {category.name: category.id for category in vocabulary.categories}
-    measured = measure(scene.ids)
-    segments = tuple(
-        Segment(s.id, id_of[s.name], s.is_thing, *measured[s.id], state="accepted")
-        for s in scene.segments
-    )
+    segments = scene.truth(vocabulary).segments
     height, width = scene.ids.shape
     return PanopticAnnotation(image_id, name, png_name(name), width, height, segments, "reviewed")
 

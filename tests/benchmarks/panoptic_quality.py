@@ -17,12 +17,8 @@ import numpy as np
 from frozenseg_label.evaluation.hotcoco_quality import HotcocoQuality, differences
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.evaluation.segment_overlap import overlap_of
-from frozenseg_label.formats.coco_panoptic import (
-    measure,
-    read_panoptic_png,
-    write_panoptic_png,
-)
-from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.formats.coco_panoptic import read_panoptic_png, write_panoptic_png
+from frozenseg_label.panoptic import PanopticMap, Segment, measure
 from frozenseg_label.vocabulary import Category, Vocabulary
 
 IMAGES = 100

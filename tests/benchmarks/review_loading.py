@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.panoptic import PanopticMap, Segment, measure
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.images import find_images
-from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.panoptic import PanopticMap, Segment, measure
 from frozenseg_label.review.review_run import save_review
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder

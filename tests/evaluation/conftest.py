@@ -8,12 +8,11 @@ import pytest
 
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
-    measure,
     png_name,
     write_coco_panoptic,
     write_panoptic_png,
 )
-from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.panoptic import PanopticMap, Segment, measure
 from frozenseg_label.vocabulary import Category, Vocabulary
 
 GOLDEN = Path(__file__).parent / "golden"

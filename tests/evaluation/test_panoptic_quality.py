@@ -17,9 +17,8 @@ from frozenseg_label.evaluation.panoptic_quality import (
     PanopticTally,
     mean_quality,
 )
-from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_panoptic
-from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.panoptic import PanopticMap, Segment, measure
 from frozenseg_label.vocabulary import Category, Vocabulary
 
 MakeMap = Callable[..., PanopticMap]

@@ -11,9 +11,8 @@ import frozenseg_label
 from frozenseg_label.errors import RunError
 from frozenseg_label.evaluation.confusions import Confusion
 from frozenseg_label.evaluation.evaluation_report import Outcomes
-from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.panoptic import PanopticMap, measure
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Vocabulary

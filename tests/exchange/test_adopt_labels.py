@@ -9,8 +9,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from frozenseg_label.exchange.adopt_labels import Changes, adopt
-from frozenseg_label.formats.coco_panoptic import measure
-from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.panoptic import PanopticMap, Segment, measure
 
 MakeMap = Callable[..., PanopticMap]
 

@@ -18,10 +18,9 @@ from types import FrameType
 import numpy as np
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import PanopticMap, Segment, State
+from frozenseg_label.panoptic import PanopticMap, Segment, State, measure
 from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder

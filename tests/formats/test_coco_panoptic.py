@@ -20,7 +20,6 @@ from frozenseg_label.formats.coco_panoptic import (
     decode_panoptic_png,
     encode_panoptic_png,
     ids_to_rgb,
-    measure,
     png_name,
     read_panoptic_png,
     rgb_to_ids,
@@ -28,7 +27,7 @@ from frozenseg_label.formats.coco_panoptic import (
     write_coco_panoptic,
     write_panoptic_png,
 )
-from frozenseg_label.panoptic import Segment
+from frozenseg_label.panoptic import Segment, measure
 from frozenseg_label.vocabulary import Category, Vocabulary
 
 CAT = Category("cat", 3, color=(255, 0, 0))

@@ -9,7 +9,6 @@ import sam as sam_stage
 import torch
 from clip import choose_prompts, make_optimizer, prepare_model, region_loss
 from decoder import RECIPE, learn, see_scene, vocabulary_of
-from decoder_scores import true_map
 from measures import Measures, own_ways
 from restyle import color_shape, restyle
 from sam_losses import DenseTasks
@@ -122,7 +121,7 @@ def test_the_recipe_measures_what_annotate_writes(world: World) -> None:
             scene = world.scene(seed)
             measures.add(model, scene, own_ways(model, predictor.names))
             image = prepare_image(scene.image, size.shortest, size.longest, size.divisor)
-            written.add(predictor.predict([image])[0].panoptic, true_map(scene, words))
+            written.add(predictor.predict([image])[0].panoptic, scene.truth(words))
     assert measures.labels["whole"].panoptic.categories == written.categories
     figures = measures.figures()
     assert 0 < figures["whole: PQ seen"] < 100

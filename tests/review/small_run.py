@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from frozenseg_label.formats.coco_panoptic import measure, read_panoptic_png
+from frozenseg_label.formats.coco_panoptic import read_panoptic_png
 from frozenseg_label.images import find_images
-from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.panoptic import PanopticMap, Segment, measure
 from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder

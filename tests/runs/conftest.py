@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import PanopticMap, Segment, State
+from frozenseg_label.panoptic import PanopticMap, Segment, State, measure
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.vocabulary import Category, Vocabulary
 

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from frozenseg_label.formats.coco_panoptic import measure
-from frozenseg_label.panoptic import PanopticMap, Segment, State
-from frozenseg_label.runs.ownership import RejectedSegment, fuse, is_owned, withdraw_rejected
+from frozenseg_label.panoptic import PanopticMap, Segment, State, measure
+from frozenseg_label.runs.ownership import RejectedSegment, fuse, withdraw_rejected
 from frozenseg_label.vocabulary import Category, Vocabulary
 
 MakeMap = Callable[..., PanopticMap]
@@ -137,7 +136,7 @@ def test_fusing_keeps_the_map_panoptic_and_human_work_untouched(
     fused = fuse(proposal, existing, rejected, VOCABULARY)
     fused.check()
     by_id = {segment.id: segment for segment in fused.segments}
-    owned = [segment for segment in existing.segments if is_owned(segment.state)]
+    owned = [segment for segment in existing.segments if segment.is_owned]
     for segment in owned:
         assert by_id[segment.id] == segment
         assert np.array_equal(fused.ids == segment.id, existing.ids == segment.id)

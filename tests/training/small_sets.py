@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frozenseg_label.formats.coco_panoptic import (
-    ImageState,
     PanopticAnnotation,
-    measure,
     png_name,
     write_coco_panoptic,
     write_panoptic_png,
 )
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import PanopticMap, Segment, State
+from frozenseg_label.panoptic import ImageState, PanopticMap, Segment, State, measure
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary

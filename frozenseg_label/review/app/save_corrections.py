@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frozenseg_label.errors import FormatError, ImageError, ReviewError
-from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 from frozenseg_label.review.app.database import require_database
@@ -153,10 +152,7 @@ def beside_later_labels(
             last += 1
             ids[free] = last
             segments.append(replace(segment, id=last))
-    measured = measure(ids)
-    return PanopticMap(
-        ids, tuple(replace(s, area=measured[s.id][0], bbox=measured[s.id][1]) for s in segments)
-    )
+    return PanopticMap.of(ids, segments)
 
 
 def _is_same(one: PanopticMap, other: PanopticMap) -> bool:

@@ -5,8 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.formats.coco_panoptic import ImageState, measure
-from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
+from frozenseg_label.panoptic import HUMAN, UNLABELLED, ImageState, PanopticMap, Segment
 from frozenseg_label.review.corrections.regions import (
     ACCEPTED,
     REJECTED,
@@ -16,7 +15,6 @@ from frozenseg_label.review.corrections.regions import (
     is_same_mask,
 )
 from frozenseg_label.review.corrections.strokes import Stroke, drawn, stroke_on, swallowed_by
-from frozenseg_label.runs.ownership import is_owned
 from frozenseg_label.vocabulary import Category, Vocabulary
 
 
@@ -124,7 +122,7 @@ class _Work:
         known = {segment.id for segment in self.base.segments}
         for id_ in sorted(self.segments, key=lambda id_: (id_ not in known, id_)):
             segment = self.segments[id_]
-            if segment.is_thing or not is_owned(segment.state):
+            if segment.is_thing or not segment.is_owned:
                 continue
             kept = first.setdefault(segment.category_id, id_)
             if kept == id_:
@@ -132,17 +130,11 @@ class _Work:
             self.ids[self.ids == id_] = kept
             del self.segments[id_]
             if "edited" in (segment.state, self.segments[kept].state):
-                self.segments[kept] = _by_a_person(self.segments[kept])
+                self.segments[kept] = self.segments[kept].owned_by(HUMAN)
 
     def panoptic(self) -> PanopticMap:
         """The labels, areas and boxes measured anew; segments without a pixel are gone."""
-        measured = measure(self.ids)
-        segments = [
-            replace(segment, area=measured[id_][0], bbox=measured[id_][1])
-            for id_, segment in sorted(self.segments.items())
-            if id_ in measured
-        ]
-        return PanopticMap(self.ids, tuple(segments))
+        return PanopticMap.of(self.ids, (segment for _, segment in sorted(self.segments.items())))
 
     def _category(self, region: Region) -> Category:
         if region.label not in self.categories:
@@ -161,7 +153,7 @@ class _Work:
         if before != region.label:
             category = self._category(region)
             self.segments[id_] = replace(
-                _by_a_person(self.segments[id_]),
+                self.segments[id_].owned_by(HUMAN),
                 category_id=category.id,
                 is_thing=category.is_thing,
             )
@@ -186,7 +178,7 @@ class _Work:
             pixels = int(stroke.gained.sum()), int(stroke.lost.sum())
             self.changes.append(Change("reshaped", id_, region.label, None, *pixels))
         if swallowed or stroke:
-            self.segments[id_] = _by_a_person(segment)
+            self.segments[id_] = segment.owned_by(HUMAN)
 
     def _add(self, region: Region) -> None:
         stroke = drawn(self.base, region)
@@ -198,9 +190,6 @@ class _Work:
             id=self.last_id,
             category_id=category.id,
             is_thing=category.is_thing,
-            area=0,
-            bbox=(0, 0, 0, 0),
-            source="human",
             state="edited",
         )
         self.strokes.append((self.last_id, stroke))
@@ -217,18 +206,3 @@ class _Work:
         else:
             self.ids[self.ids == segment.id] = UNLABELLED
             del self.segments[segment.id]
-
-
-def _by_a_person(segment: Segment) -> Segment:
-    """The segment as a person's own: what a model said of another one is no more true."""
-    return replace(
-        segment,
-        source="human",
-        state="edited",
-        score=None,
-        margin=None,
-        second=None,
-        disagreement=None,
-        contested=None,
-        sam_disagreement=None,
-    )

@@ -7,8 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from frozenseg_label.formats.coco_panoptic import ImageState
-from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.panoptic import ImageState, PanopticMap, Segment
 from frozenseg_label.review.corrections.brush import AnyMask, Box
 from frozenseg_label.vocabulary import Vocabulary
 

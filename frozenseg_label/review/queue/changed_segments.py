@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from frozenseg_label.formats.coco_panoptic import BBox
+from frozenseg_label.panoptic import BBox
 from frozenseg_label.runs.journal_rows import Entry, StoredSegment
 from frozenseg_label.runs.run_folder import RunFolder
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frozenseg_label.files import atomic_write
-from frozenseg_label.formats.coco_panoptic import ImageState
-from frozenseg_label.panoptic import Segment
+from frozenseg_label.panoptic import ImageState, Segment
 from frozenseg_label.review.queue.changed_segments import changed_segments
 from frozenseg_label.runs.journal_rows import Labels
 from frozenseg_label.runs.run_folder import RunFolder

@@ -16,9 +16,9 @@ from frozenseg_label.errors import FormatError, ImageError, TrainingError
 from frozenseg_label.formats.coco_panoptic import decode_panoptic_png, png_name, read_panoptic_png
 from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
 from frozenseg_label.images import ImageRecord, decode_image, is_run_folder, read_image_size
-from frozenseg_label.panoptic import UNLABELLED, State
+from frozenseg_label.panoptic import OWNED_STATES, UNLABELLED, State
 from frozenseg_label.runs.label_files import PANOPTIC
-from frozenseg_label.runs.ownership import RejectedSegment, is_owned
+from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.training.data.samples import FIRST_REFUSED, IGNORED, Truth
 from frozenseg_label.vocabulary import Vocabulary, same_name
@@ -43,7 +43,7 @@ class LabelledSegment:
     @property
     def is_truth(self) -> bool:
         """Whether a person stands behind it, and it is one object or one region."""
-        return is_owned(self.state) and not self.is_crowd
+        return self.state in OWNED_STATES and not self.is_crowd
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ import torch
 
 from frozenseg_label.errors import FormatError, ImageError
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
-from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.inference.predictor import Predictor
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.label_sets.label_set import one_segment_per_stuff
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.proposals import Features
 from frozenseg_label.model.text_classifier import TextClassifier
-from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment, measure
 from frozenseg_label.training.data.labelled_images import LabelledImage
 from frozenseg_label.vocabulary import Vocabulary, same_name
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.formats.coco_panoptic import measure
-from frozenseg_label.panoptic import PanopticMap, Segment, State
+from frozenseg_label.panoptic import PanopticMap, Segment, State, measure
 from frozenseg_label.review.corrections.apply_edits import apply_edits
 from frozenseg_label.review.corrections.regions import Edited, Region, is_untouched
 from frozenseg_label.vocabulary import Vocabulary

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frozenseg_label.formats.coco_panoptic import measure
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.panoptic import PanopticMap, Segment, measure
 from frozenseg_label.review.queue.review_queue import QueuedImage, doubt, review_queue, write_queue
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
