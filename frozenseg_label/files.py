@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all: temporary name in the same folder, fsync, rename.
+"""Files and folders that appear whole or not at all: temporary name beside them, fsync, rename.
 
-A killed program leaves at most files whose name starts with `.frozenseg-`: `.tmp` ones are worth
-nothing; `.staged` ones are whole and wait for a journal row that commits them (see `runs`).
+A killed program leaves at most files and folders whose name starts with `.frozenseg-`: `.tmp` ones
+are worth nothing; `.staged` ones are whole and wait for a journal row that commits them (see
+`runs`). What cannot be written is an error of the kind that the caller names.
 """
 
 import errno
@@ -14,40 +15,62 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from frozenseg_label.errors import RunError
+from frozenseg_label.errors import FrozenSegLabelError, RunError
 
 PREFIX = ".frozenseg-"
 TEMPORARY_SUFFIX = ".tmp"
 STAGED_SUFFIX = ".staged"
 
+Kind = type[FrozenSegLabelError]
+
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# What network shares and FUSE say when they cannot sync a folder; they keep its files all the same.
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
-def atomic_write(path: Path, data: bytes, *, lasting: bool = True) -> None:
+def atomic_write(path: Path, data: bytes, *, lasting: bool = True, error: Kind = RunError) -> None:
     """Write a file that nobody ever sees in part.
 
     Args:
         lasting: the file is there after a power cut, too; else it may be missing then, not torn.
+        error: kind of the error where it cannot be written.
     """
-    with atomic_stream(path, lasting=lasting) as file:
+    with atomic_stream(path, lasting=lasting, error=error) as file:
         file.write(data)
 
 
 @contextmanager
-def atomic_stream(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
+def atomic_stream(
+    path: Path, *, lasting: bool = True, error: Kind = RunError
+) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path` if the block ends well, and vanishes if it does not.
 
     Args:
         lasting: as of `atomic_write`.
+        error: likewise.
     """
-    temporary = path.with_name(f"{PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
-    with explained(path):
+    with atomic_path(path, lasting=lasting, error=error) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def atomic_path(path: Path, *, lasting: bool = True, error: Kind = RunError) -> Iterator[Path]:
+    """Yield the path of an empty file that becomes `path`: for libraries that want a name.
+
+    Args:
+        lasting: as of `atomic_write`.
+        error: likewise.
+    """
+    temporary = _temporary(path)
+    with explained(path, error):
         make_folder(path.parent)
         try:
-            with temporary.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+            temporary.touch(exist_ok=False)
+            usual = temporary.stat().st_mode  # some libraries would let nobody else read the file
+            yield temporary
+            if temporary.stat().st_mode != usual:
+                temporary.chmod(usual)
+            _sync_file(temporary)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -56,8 +79,49 @@ def atomic_stream(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
             sync_folder(path.parent)
 
 
+@contextmanager
+def atomic_folder(path: Path, *, error: Kind = RunError) -> Iterator[Path]:
+    """Yield an empty folder that becomes `path`, with the files that the block writes into it.
+
+    Args:
+        error: as of `atomic_write`.
+    """
+    temporary = _temporary(path)
+    with explained(path, error):
+        make_folder(path.parent)
+        try:
+            temporary.mkdir()
+            yield temporary
+            for file in temporary.iterdir():
+                _sync_file(file)
+            sync_folder(temporary)
+            temporary.rename(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed programs left half written directly in a folder."""
+    for path in folder.glob(f"{PREFIX}*{TEMPORARY_SUFFIX}"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
 def stage(path: Path, key: str, data: bytes) -> Path:
-    """Write the data beside `path`, durable, under a name made from `key`; `publish` comes next."""
+    """Write the data beside `path`, durable, under a name made from `key`; then call `publish`."""
     staged = path.with_name(f"{PREFIX}{key}{STAGED_SUFFIX}")
     with explained(path):
         make_folder(path.parent)
@@ -101,7 +165,7 @@ def make_folder(folder: Path) -> None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that are free where a folder is, or would be made."""
+    """Return the bytes that are free where a folder is, or would be made."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     return shutil.disk_usage(existing).free
 
@@ -113,22 +177,28 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn the system's refusal to write `path` into a RunError that says what to do.
+def explained(path: Path, error: Kind = RunError) -> Iterator[None]:
+    """Turn the system's refusal to write `path` into an error that says what to do.
 
-    The OSError stays its `__cause__`.
+    The OSError is its `__cause__`.
+
+    Args:
+        error: kind of the error.
     """
     try:
         yield
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        if error.errno in _NO_ROOM:
+    except OSError as refusal:
+        reason = (refusal.strerror or str(refusal)).lower()
+        if refusal.errno in _NO_ROOM:
             remedy = "make room there and give the same command again; what was written is kept"
         else:
             remedy = "see that files can be written there, and give the same command again"
-        raise RunError(f"{path}: cannot be written, {reason}; {remedy}") from error
+        raise error(f"{path}: cannot be written, {reason}; {remedy}") from refusal

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from frozenseg_label.checkpoints.header import is_pickled
-from frozenseg_label.checkpoints.whole_file import whole_file
 from frozenseg_label.errors import CheckpointError
+from frozenseg_label.files import atomic_write
 
 if TYPE_CHECKING:
     import requests
@@ -136,8 +136,8 @@ def check_download(path: Path, download: Download, book: Path | None = None) -> 
                 f"still there, and fetch it again"
             )
     if path.name not in recorded:
-        with whole_file(book) as temporary:
-            temporary.write_text(json.dumps(recorded | {path.name: found}, indent=1))
+        content = json.dumps(recorded | {path.name: found}, indent=1)
+        atomic_write(book, content.encode(), error=CheckpointError)
     return found
 
 

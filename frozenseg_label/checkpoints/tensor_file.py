@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from frozenseg_label.checkpoints.header import read_header
-from frozenseg_label.checkpoints.whole_file import whole_file
+from frozenseg_label.errors import CheckpointError
+from frozenseg_label.files import atomic_path
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -24,8 +26,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def write_tensors(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file, whole or not at all."""
-    with whole_file(path) as temporary:
-        save_file({key: value.contiguous() for key, value in state.items()}, temporary, metadata)
+    tensors = {key: value.contiguous() for key, value in state.items()}
+    with atomic_path(path, error=CheckpointError) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # what it makes of the system's refusal
+            raise OSError(f"{error}") from error
 
 
 def hash_tensors(state: Mapping[str, Tensor]) -> str:

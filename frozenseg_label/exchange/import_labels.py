@@ -109,7 +109,6 @@ def _take_in(
 
     from frozenseg_label.exchange.adopt_labels import Changes
     from frozenseg_label.exchange.match_labels import Problems
-    from frozenseg_label.images import ImageRecord
 
     changes = Changes()
     # disable=None: no bar where stderr is no terminal
@@ -118,10 +117,13 @@ def _take_in(
         entry, adoption = _adopted(run, incoming, image, problems)
         problems.refuse(incoming.dataset.path)  # a file changed since it was checked
         if adoption is not None:
-            record = ImageRecord(
-                Path(run.manifest.root or "") / image, image, entry.size, entry.mtime_ns
+            run.correct(
+                run.record(entry),
+                adoption.panoptic_map,
+                state=state,
+                event="imported",
+                origin=origin,
             )
-            run.correct(record, adoption.panoptic_map, state=state, event="imported", origin=origin)
             changes += adoption.changes
     return changes
 

@@ -19,9 +19,8 @@ from frozenseg_label.formats.panoptic_dataset import (
     read_coco_panoptic,
 )
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.runs.derived_files import PANOPTIC_JSON
 from frozenseg_label.runs.journal_rows import Entry
-from frozenseg_label.runs.label_files import load_map
+from frozenseg_label.runs.layout import PANOPTIC_JSON
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary, same_name
 
@@ -119,7 +118,7 @@ class Incoming:
             problems.add(MEND, [f"{entry.image}: is {width} x {height}, and {there} in the run"])
             return None
         try:
-            return load_map(self.run.path, entry.image, entry.labels.current, self.run.vocabulary)
+            return self.run.read_map(entry.image)
         except (RunError, FormatError) as error:
             problems.add(RESTORE, [f"{error}"])
             return None

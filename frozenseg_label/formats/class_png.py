@@ -18,25 +18,21 @@ from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
 
-CLASS_PNG = "class-png"
-PER_CLASS_PNG = "per-class-png"
-SEMANTIC = "semantic"  # class PNGs too, but of the model's semantic output
-
 PALETTE_CLASSES = 255
 
 
 def class_png_files(
     relative: str, panoptic_map: PanopticMap, vocabulary: Vocabulary
 ) -> Iterator[tuple[str, bytes]]:
-    """The class PNG of an image: its path in the run folder, and its bytes."""
+    """Yield the class PNG of an image: its path in the folder of class PNGs, and its bytes."""
     indices = class_indices(panoptic_map, vocabulary)
-    yield f"{CLASS_PNG}/{png_name(relative)}", encode_class_png(indices, vocabulary)
+    yield png_name(relative), encode_class_png(indices, vocabulary)
 
 
 def per_class_png_files(
     relative: str, panoptic_map: PanopticMap, vocabulary: Vocabulary
 ) -> Iterator[tuple[str, bytes]]:
-    """A PNG, 255 inside and 0 outside, for each class that occurs: paths and bytes."""
+    """Yield a PNG, 255 inside and 0 outside, for each class that occurs: paths and bytes."""
     indices = class_indices(panoptic_map, vocabulary)  # [H, W]
     for category_id in {segment.category_id: None for segment in panoptic_map.segments}:
         mask = indices == vocabulary.index_of(category_id) + 1  # [H, W]
@@ -45,8 +41,8 @@ def per_class_png_files(
 
 
 def per_class_png_path(relative: str, class_name: str) -> str:
-    """Where in the run folder the PNG of one class of an image lies."""
-    return f"{PER_CLASS_PNG}/{escaped(class_name)}/{png_name(relative)}"
+    """Return where the PNG of one class of an image is, in the folder of such PNGs."""
+    return f"{escaped(class_name)}/{png_name(relative)}"
 
 
 def escaped(class_name: str) -> str:

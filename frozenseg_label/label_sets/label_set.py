@@ -16,9 +16,7 @@ from frozenseg_label.formats.class_png_folder import (
 from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_panoptic
 from frozenseg_label.panoptic import PanopticMap, Segment, measure
-from frozenseg_label.runs.derived_files import PANOPTIC_JSON
-from frozenseg_label.runs.label_files import PANOPTIC
-from frozenseg_label.runs.manifest import MANIFEST
+from frozenseg_label.runs.layout import MANIFEST, PANOPTIC, PANOPTIC_JSON
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Vocabulary
 

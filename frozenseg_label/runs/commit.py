@@ -24,7 +24,7 @@ from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry, Labels
-from frozenseg_label.runs.label_files import PANOPTIC, PROPOSED
+from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, label_file
 
 
 def staging_key(file: str, png: str) -> str:
@@ -34,9 +34,9 @@ def staging_key(file: str, png: str) -> str:
 
 def committed_files(image: str, labels: Labels) -> Iterator[tuple[str, str]]:
     """The files that a row commits: path in the run folder, and SHA-256 of the content."""
-    yield f"{PANOPTIC}/{png_name(image)}", labels.current.png
+    yield label_file(PANOPTIC, image), labels.current.png
     if labels.proposed is not None:
-        yield f"{PROPOSED}/{png_name(image)}", labels.proposed.png
+        yield label_file(PROPOSED, image), labels.proposed.png
 
 
 def files_in(folder: Path) -> Iterator[str]:

@@ -15,12 +15,9 @@ from frozenseg_label.formats.coco_panoptic import (
 from frozenseg_label.panoptic import Segment
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry
+from frozenseg_label.runs.layout import FAILURES, PANOPTIC_JSON, SUMMARY
 from frozenseg_label.runs.manifest import ClassTotals, Manifest, Totals, write_manifest
 from frozenseg_label.vocabulary import Vocabulary
-
-PANOPTIC_JSON = "panoptic.json"
-SUMMARY = "summary.json"
-FAILURES = "failures.jsonl"
 
 SUMMARY_VERSION = 1
 

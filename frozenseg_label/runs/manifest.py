@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import atomic_write
+from frozenseg_label.runs.layout import MANIFEST
 from frozenseg_label.vocabulary import Category, Color, Vocabulary
 
-MANIFEST = "run.json"
 SCHEMA_VERSION = 1
 
 

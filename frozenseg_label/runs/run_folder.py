@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from frozenseg_label.formats.class_png import SEMANTIC
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import ImageState, PanopticMap
 from frozenseg_label.runs.commit import commit_entry, lacking_files
@@ -32,15 +31,8 @@ from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
 from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat, extra_formats_of
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry, Labels
-from frozenseg_label.runs.label_files import (
-    PANOPTIC,
-    PROPOSED,
-    correction_files,
-    image_at_fault,
-    load_map,
-    proposal_files,
-    refuse_lost_classes,
-)
+from frozenseg_label.runs.label_files import LabelFiles, image_at_fault
+from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, SEMANTIC, label_file
 from frozenseg_label.runs.manifest import Manifest, Totals, write_manifest
 from frozenseg_label.runs.opening import (
     open_to_correct,
@@ -48,7 +40,6 @@ from frozenseg_label.runs.opening import (
     open_to_read,
     open_to_write,
 )
-from frozenseg_label.runs.ownership import withdraw_rejected
 from frozenseg_label.runs.plan import Plan, content_hash, make_plan, refuse_other_images, root_of
 
 
@@ -77,6 +68,7 @@ class RunFolder:
         self.manifest = manifest
         self.vocabulary = manifest.vocabulary.vocabulary()
         self._journal = journal
+        self._files = LabelFiles(path, self.vocabulary)
         self._extras = ExtraFiles(path, self.vocabulary, tuple(formats))
         self._embeddings = EmbeddingShards(path)
         self._semantic = semantic
@@ -176,6 +168,19 @@ class RunFolder:
         """The last journal row of an image; None if it never came."""
         return self._journal.last(relative)
 
+    def picture(self, image: str) -> Path | None:
+        """Return where the picture of an image is; None where the run does not know its folder."""
+        return Path(self.manifest.root) / image if self.manifest.root is not None else None
+
+    def png(self, image: str) -> Path:
+        """Return where the panoptic PNG of an image is."""
+        return self.path / label_file(PANOPTIC, image)
+
+    def record(self, entry: Entry) -> ImageRecord:
+        """Return the image file that was labelled, as it was then."""
+        path = self.picture(entry.image) or Path(entry.image)
+        return ImageRecord(path, entry.image, entry.size, entry.mtime_ns)
+
     def history(self) -> Iterator[Entry]:
         """All journal rows, the oldest first; only the last of an image has its PNGs."""
         return self._journal.rows()
@@ -189,15 +194,15 @@ class RunFolder:
         labels = self._labels(relative)
         if labels is None:
             raise ValueError(f"{self.path} has no labels of an image {relative!r}")
-        refuse_lost_classes(self.path, relative, labels.current, self.vocabulary)
-        return load_map(self.path, relative, labels.current, self.vocabulary)
+        self._files.refuse_lost_classes(relative, labels.current)
+        return self._files.read(relative, labels.current)
 
     def read_proposed(self, relative: str) -> PanopticMap:
         """The model's own map of an image; where nobody changed it, the labels as they stand."""
         labels = self._labels(relative)
         if labels is None or labels.proposed is None:
             return self.read_map(relative)
-        return load_map(self.path, relative, labels.proposed, self.vocabulary, PROPOSED)
+        return self._files.read(relative, labels.proposed, PROPOSED)
 
     def commit(
         self,
@@ -221,10 +226,8 @@ class RunFolder:
         with self._lock, image_at_fault(record):
             last = self._journal.last(record.relative)
             before = last.labels if last is not None else None
-            fused, labels, files = proposal_files(
-                self.path, record, panoptic_map, before, self.vocabulary
-            )
-            self._extras.write(record.relative, fused, before)
+            write = self._files.proposal(record, panoptic_map, before)
+            self._extras.write(record.relative, write.panoptic, before)
             self._extras.write_semantic(record.relative, semantic)
             entry = Entry(
                 event="annotated",
@@ -234,13 +237,13 @@ class RunFolder:
                 sha256=content_hash(record.path) if self._checksum else None,
                 run=self.manifest.fingerprint,
                 seconds=seconds,
-                labels=labels,
-                embeddings=self._embeddings.keep(embeddings, panoptic_map, fused, last),
+                labels=write.labels,
+                embeddings=self._embeddings.keep(embeddings, panoptic_map, write.panoptic, last),
             )
-            corrected = labels.proposed is not None
-            commit_entry(self.path, self._journal, entry, files, durable=corrected)
+            corrected = write.labels.proposed is not None
+            commit_entry(self.path, self._journal, entry, write.files, durable=corrected)
             self._labelled += 1
-        return fused
+        return write.panoptic
 
     def correct(
         self,
@@ -264,13 +267,10 @@ class RunFolder:
         with self._lock, image_at_fault(record):
             last = self._journal.last(record.relative)
             before = last.labels if last is not None else None
-            corrected, rejected = withdraw_rejected(panoptic_map, self.vocabulary)
-            labels, files = correction_files(
-                self.path, record.relative, corrected, rejected, state, before, self.vocabulary
-            )
-            self._extras.write(record.relative, corrected, before)
-            entry = Entry.of_correction(event, record, last, labels, origin)
-            commit_entry(self.path, self._journal, entry, files, durable=True)
+            write = self._files.correction(record.relative, panoptic_map, state, before)
+            self._extras.write(record.relative, write.panoptic, before)
+            entry = Entry.of_correction(event, record, last, write.labels, origin)
+            commit_entry(self.path, self._journal, entry, write.files, durable=True)
 
     def fail(self, record: ImageRecord, message: str) -> None:
         """Write down that an image could not be labelled; labels that it has stay as they are.

@@ -10,7 +10,6 @@ import pytest
 
 from frozenseg_label.errors import FormatError, RunError
 from frozenseg_label.exchange.import_labels import ImportSummary, import_labels
-from frozenseg_label.formats.class_png import CLASS_PNG
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
     png_name,
@@ -22,6 +21,7 @@ from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Labels
+from frozenseg_label.runs.layout import CLASS_PNG
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary

@@ -284,7 +284,7 @@ def test_labels_of_lost_words_are_left_out_until_they_are_made_again(
         run.commit(make_image("sky.jpg"), make_map([[1]], {1: (3, "proposed")}))
     words = Vocabulary("words", (Category("bird", 1), Category("sky", 2, is_thing=False)))
     with RunFolder.open_or_create(out, make_manifest(vocabulary=words), update=True) as run:
-        with pytest.raises(RunError, match=r"no more \(cat\)"):
+        with pytest.raises(RunError, match=r"no longer has \(cat\)"):
             run.read_map("a.jpg")
         [sky] = run.read_map("sky.jpg").segments
         assert sky.category_id == 2  # the class that is called so now

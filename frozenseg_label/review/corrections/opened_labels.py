@@ -16,7 +16,7 @@ from frozenseg_label.files import atomic_write, explained, make_folder
 from frozenseg_label.formats.coco_panoptic import decode_panoptic_png, png_name
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Labels
-from frozenseg_label.runs.label_files import PANOPTIC
+from frozenseg_label.runs.layout import PANOPTIC
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Vocabulary
 

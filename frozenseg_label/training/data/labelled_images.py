@@ -17,7 +17,7 @@ from frozenseg_label.formats.coco_panoptic import decode_panoptic_png, png_name,
 from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
 from frozenseg_label.images import ImageRecord, decode_image, is_run_folder, read_image_size
 from frozenseg_label.panoptic import OWNED_STATES, UNLABELLED, State
-from frozenseg_label.runs.label_files import PANOPTIC
+from frozenseg_label.runs.layout import PANOPTIC
 from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.training.data.samples import FIRST_REFUSED, IGNORED, Truth
