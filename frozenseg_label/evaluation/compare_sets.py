@@ -28,8 +28,8 @@ def compare_sets(
 ) -> EvaluationReport:
     """Compare two sets of labels; the arguments are those of `evaluate`."""
     with (
-        open_label_set(truth) as true_labels,
-        open_label_set(predicted, true_labels) as labels,
+        open_label_set(truth, images) as true_labels,
+        open_label_set(predicted, images, like=true_labels) as labels,
         tempfile.TemporaryDirectory(prefix="frozenseg-label-") as folder,
     ):
         pairing = pair(labels, true_labels)
@@ -44,8 +44,7 @@ def compare_sets(
         report = _report(pairing, tallies, lowest.images())
         if html is None:
             return report
-        root = images or labels.root or true_labels.root
-        return replace(report, html=write_comparison_pages(html, pairing, report, root))
+        return replace(report, html=write_comparison_pages(html, pairing, report))
 
 
 def _report(pairing: Pairing, tallies: Tallies, worst: tuple[ImageFigure, ...]) -> EvaluationReport:

@@ -87,7 +87,7 @@ def import_labels(
         incoming = match_labels(run, source, None if pngs is None else Path(pngs), problems)
         todo = _check(run, incoming, state, None if overwrite else origin, problems)
         problems.refuse(source)
-        unchanged = len(incoming.annotations) - len(todo)
+        unchanged = len(incoming.names) - len(todo)
         _announce(len(todo), unchanged, incoming.unknown)
         try:
             changes = _take_in(run, incoming, todo, state, origin, progress)
@@ -115,7 +115,7 @@ def _take_in(
     for image in tqdm(todo, unit="image", disable=None if progress and todo else True):
         problems = Problems()
         entry, adoption = _adopted(run, incoming, image, problems)
-        problems.refuse(incoming.dataset.path)  # a file changed since it was checked
+        problems.refuse(incoming.labels.path)  # a file changed since it was checked
         if adoption is not None:
             run.correct(
                 run.record(entry),
@@ -143,7 +143,7 @@ def _check(
     from frozenseg_label.exchange.match_labels import OVERWRITE
 
     todo = []
-    for image in incoming.annotations:
+    for image in incoming.names:
         entry, adoption = _adopted(run, incoming, image, problems)
         if adoption is None or _stands(run, entry, adoption, state):
             continue

@@ -4,6 +4,7 @@ The form is that of https://cocodataset.org/#format-data (panoptic segmentation)
 Our own fields stand beside COCO's in `segments_info`; readers that do not know them pass over them.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
@@ -99,13 +100,25 @@ def write_panoptic_png(path: Path, ids: NDArray[np.int32]) -> None:
     atomic_write(path, encode_panoptic_png(ids))
 
 
-def read_panoptic_png(path: Path) -> NDArray[np.int32]:
-    """The ids [H, W] of a COCO panoptic PNG."""
+def read_panoptic_png(path: Path, sha256: str | None = None) -> NDArray[np.int32]:
+    """Return the ids [H, W] of a COCO panoptic PNG.
+
+    Args:
+        sha256: of the file (hex), where it is known; FormatError for another file.
+    """
+    return decode_panoptic_png(read_label_png(path, sha256), f"{path}")
+
+
+def read_label_png(path: Path, sha256: str | None = None) -> bytes:
+    """Return the bytes of a label PNG; the argument is as of `read_panoptic_png`."""
     try:
-        data = path.read_bytes()
+        png = path.read_bytes()
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read, {error.strerror}; restore the file") from error
-    return decode_panoptic_png(data, f"{path}")
+        reason = error.strerror.lower() if error.strerror else f"{error}"
+        raise FormatError(f"{path}: cannot be read, {reason}; restore the file") from error
+    if sha256 is not None and hashlib.sha256(png).hexdigest() != sha256:
+        raise FormatError(f"{path}: is not the file that the journal names; restore that one")
+    return png
 
 
 def encode_panoptic_png(ids: NDArray[np.int32]) -> bytes:

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from frozenseg_label.errors import FormatError, ImageError, RunError
-from frozenseg_label.formats.coco_panoptic import decode_panoptic_png, encode_panoptic_png
+from frozenseg_label.formats.coco_panoptic import (
+    encode_panoptic_png,
+    read_label_png,
+    read_panoptic_png,
+)
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import ImageState, PanopticMap
 from frozenseg_label.runs.journal_rows import Labels, StoredMap
@@ -77,7 +81,8 @@ class LabelFiles:
         if before is None:
             return self._write(image, kept, state, rejected=rejected)
         if before.proposed is None:
-            own = _Stored(before.current, self.read_png(image, before.current))
+            path = self.folder / label_file(PANOPTIC, image)
+            own = _Stored(before.current, read_label_png(path, before.current.png))
         else:
             own = _Stored(before.proposed, png=None)
         return self._write(image, kept, state, own, (*before.rejected, *rejected))
@@ -86,23 +91,10 @@ class LabelFiles:
         """Return the map in `panoptic/` or `proposed/`, with the ids of this vocabulary.
 
         Segments of classes that the vocabulary does not have are missing from the list, not from
-        the pixels. RunError: it is not the file that the journal names.
+        the pixels. FormatError: it is not the file that the journal names.
         """
-        path = self.folder / label_file(kind, image)
-        ids = decode_panoptic_png(self.read_png(image, stored, kind), f"{path}")
+        ids = read_panoptic_png(self.folder / label_file(kind, image), stored.png)
         return PanopticMap(ids, stored.segments(self.vocabulary))
-
-    def read_png(self, image: str, stored: StoredMap, kind: str = PANOPTIC) -> bytes:
-        """Return the PNG file of a map; RunError unless it is the one that the journal names."""
-        path = self.folder / label_file(kind, image)
-        try:
-            png = path.read_bytes()
-        except OSError as error:
-            reason = error.strerror.lower() if error.strerror else f"{error}"
-            raise RunError(f"{path}: cannot be read, {reason}; restore the file") from error
-        if hashlib.sha256(png).hexdigest() != stored.png:
-            raise RunError(f"{path}: is not the file that the journal names; restore that one")
-        return png
 
     def refuse_lost_classes(self, image: str, stored: StoredMap) -> None:
         """Raise RunError where a class of the labels is not in this vocabulary."""
@@ -125,7 +117,7 @@ class LabelFiles:
             )
         try:
             existing = self.read(record.relative, before.current)
-        except (RunError, FormatError) as error:
+        except FormatError as error:
             raise ImageError(f"{error} (it holds corrections of a person)") from error
         return fuse(proposal, existing, before.rejected, self.vocabulary)
 

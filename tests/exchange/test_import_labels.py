@@ -231,7 +231,7 @@ def test_all_that_is_wrong_is_told_at_once_and_nothing_is_written(
 def test_two_labels_of_one_image_are_refused(out: Path, tmp_path: Path) -> None:
     rows = ([[1, 1, 1, 1], [1, 1, 1, 1]], {1: 20})
     theirs = elsewhere(tmp_path / "theirs", {"a/1.jpg": rows, "1.jpg": rows})
-    with pytest.raises(FormatError, match=r"a/1\.jpg: 0\.png and 1\.png are both labels of it"):
+    with pytest.raises(FormatError, match=r"a/1\.jpg: .*0\.png and .*1\.png are both labels of it"):
         import_labels(out, theirs)
 
 
@@ -244,7 +244,7 @@ def test_no_common_image_shows_names_of_both_sides(out: Path, tmp_path: Path) ->
 def test_a_json_file_without_its_pngs_is_one_sentence(out: Path, corrected: Path) -> None:
     moved = corrected.parent / "labels.json"
     (corrected / "panoptic.json").rename(moved)
-    with pytest.raises(FormatError, match=r"no folder .*labels of its PNGs; name it with --pngs"):
+    with pytest.raises(FormatError, match=r"no folder .*labels of its PNGs.* with --pngs"):
         import_labels(out, moved)
     assert import_labels(out, moved, pngs=corrected / "panoptic").images == 1
 

@@ -126,8 +126,10 @@ def test_a_folder_in_use_is_refused_with_the_process_that_has_it(
     labelled: Path, make_manifest: MakeManifest
 ) -> None:
     program = (
-        "import sys; from pathlib import Path; from frozenseg_label.runs.run_folder import RunFolder\n"
-        "with RunFolder.open_to_correct(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path\n"
+        "from frozenseg_label.runs.run_folder import RunFolder\n"
+        "with RunFolder.open_to_correct(Path(sys.argv[1])):\n"
+        "    print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", program, labelled], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frozenseg_label.errors import ImageError, RunError
+from frozenseg_label.errors import FormatError, ImageError, RunError
 from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap, Segment
@@ -142,10 +142,12 @@ def test_a_png_that_somebody_changed_is_told(
         run.commit(make_image("a.jpg"), cat)
         path = out / "panoptic" / "a.jpg.png"
         path.write_bytes(path.read_bytes() + b"!")
-        with pytest.raises(RunError, match=r"a\.jpg\.png: is not the file that the journal names"):
+        with pytest.raises(
+            FormatError, match=r"a\.jpg\.png: is not the file that the journal names"
+        ):
             run.read_map("a.jpg")
         path.unlink()
-        with pytest.raises(RunError, match=r"a\.jpg\.png: cannot be read"):
+        with pytest.raises(FormatError, match=r"a\.jpg\.png: cannot be read"):
             run.read_map("a.jpg")
 
 

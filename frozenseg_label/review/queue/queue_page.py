@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from frozenseg_label.evaluation.worst_images import picture_of
 from frozenseg_label.pages.html_report import (
     Figure,
     ReportImage,
     ReportLayer,
     ReportTable,
+    existing,
     write_html_report,
 )
 from frozenseg_label.panoptic import PanopticMap
@@ -30,11 +30,10 @@ def write_queue_page(run: RunFolder, folder: Path) -> Path:
 
 
 def _image(run: RunFolder, queued: QueuedImage) -> ReportImage:
-    root = None if run.manifest.root is None else Path(run.manifest.root)
     labels = run.read_map(queued.image)
     return ReportImage(
         name=queued.image,
-        path=picture_of(root, queued.image),
+        path=existing(run.picture(queued.image)),
         layers=tuple(_layers(run, queued, labels)),
         figures=(
             Figure("gain", queued.gain, digits=2, worst="highest"),

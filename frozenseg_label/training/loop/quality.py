@@ -10,9 +10,9 @@ import torch
 
 from frozenseg_label.errors import FormatError, ImageError
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
+from frozenseg_label.evaluation.segment_overlap import one_segment_per_stuff
 from frozenseg_label.inference.predictor import Predictor
 from frozenseg_label.inference.preprocess import prepare_image
-from frozenseg_label.label_sets.label_set import one_segment_per_stuff
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.proposals import Features
 from frozenseg_label.model.text_classifier import TextClassifier
