@@ -29,8 +29,8 @@ class ImportSummary:
         output: the run folder.
         images: whose labels are now the imported ones.
         unchanged: images that had just these labels already.
-        unknown: images of the imported labels that the run has not.
-        accepted: segments that the model had proposed just so.
+        unknown: images of the imported labels that are missing from the run.
+        accepted: segments that the model had proposed with the same class and pixels.
         changed_class: segments of the same region (IoU above 0.5), but of another class.
         reshaped: segments of the same region and class, but of other pixels.
         added, removed: segments without a counterpart on the other side.
@@ -145,7 +145,7 @@ def _check(
     todo = []
     for image in incoming.names:
         entry, adoption = _adopted(run, incoming, image, problems)
-        if adoption is None or _stands(run, entry, adoption, state):
+        if adoption is None or _has_already(run, entry, adoption, state):
             continue
         todo.append(image)
         if origin is not None and (lost := _overwritten(entry, adoption, origin)):
@@ -162,8 +162,10 @@ def _adopted(
     return entry, incoming.adopted(entry, problems)
 
 
-def _stands(run: "RunFolder", entry: "Entry", adoption: "Adoption", state: "ImageState") -> bool:
-    """Whether the run holds just these labels already."""
+def _has_already(
+    run: "RunFolder", entry: "Entry", adoption: "Adoption", state: "ImageState"
+) -> bool:
+    """Return whether the run has exactly these labels already."""
     from frozenseg_label.runs.ownership import withdraw_rejected
 
     if entry.labels is None or entry.labels.state != state or adoption.changes.alter_labels():

@@ -62,7 +62,7 @@ class Incoming:
         labels: the set.
         names: name in the run -> name in the set.
         classes: category id there -> the classes of the run that it may mean.
-        unknown: images there that the run has not.
+        unknown: images of the set that are missing from the run.
     """
 
     run: RunFolder
@@ -72,7 +72,7 @@ class Incoming:
     unknown: int
 
     def adopted(self, entry: Entry, problems: Problems) -> Adoption | None:
-        """The labels as they would stand in the run; None where something does not fit."""
+        """Return the labels as they would be in the run; None where something does not fit."""
         try:
             labels = self.labels.read_map(self.names[entry.image])
         except FaultyLabelsError as error:
@@ -86,7 +86,7 @@ class Incoming:
         return None if current is None or unclear else adopt(self._translated(labels), current)
 
     def unclear_classes(self) -> dict[str, list[str]]:
-        """Sentences about classes that occur and mean none of the run's, or several, by remedy."""
+        """Return sentences about classes that mean none or several of the run's, by remedy."""
         images: dict[int, list[str]] = defaultdict(list)  # of each segment of a class
         for image, name in self.names.items():
             for segment in self.labels.labels_of(name).segments:
@@ -104,7 +104,7 @@ class Incoming:
         return found
 
     def _current(self, entry: Entry, labels: PanopticMap, problems: Problems) -> PanopticMap | None:
-        """The labels that stand in the run, none of them where it has none."""
+        """Return the present labels of the run; an empty map where it has none."""
         if entry.labels is None:
             return PanopticMap(np.zeros_like(labels.ids), ())
         height, width = labels.ids.shape
@@ -119,7 +119,7 @@ class Incoming:
             return None
 
     def _translated(self, labels: PanopticMap) -> PanopticMap:
-        """The labels with category ids of the run."""
+        """Return the labels with category ids of the run."""
         segments = []
         for segment in labels.segments:
             [category] = self.classes[segment.category_id]
@@ -176,7 +176,7 @@ def _match_images(labels: LabelSet, names: Collection[str], problems: Problems) 
 
 
 def _match_classes(there: Vocabulary, here: Vocabulary) -> dict[int, list[Category]]:
-    """Category id there -> the class here of that name, else those that share any name with it."""
+    """Return category id there -> the class here of that name, else all that share a name."""
     by_name = {same_name(category.name): category for category in here.categories}
     sharing: dict[str, list[Category]] = defaultdict(list)
     for category in here.categories:

@@ -1,7 +1,7 @@
 """COCO panoptic: a PNG per image whose colour is the segment id, and one JSON for all of them.
 
 The form is that of https://cocodataset.org/#format-data (panoptic segmentation) and of panopticapi.
-Our own fields stand beside COCO's in `segments_info`; readers that do not know them pass over them.
+Our own fields are beside COCO's in `segments_info`; readers that do not know them pass over them.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ class SegmentInfo(BaseModel):
     state: State = "accepted"
 
     def segment(self, is_thing: bool, area: int, bbox: BBox) -> Segment:
-        """The segment that the entry describes."""
+        """Return the segment that the entry describes."""
         return Segment(
             id=self.id,
             category_id=self.category_id,
@@ -70,7 +70,7 @@ class SegmentInfo(BaseModel):
 
 @dataclass(frozen=True)
 class PanopticAnnotation:
-    """What the JSON says of one image; the pixels lie in its PNG.
+    """What the JSON says of one image; the pixels are in its PNG.
 
     Attributes:
         image_id: unique in its file.
@@ -91,7 +91,7 @@ class PanopticAnnotation:
 
 
 def png_name(relative: str) -> str:
-    """The label file of an image; it keeps the image's suffix, so no two images meet."""
+    """Return the label file of an image; it keeps the image's suffix, so no two images meet."""
     return f"{relative}.png"
 
 
@@ -122,14 +122,14 @@ def read_label_png(path: Path, sha256: str | None = None) -> bytes:
 
 
 def encode_panoptic_png(ids: NDArray[np.int32]) -> bytes:
-    """The PNG file of ids [H, W]."""
+    """Return the PNG file of ids [H, W]."""
     file = io.BytesIO()
     Image.fromarray(ids_to_rgb(ids)).save(file, "PNG")
     return file.getvalue()
 
 
 def decode_panoptic_png(data: bytes, name: str) -> NDArray[np.int32]:
-    """The ids [H, W] in a PNG file's bytes; `name` is what an error calls it."""
+    """Return the ids [H, W] in a PNG file's bytes; `name` is what an error calls it."""
     try:
         # Not Image.open: its limit on pixels guards against strangers' files, these are labels.
         with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
@@ -142,7 +142,7 @@ def decode_panoptic_png(data: bytes, name: str) -> NDArray[np.int32]:
 
 
 def ids_to_rgb(ids: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Colours [H, W, 3] of ids [H, W]: id = R + 256 G + 65536 B."""
+    """Return colours [H, W, 3] of ids [H, W]: id = R + 256 G + 65536 B."""
     if ids.size and not 0 <= ids.min() <= ids.max() < 256**3:
         raise ValueError(f"ids must lie in 0..2^24 - 1, got {ids.min()}..{ids.max()}")
     four = np.ascontiguousarray(ids, dtype="<u4").view(np.uint8).reshape(*ids.shape, 4)
@@ -150,14 +150,14 @@ def ids_to_rgb(ids: NDArray[np.int32]) -> NDArray[np.uint8]:
 
 
 def rgb_to_ids(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Ids [H, W] of colours [H, W, 3]."""
+    """Return ids [H, W] of colours [H, W, 3]."""
     four = np.zeros((*pixels.shape[:2], 4), dtype=np.uint8)
     four[..., :3] = pixels
     return four.view("<u4")[..., 0].astype(np.int32)
 
 
 def segment_row(segment: Segment) -> dict[str, JsonValue]:
-    """A segment as an entry of `segments_info`; what no model gave is left out."""
+    """Return a segment as an entry of `segments_info`; what no model gave is left out."""
     row: dict[str, JsonValue] = {
         "id": segment.id,
         "category_id": segment.category_id,
@@ -180,7 +180,7 @@ def segment_row(segment: Segment) -> dict[str, JsonValue]:
 
 
 def categories_of(vocabulary: Vocabulary) -> list[JsonValue]:
-    """The vocabulary as COCO's `categories`."""
+    """Return the vocabulary as COCO's `categories`."""
     return [
         {
             "id": category.id,

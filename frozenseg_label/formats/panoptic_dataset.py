@@ -57,7 +57,7 @@ class PanopticDataset:
             yield annotation, self.read_map(annotation)
 
     def read_map(self, annotation: PanopticAnnotation) -> PanopticMap:
-        """The map of one image; FormatError lists where PNG and JSON differ."""
+        """Return the map of one image; FormatError lists where PNG and JSON differ."""
         ids = read_panoptic_png(self.folder / annotation.png_name)
         problems, height, width = [], *ids.shape
         if (annotation.width or width, annotation.height or height) != (width, height):
@@ -167,13 +167,13 @@ def _read_document(path: Path) -> _Document:
 
 
 def _completed(document: _Document, path: Path, like: PanopticDataset | None) -> _WholeDocument:
-    """The document with the images and categories of the other set where it has none."""
+    """Return the document with the images and categories of the other set where it has none."""
     images, categories = document.images, document.categories
     if like is None and (images is None or categories is None):
         lacking = "images" if images is None else "categories"
         raise FormatError(
-            f"{path}: has no `{lacking}`; a file of predictions alone can be read beside the COCO "
-            "panoptic JSON that they are predictions for"
+            f"{path}: has no `{lacking}`; a file that has only predictions can be read beside "
+            "the COCO panoptic JSON that they are predictions for"
         )
     if like is not None and images is None:
         wanted = {row.image_id for row in document.annotations}
@@ -209,7 +209,7 @@ def _vocabulary_of(path: Path, rows: Sequence[_Category]) -> Vocabulary:
 
 
 def _problems(document: _WholeDocument) -> list[str]:
-    """Where the lists of images and annotations contradict each other."""
+    """Return where the lists of images and annotations contradict each other."""
     problems = []
     images = Counter(image.id for image in document.images)
     annotated = Counter(row.image_id for row in document.annotations)
@@ -221,7 +221,7 @@ def _problems(document: _WholeDocument) -> list[str]:
 
 
 def _faults(row: _Annotation, folder: Path, vocabulary: Vocabulary) -> list[str]:
-    """What is wrong in one annotation."""
+    """Return what is wrong in one annotation."""
     known = {category.id for category in vocabulary.categories}
     ids = Counter(info.id for info in row.segments_info)
     faults = [f"{row.file_name}: id {id_} twice" for id_, count in ids.items() if count > 1]

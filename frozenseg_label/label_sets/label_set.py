@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.formats.class_png_folder import CLASSES_FILE, read_class_png_folder
+from frozenseg_label.formats.class_png import CLASSES_FILE, read_class_png_folder
 from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_panoptic
 from frozenseg_label.panoptic import ImageState, PanopticMap, Segment, measure
 from frozenseg_label.runs.layout import MANIFEST, PANOPTIC_JSON
@@ -76,7 +76,7 @@ class LabelSet:
 
     @property
     def has_segments(self) -> bool:
-        """Whether it tells the segments of one class apart."""
+        """Return whether it tells the segments of one class apart."""
         return self.form != "class-png"
 
 
@@ -177,8 +177,8 @@ def _pngs_of(json_file: Path) -> Path:
     beside = json_file.parent
     if next(beside.glob("*.png"), None) is None and next(beside.glob("*/*.png"), None) is None:
         raise FormatError(
-            f"{json_file}: there is no folder {folder} of its PNGs, and none lie beside it; move "
-            "them there, or name their folder with --pngs (import)"
+            f"{json_file}: there is no folder {folder} of its PNGs, and there are none beside it; "
+            "move them there, or name their folder with --pngs (import)"
         )
     return beside
 

@@ -58,7 +58,7 @@ def assemble(
 
 
 def is_assembled(folder: Path, journal: Journal, manifest: Manifest) -> bool:
-    """Whether `panoptic.json` and `summary.json` say what the journal says."""
+    """Return whether `panoptic.json` and `summary.json` say what the journal says."""
     there = (folder / PANOPTIC_JSON).exists() and (folder / SUMMARY).exists()
     return there and manifest.totals is not None and manifest.assembled == journal.length
 
@@ -67,7 +67,7 @@ def write_panoptic_json(path: Path, journal: Journal, manifest: Manifest) -> Tot
     """Write `panoptic.json`, one journal row at a time; returns what is in it.
 
     An image keeps its number as long as the journal lives. Images labelled with words that the
-    vocabulary has no more are left out.
+    vocabulary no longer has are left out.
     """
     vocabulary = manifest.vocabulary.vocabulary()
     counter = _Counter(vocabulary)
@@ -145,7 +145,7 @@ class _Counter:
             self.classes[category_id] = (images + 1, count + len(areas), pixels + sum(areas))
 
     def totals(self) -> Totals:
-        """What was counted."""
+        """Return what was counted."""
         classes = {}
         for category in self.vocabulary.categories:
             if category.id in self.classes:

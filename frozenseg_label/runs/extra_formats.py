@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from frozenseg_label.files import atomic_write, explained
 from frozenseg_label.formats.class_png import (
+    CLASSES_FILE,
     class_png_files,
     classes_file,
     encode_class_png,
@@ -21,7 +22,6 @@ from frozenseg_label.runs.commit import files_in
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.layout import (
     CLASS_PNG,
-    CLASSES_FILE,
     PER_CLASS_PNG,
     SEMANTIC,
     label_file,
@@ -40,7 +40,7 @@ _FILES_OF: dict[ExtraFormat, FilesOf] = {
 
 
 def extra_formats_of(manifest: Manifest) -> tuple[ExtraFormat, ...]:
-    """The formats that the manifest's command was asked for."""
+    """Return the formats that the manifest's command was asked for."""
     asked = manifest.arguments.get("formats")
     return tuple(name for name in _FILES_OF if isinstance(asked, list) and name in asked)
 
@@ -51,8 +51,8 @@ class ExtraFiles:
 
     Attributes:
         folder: of the run.
-        formats: those that are asked for. Files of others vanish once they say what is true no
-            more.
+        formats: those that are asked for. Files of other formats vanish once they are no longer
+            true.
     """
 
     folder: Path
@@ -80,7 +80,7 @@ class ExtraFiles:
             atomic_write(self.folder / path, png, lasting=False)
 
     def lacking(self, entries: Iterable[Entry]) -> Iterator[str]:
-        """The labelled images of which a file is missing."""
+        """Yield the labelled images of which a file is missing."""
         if not self.formats:
             return
         there = {f"{name}/{path}" for name in self.formats for path in files_in(self.folder / name)}
@@ -105,7 +105,7 @@ class ExtraFiles:
 
 
 def _paths(image: str, labels: Labels, formats: Sequence[ExtraFormat]) -> set[str]:
-    """Where the files of an image with these labels lie."""
+    """Return where the files of an image with these labels are."""
     paths = {label_file(CLASS_PNG, image)} if CLASS_PNG in formats else set()
     if PER_CLASS_PNG in formats:
         names = labels.current.class_names()

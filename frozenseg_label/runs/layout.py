@@ -14,7 +14,6 @@ PROPOSED = "proposed"  # the model's own maps of images that people corrected
 CLASS_PNG = "class-png"
 PER_CLASS_PNG = "per-class-png"
 SEMANTIC = "semantic"  # class PNGs, too, but of the model's semantic output
-CLASSES_FILE = "classes.json"
 EMBEDDINGS = "embeddings"
 OPENED = "review"  # the labels as a review opened them
 

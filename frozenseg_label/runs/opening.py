@@ -21,7 +21,7 @@ from frozenseg_label.runs.manifest import Manifest, read_manifest, write_manifes
 def open_to_write(
     folder: Path, manifest: Manifest, update: bool
 ) -> Iterator[tuple[Manifest, Journal]]:
-    """Yield the manifest and the journal of a folder that is ours alone until the block ends."""
+    """Yield the manifest and the journal of a folder, locked until the block ends."""
     _refuse_foreign(folder)
     with explained(folder):
         make_folder(folder)
@@ -51,7 +51,7 @@ def open_to_correct(folder: Path) -> Iterator[tuple[Manifest, Journal]]:
 
 
 def open_to_preview(folder: Path, manifest: Manifest, update: bool) -> tuple[Manifest, Journal]:
-    """What `open_to_write` would yield, read alone; RunError where that would refuse the folder."""
+    """Return what `open_to_write` would yield, to read only; RunError where it would refuse."""
     _refuse_foreign(folder)
     journal = Journal(folder / JOURNAL, writable=False)
     try:
@@ -68,7 +68,7 @@ def open_to_preview(folder: Path, manifest: Manifest, update: bool) -> tuple[Man
 
 
 def open_to_read(folder: Path) -> tuple[Manifest, Journal]:
-    """The manifest and the journal of a run folder as they are now; nothing is locked or mended."""
+    """Return the present manifest and journal of a run folder; nothing is locked or mended."""
     _refuse_no_run(folder)
     return read_manifest(folder), Journal(folder / JOURNAL, writable=False)
 
@@ -122,7 +122,7 @@ def _refuse_foreign(folder: Path) -> None:
         raise RunError(f"{folder} is a file; name a folder for the labels")
     if not folder.is_dir() or (folder / MANIFEST).exists():
         return
-    # A run that was killed at its very start leaves no more than these.
+    # A run that was killed at its very start leaves only these.
     strangers = sorted(
         path.name
         for path in folder.iterdir()
@@ -157,14 +157,14 @@ def _refuse_lost_classes(
     if lost:
         name, image = next(iter(lost.items()))
         raise RunError(
-            f"{folder}: people gave segments classes that the vocabulary {manifest.vocabulary.name}"
-            f" has not: {', '.join(sorted(lost))} ({name} in {image}); add them to the vocabulary, "
-            "or name another folder"
+            f"{folder}: people gave segments classes that are missing from the vocabulary "
+            f"{manifest.vocabulary.name}: {', '.join(sorted(lost))} ({name} in {image}); "
+            "add them to the vocabulary, or name another folder"
         )
 
 
 def _taken_up(before: Manifest, manifest: Manifest) -> Manifest:
-    """The manifest of a folder that goes on; the very same as before if nothing changed."""
+    """Return the manifest of a folder that goes on; the very same as before if nothing changed."""
     kept = {
         "root": before.root,
         "created": before.created,

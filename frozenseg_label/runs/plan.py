@@ -60,7 +60,7 @@ def make_plan(
 
 
 def root_of(records: Sequence[ImageRecord]) -> str | None:
-    """The folder that the images' names are relative to; None without images."""
+    """Return the folder that the images' names are relative to; None without images."""
     if not records:
         return None
     path = records[0].path.absolute().as_posix()
@@ -90,7 +90,7 @@ def refuse_other_images(
 
 
 def content_hash(path: Path) -> str | None:
-    """SHA-256 (hex) of a file; None if it cannot be read."""
+    """Return SHA-256 (hex) of a file; None if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -101,7 +101,7 @@ def content_hash(path: Path) -> str | None:
 def _reason(
     record: ImageRecord, known: Known | None, run: str, missing: Collection[str], checksum: bool
 ) -> Reason | None:
-    """Why the image is to do; None: it is done."""
+    """Return why the image is to do; None: it is done."""
     if known is None:
         return "new"
     if not _is_same_image(record, known, checksum):

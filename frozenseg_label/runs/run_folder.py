@@ -50,7 +50,7 @@ class RunFolder:
 
     Attributes:
         path: of the folder.
-        manifest: as it stands in `run.json`.
+        manifest: what `run.json` says.
         vocabulary: the manifest's.
     """
 
@@ -121,7 +121,7 @@ class RunFolder:
     def preview(
         cls, path: Path, manifest: Manifest, *, update: bool = False, semantic: bool = False
     ) -> Iterator["RunFolder"]:
-        """Yield the folder as `open_or_create` would, to `plan` alone; nothing is written.
+        """Yield the folder as `open_or_create` would, only to `plan`; nothing is written.
 
         RunError where `open_or_create` would refuse the folder, unless because it is in use.
         """
@@ -142,7 +142,7 @@ class RunFolder:
             journal.close()
 
     def plan(self, records: Sequence[ImageRecord], *, checksum: bool = False) -> Plan:
-        """What is done and what is to do; failed, changed and outdated images are to do.
+        """Return what is done and what is to do; failed, changed and outdated images are to do.
 
         Args:
             checksum: know images by their content, not by size and time of change.
@@ -161,11 +161,11 @@ class RunFolder:
         return plan
 
     def entries(self) -> Iterator[Entry]:
-        """The last journal row of each image, in the order in which the images first came."""
+        """Yield the last journal row of each image, in the order in which the images first came."""
         return self._journal.entries()
 
     def entry(self, relative: str) -> Entry | None:
-        """The last journal row of an image; None if it never came."""
+        """Return the last journal row of an image; None if it never came."""
         return self._journal.last(relative)
 
     def picture(self, image: str) -> Path | None:
@@ -182,15 +182,15 @@ class RunFolder:
         return ImageRecord(path, entry.image, entry.size, entry.mtime_ns)
 
     def history(self) -> Iterator[Entry]:
-        """All journal rows, the oldest first; only the last of an image has its PNGs."""
+        """Yield all journal rows, the oldest first; only the last of an image has its PNGs."""
         return self._journal.rows()
 
     def read_embeddings(self, entry: Entry) -> ImageEmbeddings | None:
-        """What CLIP saw of an image, by segment id; None where that was not kept."""
+        """Return what CLIP saw of an image, by segment id; None where that was not kept."""
         return self._embeddings.read(entry.embeddings)
 
     def read_map(self, relative: str) -> PanopticMap:
-        """The labels of an image as they stand."""
+        """Return the present labels of an image."""
         labels = self._labels(relative)
         if labels is None:
             raise ValueError(f"{self.path} has no labels of an image {relative!r}")
@@ -198,7 +198,7 @@ class RunFolder:
         return self._files.read(relative, labels.current)
 
     def read_proposed(self, relative: str) -> PanopticMap:
-        """The model's own map of an image; where nobody changed it, the labels as they stand."""
+        """Return the model's own map of an image; where nobody changed it, the present labels."""
         labels = self._labels(relative)
         if labels is None or labels.proposed is None:
             return self.read_map(relative)
@@ -275,7 +275,7 @@ class RunFolder:
     def fail(self, record: ImageRecord, message: str) -> None:
         """Write down that an image could not be labelled; labels that it has stay as they are.
 
-        What is written down already is counted, no more.
+        A failure that is written down already is only counted.
         """
         with self._lock:
             self._failed += 1

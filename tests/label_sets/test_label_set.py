@@ -42,7 +42,7 @@ def test_predictions_alone_take_names_and_classes_from_the_truth(golden: Path) -
 
 def test_predictions_alone_cannot_be_read_alone(golden: Path) -> None:
     with (
-        pytest.raises(FormatError, match="has no `images`; a file of predictions alone"),
+        pytest.raises(FormatError, match="has no `images`; a file that has only predictions"),
         open_label_set(golden / "panoptic_pred.json"),
     ):
         pass

@@ -114,7 +114,7 @@ def test_a_vocabulary_without_a_class_that_a_person_used_is_refused(
         run.correct(make_image("1.jpg"), accepted, state="in review")
     birds = make_manifest(vocabulary=Vocabulary("birds", (Category("bird", 1),)))
     with (
-        pytest.raises(RunError, match=r"birds has not: cat \(cat in 1\.jpg\)"),
+        pytest.raises(RunError, match=r"birds: cat \(cat in 1\.jpg\)"),
         RunFolder.open_or_create(labelled, birds, update=True),
     ):
         pass
