@@ -11,7 +11,7 @@ from frozenseg_label.errors import ImageError
 from frozenseg_label.images import ImageRecord, decode_image
 from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.preprocess import PreparedImage, prepare_image
-from frozenseg_label.model.frozenseg import InputSize
+from frozenseg_label.model.settings import InputSize
 from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.run_folder import RunFolder
 

@@ -19,9 +19,9 @@ from torchvision.ops import nms
 
 from frozenseg_label.inference.mask_tiles import Size, single_image
 from frozenseg_label.inference.semantic_map import Votes, query_votes
-from frozenseg_label.model.everything_settings import EverythingSettings
 from frozenseg_label.model.proposals import ClassifiedMasks
 from frozenseg_label.model.sam import FrozenSam
+from frozenseg_label.model.settings import EverythingSettings
 
 
 def everything_masks(

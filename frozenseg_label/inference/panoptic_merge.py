@@ -21,8 +21,8 @@ from frozenseg_label.inference.mask_tiles import (
     row_tiles,
     single_image,
 )
-from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.proposals import ClassifiedMasks
+from frozenseg_label.model.settings import MergeSettings
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
 from frozenseg_label.vocabulary import Vocabulary
 

@@ -9,12 +9,15 @@ from frozenseg_label.model.clip_backbone import (
     convnext_clip,
     resnet_clip,
 )
-from frozenseg_label.model.everything_settings import EverythingSettings
-from frozenseg_label.model.frozenseg import FrozenSeg, InputSize
-from frozenseg_label.model.mask_classification import EnsembleSettings
-from frozenseg_label.model.merge_settings import MergeSettings
+from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.pixel_decoder import PixelDecoder
 from frozenseg_label.model.sam import FrozenSam, vit_sam
+from frozenseg_label.model.settings import (
+    EnsembleSettings,
+    EverythingSettings,
+    InputSize,
+    MergeSettings,
+)
 from frozenseg_label.model.transformer_decoder import TransformerDecoder
 
 

@@ -20,8 +20,7 @@ from timm.layers.norm import LayerNorm2d
 from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
-from frozenseg_label.model.mask_attention_pool import pool_by_attention
-from frozenseg_label.model.mask_pooling import mask_on_grid, pool_masks
+from frozenseg_label.model.mask_pooling import mask_on_grid, pool_by_attention, pool_masks
 from frozenseg_label.model.pixel_normalisation import normalise_pixels
 from frozenseg_label.model.token_embedding import CompactTokenEmbedding
 

@@ -5,30 +5,24 @@ then do words come in. The vocabulary is an argument; the model keeps none.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from frozenseg_label.model.clip_backbone import FrozenClip
-from frozenseg_label.model.everything_settings import EverythingSettings
-from frozenseg_label.model.mask_classification import EnsembleSettings, classify_masks
-from frozenseg_label.model.merge_settings import MergeSettings
+from frozenseg_label.model.mask_classification import classify_masks
 from frozenseg_label.model.pixel_decoder import PixelDecoder
 from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
 from frozenseg_label.model.sam import FrozenSam
+from frozenseg_label.model.settings import (
+    EnsembleSettings,
+    EverythingSettings,
+    InputSize,
+    MergeSettings,
+)
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.model.transformer_decoder import TransformerDecoder
-
-
-@dataclass(frozen=True)
-class InputSize:
-    """How large an image enters: its shortest side, its longest at most, padded to a divisor."""
-
-    shortest: int
-    longest: int
-    divisor: int = 32
 
 
 class FrozenSeg(nn.Module):

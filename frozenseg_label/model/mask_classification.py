@@ -5,34 +5,16 @@ CLIP's (out-of-vocabulary, trained on none); FC-CLIP's geometric ensemble joins 
 (Yu et al. 2023, arXiv 2308.02487, section 3.3).
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from frozenseg_label.model.proposals import ClassifiedMasks, MaskProposals
+from frozenseg_label.model.settings import EnsembleSettings
 from frozenseg_label.model.text_classifier import TextClassifier
 
 MAX_SCALE = 100.0  # CLIP's own limit in training (arXiv 2103.00020, section 2.5)
 PROBABILITY_FLOOR = 1e-8  # upstream hands log(p + 1e-8) on, and takes its softmax again
-
-
-@dataclass(frozen=True)
-class EnsembleSettings:
-    """How the two opinions are joined; the defaults are the published numbers (section 3.3).
-
-    Attributes:
-        alpha: weight of CLIP's opinion for categories seen in training, 0 (none) to 1 (all).
-        beta: the same for unseen ones.
-        void_bias: added to the decoder's logit of void; 0 as published. A small model spreads its
-            probability over many names and drops good masks unless this is a little negative; far
-            below, masks of one thing crowd each other out in the merge.
-    """
-
-    alpha: float = 0.4
-    beta: float = 0.8
-    void_bias: float = 0.0
 
 
 def classify_masks(

@@ -26,8 +26,7 @@ from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.inference.load_predictor import load_predictor
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.mask_classification import EnsembleSettings
-from frozenseg_label.model.merge_settings import MergeSettings
+from frozenseg_label.model.settings import EnsembleSettings, MergeSettings
 from frozenseg_label.model.text_classifier import TEMPLATES, TextClassifier, encode_names
 from frozenseg_label.vocabulary import Category, Vocabulary, read_vocabulary
 

@@ -31,13 +31,9 @@ from frozenseg_label.inference.mask_ensemble import (
 from frozenseg_label.inference.panoptic_merge import panoptic_merge
 from frozenseg_label.inference.semantic_map import query_votes, semantic_map
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.mask_classification import (
-    EnsembleSettings,
-    classify_by_clip,
-    classify_masks,
-)
-from frozenseg_label.model.merge_settings import MergeSettings
+from frozenseg_label.model.mask_classification import classify_by_clip, classify_masks
 from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
+from frozenseg_label.model.settings import EnsembleSettings, MergeSettings
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.vocabulary import Vocabulary
 

@@ -15,9 +15,9 @@ from frozenseg_label.inference.mask_ensemble import (
     mask_iou,
 )
 from frozenseg_label.inference.semantic_map import semantic_tiles
-from frozenseg_label.model.everything_settings import EverythingSettings
 from frozenseg_label.model.proposals import ClassifiedMasks
 from frozenseg_label.model.sam import FrozenSam, vit_sam
+from frozenseg_label.model.settings import EverythingSettings
 
 DEFAULTS = EverythingSettings()
 # A SAM with random weights is sure of nothing: let all pass, and close one gate at a time.

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from frozenseg_label.inference import mask_tiles
 from frozenseg_label.inference.panoptic_merge import panoptic_merge
-from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.proposals import ClassifiedMasks
+from frozenseg_label.model.settings import MergeSettings
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Category, Vocabulary
 

@@ -6,8 +6,8 @@ from segment_anything.modeling.image_encoder import Attention
 from torch import Tensor
 
 from frozenseg_label.model.builders import build_nano_sam
-from frozenseg_label.model.conv_stem import ConvStem
 from frozenseg_label.model.sam import (
+    ConvStem,
     FrozenSam,
     RelativePositionAttention,
     vit_sam,

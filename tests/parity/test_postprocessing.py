@@ -21,9 +21,8 @@ from frozenseg_label.inference.semantic_map import (
     semantic_map,
     semantic_tiles,
 )
-from frozenseg_label.model.everything_settings import EverythingSettings
-from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.proposals import ClassifiedMasks
+from frozenseg_label.model.settings import EverythingSettings, MergeSettings
 from frozenseg_label.vocabulary import Category, Vocabulary
 from tests.parity.conftest import Golden
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frozenseg_label.inference.preprocess import Size, prepare_image
-from frozenseg_label.model.frozenseg import InputSize
 from frozenseg_label.model.proposals import Features
+from frozenseg_label.model.settings import InputSize
 from frozenseg_label.panoptic import MAX_SEGMENT_ID
 from frozenseg_label.training.data.augmentation import Window
 from frozenseg_label.training.data.targets import Targets

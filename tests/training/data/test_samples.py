@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from frozenseg_label.inference.preprocess import prepare_image
-from frozenseg_label.model.frozenseg import InputSize
+from frozenseg_label.model.settings import InputSize
 from frozenseg_label.training.data.samples import (
     FIRST_REFUSED,
     IGNORED,
