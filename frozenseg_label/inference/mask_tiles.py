@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from frozenseg_label.inference.preprocess import Framing, Size
 from frozenseg_label.model.proposals import ClassifiedMasks
-
-Size = tuple[int, int]  # height, width
 
 TILE_VALUES = 2**22  # floats of one tile, 16 MiB: a few such tiles still meet in the cache
 
@@ -70,21 +69,14 @@ def row_tiles(height: int, values_per_row: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + step, height)
 
 
-def masks_resize(
-    masks: Tensor, padded_size: Size, image_size: Size, output_size: Size
-) -> TiledResize:
-    """Return the published way of mask logits back to the image.
+def masks_resize(masks: Tensor, framing: Framing) -> TiledResize:
+    """Return the published way of mask logits [..., h, w] back to the image.
 
-    Up to the padded input size, padding cut off, then to the output size.
-
-    Args:
-        masks: [..., h, w] that cover the padded image.
-        padded_size: height and width of the model's input with padding.
-        image_size: the same without padding.
-        output_size: height and width of the labels.
+    Up to the padded input size, padding cut off, then to the size of the original.
     """
     size = masks.shape[-2], masks.shape[-1]
-    return TiledResize(size, [(padded_size, image_size), (output_size, output_size)])
+    original = framing.original
+    return TiledResize(size, [(framing.padded, framing.image), (original, original)])
 
 
 def single_image(masks: ClassifiedMasks) -> ClassifiedMasks:

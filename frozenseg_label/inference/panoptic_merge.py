@@ -15,12 +15,12 @@ from torch import Tensor
 
 from frozenseg_label.inference.mask_ensemble import mask_iou
 from frozenseg_label.inference.mask_tiles import (
-    Size,
     TiledResize,
     masks_resize,
     row_tiles,
     single_image,
 )
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.model.proposals import ClassifiedMasks
 from frozenseg_label.model.settings import MergeSettings
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
@@ -44,33 +44,7 @@ class MergedMasks:
 
 def panoptic_merge(
     masks: ClassifiedMasks,
-    padded_size: Size,
-    image_size: Size,
-    output_size: Size,
-    vocabulary: Vocabulary,
-    *,
-    source: str,
-    min_score: float = 0.0,
-    settings: MergeSettings = AS_PUBLISHED,
-) -> PanopticMap:
-    """The map of `merge_masks` alone."""
-    return merge_masks(
-        masks,
-        padded_size,
-        image_size,
-        output_size,
-        vocabulary,
-        source=source,
-        min_score=min_score,
-        settings=settings,
-    ).panoptic
-
-
-def merge_masks(
-    masks: ClassifiedMasks,
-    padded_size: Size,
-    image_size: Size,
-    output_size: Size,
+    framing: Framing,
     vocabulary: Vocabulary,
     *,
     source: str,
@@ -84,9 +58,7 @@ def merge_masks(
 
     Args:
         masks: of one image.
-        padded_size: height and width of the model's input with padding.
-        image_size: the same without padding.
-        output_size: height and width of the map.
+        framing: of that image; the map has its original size.
         vocabulary: names the K columns of `masks.class_probs`.
         source: `Segment.source` of every segment, `model:<hash>`.
         min_score: masks whose class probability is not above this, or not above the `min_score` of
@@ -97,7 +69,7 @@ def merge_masks(
         raise ValueError(f"expected 0..1, got min_score {min_score}")
     masks = single_image(masks)
     candidates = _candidates(masks, vocabulary, min_score, settings.max_mask_iou)
-    resize = masks_resize(masks.mask_logits, padded_size, image_size, output_size)
+    resize = masks_resize(masks.mask_logits, framing)
     claims = _claim_pixels(candidates, resize)
     ids, parts = _number_segments(candidates, claims, vocabulary, settings.min_visible)
     segments = _describe(ids, parts, candidates, claims, vocabulary, source)

@@ -1,4 +1,4 @@
-"""A feature map pooled over each mask: by the mean, or by the attention pool of OpenAI's ResNets."""
+"""A feature map pooled over each mask: the mean, or what OpenAI's attention pool makes of it."""
 
 from typing import TYPE_CHECKING
 

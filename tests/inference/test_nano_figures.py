@@ -51,9 +51,9 @@ def figures() -> Figures:
         pixels = np.asarray(Image.open(PROBE / "images" / annotation.file_name))
         image = prepare_image(pixels, size.shortest, size.longest, size.divisor)
         with torch.inference_mode():
-            features = model.extract_features(image.pixels[None], [image.image_size])
+            features = model.extract_features(image.pixels[None], [image.framing.image])
         for tally, model.ensemble in ways:
-            (prediction,) = predictor.predict_from_features(features, [image])
+            (prediction,) = predictor.predict_from_features(features, [image.framing])
             tally.add(prediction.panoptic, truth)
         for segment in truth.segments:
             is_seen = predictor.names.seen[predictor.vocabulary.index_of(segment.category_id)]

@@ -94,11 +94,11 @@ def prepare_sample(
     prepared = prepare_image(picture, size.shortest, size.longest, size.divisor)
     rows, columns = (
         Window(full=to, start=0, length=to, pixels=of).nearest()
-        for to, of in zip(prepared.image_size, ids.shape, strict=True)
+        for to, of in zip(prepared.framing.image, ids.shape, strict=True)
     )
-    padded = np.zeros(prepared.padded_size, np.int32)
+    padded = np.zeros(prepared.framing.padded, np.int32)
     padded[: len(rows), : len(columns)] = ids[rows[:, None], columns]
-    return PixelSample(name, prepared.pixels, prepared.image_size, targets_of(padded, truth))
+    return PixelSample(name, prepared.pixels, prepared.framing.image, targets_of(padded, truth))
 
 
 def targets_of(ids: NDArray[np.int32], truth: Truth) -> Targets:
