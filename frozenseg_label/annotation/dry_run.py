@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from frozenseg_label.annotation.label_images import load_image, predict
+from frozenseg_label.annotation.label_images import load, predict
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import free_bytes
 from frozenseg_label.formats.coco_panoptic import encode_panoptic_png
@@ -45,7 +45,7 @@ def estimate(
     for record in tried:
         start = time.perf_counter()
         try:
-            image = load_image(record, predictor.model.input_size, max_pixels)
+            image = load(record, predictor.model.input_size, max_pixels)
         except ImageError:
             continue
         panoptic = predict([image], predictor)[0].prediction.panoptic

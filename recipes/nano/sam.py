@@ -23,8 +23,8 @@ from stage_files import ITERATIONS, take_up, write_state, write_weights
 from torch import Tensor, nn
 from world import DEFAULT_ASSETS, World, load_world
 
-from frozenseg_label.inference.load_predictor import choose_device
 from frozenseg_label.inference.mask_tiles import masks_resize
+from frozenseg_label.inference.predictor_spec import choose_device
 from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.model.builders import build_nano_sam
 from frozenseg_label.model.sam import FrozenSam
