@@ -90,7 +90,7 @@ def annotate(
         device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
         precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
         batch_size: images of one padded size that go through the model together.
-        max_pixels: larger images are reported as failed; beyond the default, Pillow suspects a bomb.
+        max_pixels: larger images are reported as failed; by default what Pillow takes for a bomb.
         limit: label only the first N images.
         checksum: detect changed images by their hash, not by size and time of change.
         update: allow other weights, words or options here; replaces proposed segments only.

@@ -11,7 +11,7 @@ from frozenseg_label.model.clip_backbone import (
 )
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.pixel_decoder import PixelDecoder
-from frozenseg_label.model.sam import FrozenSam, vit_sam
+from frozenseg_label.model.sam import DecoderSizes, FrozenSam, vit_sam
 from frozenseg_label.model.settings import (
     EnsembleSettings,
     EverythingSettings,
@@ -152,9 +152,7 @@ def build_nano_sam() -> FrozenSam:
         heads=4,
         channels=128,
         conv_stem=(32, 64, 128),
-        decoder_heads=4,
-        decoder_feedforward=512,
-        iou_hidden=128,
+        decoder=DecoderSizes(heads=4, feedforward=512, iou_hidden=128),
     )
 
 

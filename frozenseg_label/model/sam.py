@@ -6,6 +6,7 @@ starts with convolutions, see `ConvStem`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
@@ -19,6 +20,27 @@ from frozenseg_label.model.pixel_normalisation import normalise_pixels
 
 SAM_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255; segment_anything/build_sam.py
 SAM_STD = (58.395, 57.12, 57.375)
+
+PATCH = 16  # pixels of the image per cell of the embedding, in every SAM
+DECODER_LAYERS = 2  # two-way layers of the mask decoder, likewise
+
+
+@dataclass(frozen=True)
+class DecoderSizes:
+    """Sizes of SAM's mask decoder; the defaults are the published ones.
+
+    Attributes:
+        heads: attention heads of the two-way layers.
+        feedforward: their hidden width.
+        iou_hidden: hidden width of the IoU head.
+    """
+
+    heads: int = 8
+    feedforward: int = 2048
+    iou_hidden: int = 256
+
+
+AS_PUBLISHED = DecoderSizes()
 
 
 class FrozenSam(nn.Module):
@@ -118,14 +140,10 @@ def vit_sam(
     depth: int,
     heads: int,
     channels: int,
-    patch_size: int = 16,
     window: int = 0,
     global_blocks: Sequence[int] = (),
     conv_stem: Sequence[int] | None = None,
-    decoder_depth: int = 2,
-    decoder_heads: int = 8,
-    decoder_feedforward: int = 2048,
-    iou_hidden: int = 256,
+    decoder: DecoderSizes = AS_PUBLISHED,
 ) -> FrozenSam:
     """Build a SAM with random weights.
 
@@ -135,18 +153,14 @@ def vit_sam(
         depth: number of blocks.
         heads: attention heads of each block.
         channels: C, of the image embedding and the mask decoder.
-        patch_size: pixels of the image per cell of the embedding.
         window: side of the attention windows; 0 = every block is global.
         global_blocks: blocks without windows.
         conv_stem: widths of a `ConvStem` in place of the patch embedding (nano).
-        decoder_depth: two-way layers of the mask decoder.
-        decoder_heads: their attention heads.
-        decoder_feedforward: their hidden width.
-        iou_hidden: hidden width of the IoU head.
+        decoder: sizes of the mask decoder.
     """
     encoder = ImageEncoderViT(
         img_size=image_size,
-        patch_size=patch_size,
+        patch_size=PATCH,
         embed_dim=embed_dim,
         depth=depth,
         num_heads=heads,
@@ -156,23 +170,23 @@ def vit_sam(
         window_size=window,
         global_attn_indexes=tuple(global_blocks),
     )
-    side = image_size // patch_size
+    side = image_size // PATCH
     for block in encoder.blocks:
         block.attn = RelativePositionAttention(
             embed_dim, heads, use_rel_pos=True, input_size=(block.window_size or side,) * 2
         )
     if conv_stem is not None:
-        if 2 ** (len(conv_stem) + 1) != patch_size:
+        if 2 ** (len(conv_stem) + 1) != PATCH:
             raise ValueError(
-                f"conv_stem {tuple(conv_stem)} does not make patches of {patch_size} pixels"
+                f"conv_stem {tuple(conv_stem)} does not make patches of {PATCH} pixels"
             )
         encoder.patch_embed = ConvStem(conv_stem, embed_dim)
     prompt_encoder = PromptEncoder(
         channels, (side, side), (image_size, image_size), mask_in_chans=16
     )
-    transformer = TwoWayTransformer(decoder_depth, channels, decoder_heads, decoder_feedforward)
+    transformer = TwoWayTransformer(DECODER_LAYERS, channels, decoder.heads, decoder.feedforward)
     mask_decoder = MaskDecoder(
-        transformer_dim=channels, transformer=transformer, iou_head_hidden_dim=iou_hidden
+        transformer_dim=channels, transformer=transformer, iou_head_hidden_dim=decoder.iou_hidden
     )
     return FrozenSam(encoder, prompt_encoder, mask_decoder, channels, image_size)
 

@@ -19,7 +19,7 @@ from frozenseg_label.inference.mask_ensemble import (
 from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.inference.semantic_map import semantic_tiles
 from frozenseg_label.model.proposals import ClassifiedMasks
-from frozenseg_label.model.sam import FrozenSam, vit_sam
+from frozenseg_label.model.sam import DecoderSizes, FrozenSam, vit_sam
 from frozenseg_label.model.settings import EverythingSettings
 
 DEFAULTS = EverythingSettings()
@@ -42,9 +42,7 @@ def sam() -> FrozenSam:
         depth=1,
         heads=2,
         channels=16,
-        decoder_heads=2,
-        decoder_feedforward=32,
-        iou_hidden=16,
+        decoder=DecoderSizes(heads=2, feedforward=32, iou_hidden=16),
     ).eval()
     for mask_head in sam.mask_decoder.output_hypernetworks_mlps:  # logits of a trained size
         torch.nn.init.normal_(mask_head.layers[-1].weight, std=20.0)

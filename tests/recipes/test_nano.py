@@ -23,7 +23,7 @@ from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.builders import build_frozenseg_nano, build_nano_sam
-from frozenseg_label.model.sam import vit_sam
+from frozenseg_label.model.sam import DecoderSizes, vit_sam
 from frozenseg_label.training.data.sample_sources import PoolSource
 from frozenseg_label.training.settings import read_settings
 from frozenseg_label.vocabulary import read_vocabulary
@@ -187,7 +187,12 @@ def test_a_stage_goes_on_where_it_stopped(tmp_path: Path) -> None:
 def test_a_deeper_encoder_takes_up_a_shallower_one_and_sees_the_same(tmp_path: Path) -> None:
     shallow, deep = (
         vit_sam(
-            image_size=64, depth=depth, embed_dim=16, heads=2, channels=16, decoder_heads=2
+            image_size=64,
+            depth=depth,
+            embed_dim=16,
+            heads=2,
+            channels=16,
+            decoder=DecoderSizes(heads=2),
         ).eval()
         for depth in (1, 3)
     )
