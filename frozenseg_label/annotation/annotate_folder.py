@@ -34,14 +34,14 @@ LIBRARIES = ("torch", "open_clip_torch", "numpy")  # labels may depend on their 
 
 @dataclass(frozen=True)
 class AnnotateSummary:
-    """What one call of `annotate` did, or, in a dry run, would do.
+    """The result of one call of `annotate`; in a dry run, what it would do.
 
     Attributes:
         output: the run folder.
         labelled, skipped, failed: images; skipped ones were labelled before.
         segments: number of segments of each class that occurs in the whole run folder.
         seconds: time spent.
-        estimate: of a dry run that found something to do; None otherwise.
+        estimate: of a dry run that found images to label; None otherwise.
     """
 
     output: Path
@@ -82,7 +82,7 @@ def annotate(
         images: folders (searched recursively) or files.
         output: the run folder; made when missing.
         vocabulary: a YAML or text file, the name of a shipped one, or a Vocabulary.
-        weights: a name of `frozenseg-label weights list`, or a checkpoint of ours.
+        weights: a name of `frozenseg-label weights list`, or a checkpoint file.
         formats: what to write beside COCO panoptic.
         semantic: write semantic maps too, by the published SAM ensemble where `sam_masks` is given.
         sam_masks: add SAM's masks as proposals for classes that the weights have not seen.

@@ -35,7 +35,7 @@ class LoadedImage:
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """What the model says of an image, by which CLIP, and its share of the batch's time."""
+    """An image with its prediction, the hash of the CLIP, and its share of the batch's seconds."""
 
     record: ImageRecord
     prediction: Prediction

@@ -1,6 +1,6 @@
 """SAM's own masks beside the queries', for categories that training never saw.
 
-`everything_masks` makes them and `name_further_masks` says what they are. They join an image's
+`everything_masks` makes them and `name_further_masks` names them. They join an image's
 labels in two ways: as votes in the semantic scores (published), and as further proposals for the
 panoptic map (this project's own form).
 """
@@ -31,13 +31,13 @@ from frozenseg_label.model.text_classifier import TextClassifier
 
 @dataclass(frozen=True)
 class FurtherMasks:
-    """Masks of one image that no query made, and what CLIP by itself calls them.
+    """Masks of one image that no query made, and the names that CLIP by itself gives them.
 
     Attributes:
         logits: [M, m, m] over the padded image.
         probs: [M, K + 1] from CLIP only; void takes part in the softmax.
         embeddings: CLIP's vectors of them, [M, D].
-        valid: bool [M], whether the vectors mean anything.
+        valid: bool [M], whether the vectors are meaningful.
         chosen: int64 [N], places of the masks that become proposals; all of them may vote.
     """
 
@@ -75,7 +75,7 @@ def everything_masks(
 def name_further_masks(
     model: FrozenSeg, names: TextClassifier, masks: ClassifiedMasks, dense: Tensor, logits: Tensor
 ) -> FurtherMasks:
-    """Let CLIP say what further masks of one image are, and choose those that become proposals.
+    """Let CLIP name further masks of one image, and choose those that become proposals.
 
     Args:
         model: whose CLIP and `everything` settings decide.
@@ -97,7 +97,7 @@ def combine_semantic(
     """Return the votes of the queries and of SAM's masks, for `semantic_map` (the published rule).
 
     Seen categories are left to the queries. For unseen ones the queries' votes count 0.8 and those
-    of SAM's masks 0.2, in every image, also where none of SAM's masks counts.
+    of SAM's masks 0.2, in every image, also where no mask of SAM counts.
 
     Args:
         masks: the queries' masks of one image.
@@ -125,20 +125,20 @@ def choose_extra(
 ) -> Tensor:
     """Return the places [N] of those of M masks that are good proposals of unseen categories.
 
-    A mask is chosen where its best category is unseen and sure, and where no query of a category
-    (void is none) has the same mask.
+    A mask is chosen where its best category is unseen and sure, and where no query has the same
+    mask, unless void is the query's best class.
 
     Args:
         masks: the queries' masks of one image.
         logits: [M, m, m].
         probs: [M, K + 1], from CLIP only.
         seen: bool [K], categories that training saw.
-        settings: what is sure, and what is the same.
+        settings: when a category is sure, and when two masks are the same.
     """
     masks = single_image(masks)
     unseen = ~seen.to(probs.device)
     counted, best = _sure_of_unseen(probs, unseen, settings.min_probability)
-    # Neither a seen category nor void is better.
+    # No seen category is better, and void is not.
     counted = counted[best[counted] >= probs[counted].amax(dim=1)]
     named = masks.class_probs.argmax(dim=1) < len(seen)  # [Q]
     candidates = _resized(logits[counted], masks)  # [N, h, w]

@@ -29,7 +29,7 @@ from frozenseg_label.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one image.
+    """The labels of one image and its vectors.
 
     Attributes:
         panoptic: the panoptic map at the image's own size.
@@ -46,7 +46,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """What the masks of one image become.
+    """The labels of one image, without vectors.
 
     Attributes:
         panoptic: the panoptic map at the image's own size.
@@ -180,7 +180,7 @@ def _of_image(masks: ClassifiedMasks, index: int) -> ClassifiedMasks:
 
 
 def _with_sam_disagreement(merged: MergedMasks, distances: list[float]) -> PanopticMap:
-    """Let each segment say how far its largest part is from SAM's nearest mask."""
+    """Note in each segment how far its largest part is from SAM's nearest mask."""
     speakers = {id_: max(parts, key=parts.__getitem__) for id_, parts in merged.parts.items()}
     segments = tuple(
         replace(segment, sam_disagreement=distances[speakers[segment.id]])

@@ -1,4 +1,4 @@
-"""What a predictor is made of, as a value that is checked and written down before anything loads.
+"""The choices that make a predictor, as one value that is checked before anything is loaded.
 
 Heavy imports stay inside the functions: the command line reads its choices here.
 """
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PredictorSpec:
-    """Which predictor is meant.
+    """The choices that make a predictor.
 
     Attributes:
-        weights: a name of `frozenseg-label weights list`, or a checkpoint of ours.
-        vocabulary: the words that label.
+        weights: a name of `frozenseg-label weights list`, or a checkpoint file.
+        vocabulary: the categories of the labels.
         device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
         precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
         min_score: segments whose class is less probable are left out, 0..1.

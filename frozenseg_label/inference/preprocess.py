@@ -1,4 +1,4 @@
-"""An image as the model wants it: resized, as floats, padded; and how to undo that."""
+"""An image as the model takes it: resized, as floats, padded; and the sizes to undo that."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ Size = tuple[int, int]  # height, width
 
 @dataclass(frozen=True)
 class Framing:
-    """How one image lies in the model's input, upper left; what leads back from masks to pixels.
+    """The place of one image in the model's input: its upper left part; leads from masks to pixels.
 
     Attributes:
         padded: height and width of the input with padding, which the masks cover.
@@ -55,7 +55,7 @@ def prepare_image(
     original = image.shape[0], image.shape[1]
     height, width = resized_size(original, shortest, longest)
     # On uint8 and with Pillow's smoothing when it shrinks, as detectron2 does it: the published
-    # weights have seen nothing else.
+    # weights were trained on it only.
     resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
     padded = -(-height // divisor) * divisor, -(-width // divisor) * divisor
     pixels = np.zeros((3, *padded), np.float32)

@@ -1,4 +1,4 @@
-"""What CLIP saw, pooled over each segment and over the whole image."""
+"""CLIP's vectors, pooled over each segment and over the whole image."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,12 +17,12 @@ def segment_embeddings(
 ) -> dict[int, NDArray[np.float16]]:
     """Return a unit vector float16 [D] by segment id: the mean of its masks', weighed by pixels.
 
-    Segments none of whose masks has a meaningful vector are missing.
+    A segment is missing where no mask of it has a meaningful vector.
 
     Args:
         parts: by segment id, place among the masks -> pixels.
         embeddings: [Q, D] of the masks, of any length.
-        valid: bool [Q], whether they mean anything.
+        valid: bool [Q], whether they are meaningful.
     """
     if not parts:
         return {}

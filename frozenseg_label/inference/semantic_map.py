@@ -22,7 +22,7 @@ MOST_CATEGORIES = 65535  # in uint16, with one value to spare: files count from 
 
 @dataclass(frozen=True)
 class Votes:
-    """What some masks of one image say for each category.
+    """The votes of some masks of one image for each category.
 
     Attributes:
         mask_logits: [N, h, w] over the padded image.
@@ -49,7 +49,9 @@ def semantic_map(votes: Sequence[Votes], framing: Framing) -> NDArray[np.uint16]
         framing: of the image that all of them are of.
     """
     if len(votes[0].weights) > MOST_CATEGORIES:
-        raise ValueError(f"{len(votes[0].weights)} categories, at most {MOST_CATEGORIES} are told")
+        raise ValueError(
+            f"{len(votes[0].weights)} categories, at most {MOST_CATEGORIES} are possible"
+        )
     best = np.empty(framing.original, np.uint16)
     for start, scores in semantic_tiles(votes, framing):
         # Twice as fast on CPUs as argmax.

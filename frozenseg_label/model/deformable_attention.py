@@ -50,7 +50,7 @@ class DeformableAttention(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Begin by looking evenly at rings of places: a direction per head, a radius per point."""
+        """Start with even rings of places: a direction per head, a radius per point."""
         for linear in (self.sampling_offsets, self.attention_weights):
             nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -68,7 +68,7 @@ class DeformableAttention(nn.Module):
     def forward(
         self, x: Tensor, positions: Tensor, places: Tensor, sizes: Sequence[Size]
     ) -> Tensor:
-        """Return [B, N, C]: what every cell found in the maps.
+        """Return [B, N, C]: for every cell, the values that it found in the maps.
 
         Args:
             x: [B, N, C], the cells of all maps, one map after the other, row by row.
@@ -103,7 +103,7 @@ class DeformableAttention(nn.Module):
 
 
 def read_flat(entries: Tensor, queries: int, levels: int) -> Tensor:
-    """Read what was laid out for several maps as if for fewer, each image by itself.
+    """Read entries that were laid out for several maps as if for fewer, each image by itself.
 
     Args:
         entries: [B, Q', heads, slots, points, ...]; Q' x slots is at least queries x levels.
@@ -136,7 +136,7 @@ def sample(values: Tensor, sizes: Sequence[Size], locations: Tensor, weights: Te
     width, height, start = _slot_constants(sizes, heads, points, values.device)
     stride = (width.int() + 2) * heads  # rows of the table from a cell to the one below
 
-    # In cells of the bordered map. What lies more than a cell outside is pulled onto the border,
+    # In cells of the bordered map. A place more than a cell outside is pulled onto the border,
     # where all is zero. (`fmax` takes 0 for NaN: a table row of that number does not exist.)
     x, y = locations.flatten(2, 4).unbind(-1)  # [B, Q, heads levels points] each
     nothing = torch.zeros_like(width)
@@ -185,7 +185,7 @@ def _with_borders(values: Tensor, sizes: Sequence[Size]) -> Tensor:
 
 
 def _per_bag(bags: int, *corners: Tensor) -> Tensor:
-    """Return [bags, ...]: what the four corners of the same query and head hold, side by side."""
+    """Return [bags, ...]: the values of a query's and a head's four corners, side by side."""
     return torch.cat([corner.view(bags, -1) for corner in corners], dim=1)
 
 

@@ -1,7 +1,7 @@
 """FrozenSeg (Chen et al. 2024, arXiv 2409.03525): two frozen encoders, a light trained decoder.
 
-Read from top to bottom: an image becomes features, features become masks without names, and only
-then do words come in. The vocabulary is an argument; the model keeps none.
+Read from top to bottom: an image becomes features, features become masks without names, and words
+come in last. The vocabulary is an argument; the model does not keep it.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class FrozenSeg(nn.Module):
 
     @torch.no_grad()
     def extract_features(self, pixels: Tensor, image_sizes: Sequence[tuple[int, int]]) -> Features:
-        """See the images with both frozen encoders.
+        """Run both frozen encoders.
 
         Args:
             pixels: [B, 3, h, w] RGB, 0..255, padded right and bottom.
@@ -75,7 +75,7 @@ class FrozenSeg(nn.Module):
         return MaskProposals(decoded.mask_logits, decoded.class_embeddings, clip_embeddings, valid)
 
     def classify(self, proposals: MaskProposals, names: TextClassifier) -> ClassifiedMasks:
-        """Say what each mask is, in the words of one vocabulary."""
+        """Give each mask its probabilities over the categories of one vocabulary."""
         return classify_masks(
             proposals,
             names,

@@ -1,7 +1,7 @@
 """From embeddings to a distribution over the categories of a vocabulary and void.
 
 Two opinions on every mask: the decoder's (in-vocabulary, trained on the seen categories) and
-CLIP's (out-of-vocabulary, trained on none); FC-CLIP's geometric ensemble joins them
+CLIP's (out-of-vocabulary, not trained on them); FC-CLIP's geometric ensemble joins them
 (Yu et al. 2023, arXiv 2308.02487, section 3.3).
 """
 
@@ -46,7 +46,7 @@ def classify_masks(
 def classify_by_clip(
     clip_embeddings: Tensor, classifier: TextClassifier, void_embedding: Tensor, out_scale: Tensor
 ) -> Tensor:
-    """Return CLIP's opinion alone, [B, Q, K + 1]; void takes part, unlike in the ensemble.
+    """Return only CLIP's opinion, [B, Q, K + 1]; void takes part, unlike in the ensemble.
 
     Args:
         clip_embeddings: [B, Q, D], of SAM's masks for instance.
@@ -91,7 +91,7 @@ def geometric_ensemble(
         in_logits: [B, Q, K + 1], void last.
         out_logits: likewise; its void has no say.
         seen: bool [K], categories that the decoder was trained on.
-        valid: bool [B, Q]; elsewhere `in_logits` decide alone, and out_logits may even be NaN.
+        valid: bool [B, Q]; elsewhere only `in_logits` decide, and out_logits may even be NaN.
         settings: the weights of `out_logits`, and what is added to the logit of void.
     """
     # The softmax of void, written so that it is rounded alike on every CPU: where void is nearly 1,

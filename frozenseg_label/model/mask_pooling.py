@@ -41,7 +41,7 @@ def pool_masks(features: Tensor, mask_logits: Tensor) -> Tensor:
 
 
 def pool_by_attention(pool: "AttentionPool2d", dense: Tensor, inside: Tensor) -> Tensor:
-    """Return what the pool's one query finds at the positions of each mask, [B, Q, D].
+    """Return the vector that the pool's one query finds inside each mask, [B, Q, D].
 
     A mask that covers no position gives exactly the bias of the output projection.
 
@@ -57,14 +57,14 @@ def pool_by_attention(pool: "AttentionPool2d", dense: Tensor, inside: Tensor) ->
 
     tokens = dense.flatten(2).transpose(1, 2)  # [B, h w, C]
     query = tokens.mean(dim=1, keepdim=True) + class_position  # [B, 1, C], the same for all masks
-    # Upstream's mean token is no key here: a mask sees its own positions and nothing else.
+    # Upstream's mean token is no key here: a mask sees only its own positions.
     tokens = tokens + grid.flatten(2).transpose(1, 2)
 
     def heads(x: Tensor) -> Tensor:  # [B, n, C] -> [B, heads, n, C / heads]
         return x.reshape(*x.shape[:2], pool.num_heads, -1).transpose(1, 2)
 
     # There is one query only, so it goes through the key projection backwards, which saves a
-    # C x C product per position; the projection's bias shifts all scores alike and says nothing.
+    # C x C product per position; the projection's bias shifts all scores alike and has no effect.
     queries = heads(pool.q_proj(query))  # [B, heads, 1, C / heads]
     key_weights = pool.k_proj.weight.reshape(pool.num_heads, -1, dense.shape[1])
     scores = (queries @ key_weights) @ tokens[:, None].transpose(2, 3)  # [B, heads, 1, h w]
@@ -72,7 +72,7 @@ def pool_by_attention(pool: "AttentionPool2d", dense: Tensor, inside: Tensor) ->
 
     seen = inside[:, None]  # [B, 1, Q, h w]
     # The smallest number and not -inf, which would be 0 / 0 for an empty mask; the product with
-    # `seen` then leaves such a mask nothing at all.
+    # `seen` then leaves zeros for an empty mask.
     scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)
     weights = scores.softmax(dim=-1) * seen  # [B, heads, Q, h w]
     values = heads(pool.v_proj(tokens))  # [B, heads, h w, C / heads]

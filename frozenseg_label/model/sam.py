@@ -213,7 +213,7 @@ def attend_with_relative_positions(
     row_table: Tensor,
     column_table: Tensor,
 ) -> Tensor:
-    """Return what the values add up to for every query, [N, heads, h * w, d].
+    """Return the weighted sum of the values for every query, [N, heads, h * w, d].
 
     SAM's encoder adds q . R_row + q . R_column to each attention logit; R depends on the difference
     of rows or columns only (MViTv2, arXiv 2112.01526, section 4.1). So the bias of a query and a
