@@ -1,4 +1,4 @@
-"""Tensors in safetensors files, and the SHA-256 that tells whether they are the promised ones."""
+"""Tensors in safetensors files, and the SHA-256 that tells whether they are the right ones."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Tensors that are float32 already are mapped, not copied: their pages come from the disk when
     they are first read, and processes that use the same file share them.
     """
-    read_header(path)  # says what the file is if it is something else
+    read_header(path)  # raises an error that says what another kind of file is
     return {key: _widened(value) for key, value in load_file(path).items()}
 
 
@@ -35,7 +35,7 @@ def write_tensors(path: Path, state: Mapping[str, Tensor], metadata: dict[str, s
 
 
 def hash_tensors(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and float32 (or integer) values, in the order of the names."""
+    """Return the SHA-256 of names, shapes and float32 (or integer) values, sorted by name."""
     digest = hashlib.sha256()
     for key in sorted(state):
         value = _widened(state[key].detach().cpu())
@@ -45,4 +45,5 @@ def hash_tensors(state: Mapping[str, Tensor]) -> str:
 
 
 def _widened(value: Tensor) -> Tensor:
+    """Return floats as float32, anything else unchanged."""
     return value.float() if value.is_floating_point() else value

@@ -21,7 +21,7 @@ from stage_files import ITERATIONS, take_up, write_state, write_weights
 from torch import Tensor, nn
 from world import DEFAULT_ASSETS, Concept, load_world, read_concepts
 
-from frozenseg_label.inference.load_predictor import choose_device
+from frozenseg_label.inference.predictor_spec import choose_device
 from frozenseg_label.model.builders import build_nano_clip
 from frozenseg_label.model.clip_backbone import ConvNextClip, tokens_in
 from frozenseg_label.model.text_classifier import TEMPLATES

@@ -32,7 +32,7 @@ from world import DEFAULT_ASSETS, Concept, World, load_world, read_concepts, see
 
 from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.demo.scenes import Scene
-from frozenseg_label.inference.load_predictor import choose_device
+from frozenseg_label.inference.predictor_spec import choose_device
 from frozenseg_label.model.builders import build_frozenseg_nano
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.training.data.sample_sources import PoolSource, see

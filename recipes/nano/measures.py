@@ -6,7 +6,7 @@ on the same masks.
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -22,22 +22,19 @@ from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.evaluation.segment_overlap import overlap_of
 from frozenseg_label.evaluation.semantic_iou import SemanticTally
 from frozenseg_label.inference.mask_ensemble import (
-    as_proposals,
-    choose_extra,
+    FurtherMasks,
     combine_semantic,
     everything_masks,
     join_masks,
+    name_further_masks,
 )
 from frozenseg_label.inference.panoptic_merge import panoptic_merge
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.inference.semantic_map import query_votes, semantic_map
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.mask_classification import (
-    EnsembleSettings,
-    classify_by_clip,
-    classify_masks,
-)
-from frozenseg_label.model.merge_settings import MergeSettings
+from frozenseg_label.model.mask_classification import classify_by_clip, classify_masks
 from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
+from frozenseg_label.model.settings import EnsembleSettings, MergeSettings
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -116,7 +113,9 @@ class Measures:
         size = scene.image.shape[:2]
         features = model.extract_features(pixels, [size])
         proposals = model.propose(features)
-        everything = everything_masks(model.sam, features.sam, size, [size], model.everything)[0]
+        everything = everything_masks(
+            model.sam, features.sam, [Framing(size, size, size)], model.everything
+        )[0]
         self._count_clip(model, scene, features, ways)
         self._count_recall(scene, proposals, everything)
         most, others = 0, color_regions(scene.image, proposals.mask_logits.shape[-2:])
@@ -192,22 +191,21 @@ class Measures:
         masks, joined = _classify(model, way, proposals), 0
         votes = [query_votes(masks)]
         if further is not None:
-            places, probs = _extra(model, way, features, masks, further, most)
-            joined = len(places)
-            votes = list(combine_semantic(masks, further, probs, way.names.seen, model.everything))
-            masks = join_masks(masks, as_proposals(further[places], probs[places], masks))
+            named = _extra(model, way, features, masks, further, most)
+            joined = len(named.chosen)
+            votes = list(combine_semantic(masks, named, way.names.seen, model.everything))
+            masks = join_masks(masks, named)
         size = scene.image.shape[:2]
+        framing = Framing(size, size, size)
         made = panoptic_merge(
             masks,
-            size,
-            size,
-            size,
+            framing,
             self.vocabulary,
             source="model:nano",
             min_score=way.min_score,
             settings=way.merge,
-        )
-        classes = semantic_map(votes, size, size, size)
+        ).panoptic
+        classes = semantic_map(votes, framing)
         true_classes = np.zeros(len(scene.segments) + 1, np.int64)
         for segment in scene.segments:
             true_classes[segment.id] = 1 + self._index(segment.name)
@@ -252,17 +250,11 @@ def _extra(
     masks: ClassifiedMasks,
     further: Tensor,
     most: int | None,
-) -> tuple[Tensor, Tensor]:
-    """Which further masks join the queries' [N], at most so many; and what CLIP calls all of them.
-
-    Returns:
-        Places among the M masks [N], and probabilities [M, K + 1].
-    """
-    embeddings, _ = model.clip.embed_masks(features.dense, further[None])
-    void, scale = model.void_embedding, model.clip.logit_scale
-    probs = classify_by_clip(embeddings, way.names, void, scale)[0]
-    places = choose_extra(masks, further, probs, way.names.seen, model.everything)
-    if most is not None:
-        surest = probs[places, :-1].amax(dim=1).argsort(descending=True, stable=True)[:most]
-        places = places[surest.sort().values]
-    return places, probs
+) -> FurtherMasks:
+    """Say what the further masks are, and which of them join the queries', at most so many."""
+    found = name_further_masks(model, way.names, masks, features.dense, further)
+    if most is None:
+        return found
+    places = found.chosen
+    surest = found.probs[places, :-1].amax(dim=1).argsort(descending=True, stable=True)[:most]
+    return replace(found, chosen=places[surest.sort().values])

@@ -23,8 +23,9 @@ from stage_files import ITERATIONS, take_up, write_state, write_weights
 from torch import Tensor, nn
 from world import DEFAULT_ASSETS, World, load_world
 
-from frozenseg_label.inference.load_predictor import choose_device
 from frozenseg_label.inference.mask_tiles import masks_resize
+from frozenseg_label.inference.predictor_spec import choose_device
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.model.builders import build_nano_sam
 from frozenseg_label.model.sam import FrozenSam
 
@@ -171,7 +172,7 @@ def evaluate_sam(
         images, points = batch.images.to(device), batch.points.to(device)
         logits, predicted = (t.cpu() for t in decode(sam, sam.encode(images, [size]), points))
         maps = logits[0].flatten(0, 1)  # [P 3, 64, 64]
-        resize = masks_resize(maps, size, size, size)
+        resize = masks_resize(maps, Framing(size, size, size))
         full = resize.rows(maps[:, resize.needed(0, size[0])], 0, size[0])  # [P 3, S, S]
         masks = full.unflatten(0, logits[0].shape[:2]) > 0  # [P, 3, S, S]
         columns, rows = (batch.points[0] * sam.image_size).long().unbind(dim=1)

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from frozenseg_label.inference.preprocess import resized_size
-from frozenseg_label.model.frozenseg import FrozenSeg, InputSize
+from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.proposals import Features
+from frozenseg_label.model.settings import InputSize
 from frozenseg_label.training.data.augmentation import Augmentation
 from frozenseg_label.training.data.labelled_images import LabelledImage
 from frozenseg_label.training.data.samples import (

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frozenseg_label.inference.preprocess import Size, prepare_image
-from frozenseg_label.model.frozenseg import InputSize
 from frozenseg_label.model.proposals import Features
+from frozenseg_label.model.settings import InputSize
 from frozenseg_label.panoptic import MAX_SEGMENT_ID
 from frozenseg_label.training.data.augmentation import Window
 from frozenseg_label.training.data.targets import Targets
@@ -94,11 +94,11 @@ def prepare_sample(
     prepared = prepare_image(picture, size.shortest, size.longest, size.divisor)
     rows, columns = (
         Window(full=to, start=0, length=to, pixels=of).nearest()
-        for to, of in zip(prepared.image_size, ids.shape, strict=True)
+        for to, of in zip(prepared.framing.image, ids.shape, strict=True)
     )
-    padded = np.zeros(prepared.padded_size, np.int32)
+    padded = np.zeros(prepared.framing.padded, np.int32)
     padded[: len(rows), : len(columns)] = ids[rows[:, None], columns]
-    return PixelSample(name, prepared.pixels, prepared.image_size, targets_of(padded, truth))
+    return PixelSample(name, prepared.pixels, prepared.framing.image, targets_of(padded, truth))
 
 
 def targets_of(ids: NDArray[np.int32], truth: Truth) -> Targets:

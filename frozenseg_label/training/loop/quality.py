@@ -80,7 +80,7 @@ def score(
             (prediction,) = predictor.predict([prepared])
         else:
             features = measured.features(number).to(torch.float32).to(predictor.device)
-            (prediction,) = predictor.predict_from_features(features, [prepared])
+            (prediction,) = predictor.predict_from_features(features, [prepared.framing])
         tally.add(prediction.panoptic, truth)
     model.train(was_training)
     return tally

@@ -61,7 +61,7 @@ def seen_now(model: FrozenSeg, pictures: LabelledPictures, index: int, mirrored:
     picture = pictures.images[index].read_picture()
     picture = np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
     prepared = prepare_image(picture, 64, 96)
-    return model.extract_features(prepared.pixels[None], [prepared.image_size])
+    return model.extract_features(prepared.pixels[None], [prepared.framing.image])
 
 
 def assert_same(kept: Features, seen: Features, rtol: float = 2**-8) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from frozenseg_label.inference.preprocess import prepare_image
-from frozenseg_label.model.frozenseg import InputSize
+from frozenseg_label.model.settings import InputSize
 from frozenseg_label.training.data.samples import (
     FIRST_REFUSED,
     IGNORED,
@@ -72,10 +72,10 @@ def test_a_sample_is_the_picture_as_the_model_sees_it_with_masks_of_its_size(
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     sample = prepare_sample("a", picture, np.ones(size, np.int32), Truth({1: 0}), SIZE)
     prepared = prepare_image(picture, SIZE.shortest, SIZE.longest, SIZE.divisor)
-    height, width = prepared.image_size
+    height, width = prepared.framing.image
     assert torch.equal(sample.pixels, prepared.pixels)
-    assert sample.image_size == prepared.image_size
-    assert sample.shape == prepared.padded_size == sample.targets.masks.shape[1:]
+    assert sample.image_size == prepared.framing.image
+    assert sample.shape == prepared.framing.padded == sample.targets.masks.shape[1:]
     assert sample.targets.masks[0, :height, :width].all()
     assert sample.targets.masks.sum() == height * width  # the padding shows nothing
 

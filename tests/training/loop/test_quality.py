@@ -76,7 +76,7 @@ def test_features_from_a_cache_give_the_same_figures(
     def features_of(number: int) -> Features:
         asked.append(number)
         prepared = prepare_image(agreed.images[number].read_picture(), 64, 96)
-        return tiny_frozenseg.extract_features(prepared.pixels[None], [prepared.image_size])
+        return tiny_frozenseg.extract_features(prepared.pixels[None], [prepared.framing.image])
 
     cached = replace(agreed, features=features_of)
     by_cache = score(tiny_frozenseg, names, cached, bf16=False)
