@@ -18,7 +18,7 @@ from frozenseg_label.training.data.labelled_images import (
     check_images,
     read_labelled_images,
 )
-from frozenseg_label.training.data.samples import FIRST_REFUSED, IGNORED
+from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED
 from frozenseg_label.vocabulary import Category, Vocabulary, parse_classes
 from tests.training.small_sets import ANIMALS, map_of, write_picture, write_run, write_set
 

@@ -10,13 +10,8 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.frozenseg import InputSize
-from frozenseg_label.training.data.samples import (
-    FIRST_REFUSED,
-    IGNORED,
-    Truth,
-    prepare_sample,
-    targets_of,
-)
+from frozenseg_label.training.data.samples import prepare_sample
+from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED, Truth, targets_of
 
 IDS = np.array([[1, 1, 2], [0, 3, 2]], dtype=np.int32)
 SIZE = InputSize(shortest=64, longest=96)

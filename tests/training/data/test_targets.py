@@ -38,7 +38,7 @@ def learn(classes: Tensor, masks: Tensor, targets: Targets) -> tuple[LossTerms, 
     prediction = LayerPrediction(classes.requires_grad_(), masks.requires_grad_())
     divisors = CRITERION.divisors([targets.target_weights], classes.shape[1])
     terms = CRITERION.layer_terms(prediction, [targets], divisors, [draw])
-    CRITERION.total([terms]).backward()
+    CRITERION.weighted(torch.stack(terms)[None]).backward()
     assert classes.grad is not None
     assert masks.grad is not None
     return terms, classes.grad[0], masks.grad[0]

@@ -47,9 +47,6 @@ class Numbers:
     def __len__(self) -> int:
         return self.count
 
-    def name(self, index: int) -> str:
-        return f"{index}.png"
-
     def load(self, index: int, rng: np.random.Generator) -> Number:
         self.asked[index] += 1
         if index in self.damaged:

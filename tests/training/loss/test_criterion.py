@@ -100,7 +100,7 @@ def test_more_targets_than_queries_cost_what_the_matched_ones_do() -> None:
     crowd = Targets(torch.tensor([0, 1, 2, 0, 1, 2]), masks)
     prediction = random_prediction(1)
     terms = terms_of(prediction, [crowd])
-    CRITERION.total([terms]).backward()
+    CRITERION.weighted(torch.stack(terms)[None]).backward()
     assert all(term.isfinite() for term in terms)
     (match,) = CRITERION.match(prediction, [crowd], [draw])
     assert len(match.targets) == QUERIES
@@ -111,7 +111,7 @@ def test_more_targets_than_queries_cost_what_the_matched_ones_do() -> None:
 def test_a_step_without_any_target_teaches_void_only() -> None:
     prediction = random_prediction(1)
     terms = terms_of(prediction, [NOTHING])
-    CRITERION.total([terms]).backward()
+    CRITERION.weighted(torch.stack(terms)[None]).backward()
 
     assert terms.mask == terms.dice == 0.0
     assert prediction.mask_logits.grad is not None
@@ -158,7 +158,7 @@ def test_targets_between_zero_and_one_are_taken_as_they_are() -> None:
 
 def test_the_total_weighs_two_five_five_over_all_layers() -> None:
     terms = terms_of(random_prediction(1), [one_square()])
-    total = CRITERION.total([terms, terms])
+    total = CRITERION.weighted(torch.stack(terms).expand(2, 3))
     expected = 2 * (2 * terms.classification + 5 * terms.mask + 5 * terms.dice)
     assert total.item() == pytest.approx(expected.item())
 

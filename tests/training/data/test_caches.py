@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from frozenseg_label.errors import TrainingError
-from frozenseg_label.training.data.tensor_cache import TensorCache
+from frozenseg_label.training.data.caches import TensorCache
 
 TENSORS = {
     "floats": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16),
