@@ -1,4 +1,4 @@
-"""Small trainings: of the whole decoder of a tiny model, on squares that lie in memory."""
+"""Small trainings of the whole decoder of a tiny model, on squares in memory."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def names_of(model: FrozenSeg) -> TextClassifier:
 
 
 def pool_of(model: FrozenSeg, count: int = 5, heights: Sequence[int] = (64,)) -> PoolSource:
-    """Squares that the encoders have seen, of one height after the other."""
+    """Return squares that the encoders have seen, their heights by turns."""
     samples = []
     for seed in range(count):
         picture, ids = draw_square(seed)

@@ -82,7 +82,10 @@ def test_shipped_recipes_are_read_by_their_names(name: str) -> None:
 
 
 def test_the_shipped_recipe_of_coco_is_the_published_schedule() -> None:
-    chosen = {"held_out": 0.001, "crop_size": 1024}  # the one tells the best checkpoint
+    chosen = {
+        "held_out": 0.001,
+        "crop_size": 1024,
+    }  # held-out images choose the best weights
     assert read_settings("coco_panoptic") == TrainSettings().model_copy(update=chosen)
 
 

@@ -62,11 +62,11 @@ class TensorCache:
         """Log how much will be written; raise TrainingError if the disk does not have the room."""
         free = free_bytes(self.folder)
         size = f"{max(bytes_ / 1e9, 0.01):.2f} GB"
-        told = f"{what}: about {size} in {self.folder} ({free / 1e9:.0f} GB free)"
-        log.info("%s", told)
+        message = f"{what}: about {size} in {self.folder} ({free / 1e9:.0f} GB free)"
+        log.info("%s", message)
         if bytes_ > free:
             raise TrainingError(
-                f"{told}; make room, name another folder with --cache-folder, or set cache=none"
+                f"{message}; make room, name another folder with --cache-folder, or set cache=none"
             )
 
     def _path(self, key: str) -> Path:

@@ -1,6 +1,6 @@
 """Images with labels that people own: from run folders, and from any COCO panoptic set.
 
-All faults of the labels are told at once, before the first step.
+All faults of the labels are reported together, before the first step.
 """
 
 import hashlib

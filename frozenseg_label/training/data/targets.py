@@ -23,7 +23,7 @@ MOSTLY = 0.5  # share of a mask
 
 @dataclass(frozen=True)
 class Truth:
-    """What the ids in the map of one image teach.
+    """The meaning of the ids in the map of one image.
 
     Attributes:
         labels: index into the training vocabulary of each id that is a target.
@@ -38,7 +38,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Targets:
-    """What one image shows, over its padded area H x W.
+    """The masks of one image, over its padded area H x W.
 
     Attributes:
         labels: int64 [N], indices into the training vocabulary.
@@ -66,11 +66,11 @@ class Targets:
 
     @property
     def known(self) -> Tensor | None:
-        """Say where the image tells something about every class, bool [H, W]; None: everywhere."""
+        """Return where something is known about every class, bool [H, W]; None: everywhere."""
         return None if self.ignored is None else ~self.ignored
 
     def known_of(self, label: int) -> Tensor | None:
-        """Say where the image tells something about one class, bool [H, W]; None: everywhere."""
+        """Return where something is known about one class, bool [H, W]; None: everywhere."""
         if self.known is None or self.refused is None or self.refused_labels is None:
             return self.known
         return self.known | self.refused[self.refused_labels == label].any(dim=0)
@@ -119,7 +119,7 @@ def _masks(ids: NDArray[np.int32], wanted: Sequence[int]) -> Tensor:
 
 @dataclass(frozen=True)
 class Doubt:
-    """Which queries have a mask that lies mostly where little is known.
+    """Queries whose masks lie mostly where little is known.
 
     Such a query may be right, so that it must not be taught to be background (void).
 

@@ -101,8 +101,8 @@ def read_probe(probe: Path | None, info: CheckpointInfo, data: TrainingData) -> 
     trained = {image.digest for image in data.train}
     if both := sum(image.digest in trained for image in images):
         log.warning(
-            "%s: %d of its %d images are trained on, too, so it tells too little of what is "
-            "forgotten; take them out",
+            "%s: %d of its %d images are trained on as well, so it shows too little of what "
+            "is forgotten; take them out",
             probe,
             both,
             len(images),

@@ -96,8 +96,9 @@ class Trainer:
                 guilty.append(sample.name)
         names = ", ".join(guilty or [f"one of {', '.join(sample.name for sample in samples)}"])
         return TrainingError(
-            f"step {step + 1}: the loss of {names}, or its gradient, is no finite number; what was "
-            "saved before is kept. Look at these images, or lower learning_rate in a new training"
+            f"step {step + 1}: the loss of {names}, or its gradient, is not a finite number; the "
+            "states saved before are kept. Look at these images, or lower learning_rate in a new "
+            "training"
         )
 
 

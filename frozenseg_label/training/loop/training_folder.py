@@ -131,7 +131,7 @@ class TrainingFolder:
                 )
         elif self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
             raise TrainingError(
-                f"{self.path} is no folder of a training, and not empty; name a new one"
+                f"{self.path} is not the folder of a training, and it is not empty; name a new one"
             )
 
     def open(self, record: TrainingRecord) -> None:

@@ -1,4 +1,4 @@
-"""What is kept comes back as it was, or not at all."""
+"""Kept tensors come back unchanged, or not at all."""
 
 import logging
 from collections.abc import Iterator

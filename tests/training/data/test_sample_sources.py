@@ -1,4 +1,4 @@
-"""Where samples come from: what is kept on disk is what the encoders would see."""
+"""Sources of samples: features on disk are those that the encoders would make."""
 
 import logging
 from dataclasses import replace
@@ -29,7 +29,7 @@ SIZES = ((64, 64), (40, 50), (80, 30))  # the second is padded, the third is cap
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> LabelledPictures:
-    """Three pictures of different shapes; the upper half is a cat, the lower one a dog."""
+    """Return three pictures of different shapes; the upper half is a cat, the lower one a dog."""
     maps = {}
     for number, (height, width) in enumerate(SIZES):
         ids = np.ones((height, width), np.int32)
@@ -89,7 +89,7 @@ def test_kept_features_are_those_that_the_model_sees_to_bfloat16(
 def test_targets_are_mirrored_with_the_features(
     tiny_frozenseg: FrozenSeg, pictures: LabelledPictures, cache: TensorCache
 ) -> None:
-    """The padding lies on the right in both; the object is mirrored inside it."""
+    """The padding is at the right in both; the object is mirrored inside it."""
     ids = np.ones((40, 50), np.int32)
     ids[:, :10] = 2
     write_panoptic_png(pictures.images[1].png, ids)

@@ -1,4 +1,4 @@
-"""One map of ids becomes targets, and goes where its picture goes."""
+"""A map of ids becomes targets, and is resized and padded with its picture."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_a_sample_is_the_picture_as_the_model_sees_it_with_masks_of_its_size(
 
 @st.composite
 def objects(draw: st.DrawFn) -> NDArray[np.int32]:
-    """Ids of an object, 1, made of a few boxes on a ground of 2."""
+    """Draw ids: an object of a few boxes (id 1) on a ground of 2."""
     height, width = draw(st.integers(5, 150)), draw(st.integers(5, 150))
     ids = np.full((height, width), 2, dtype=np.int32)
     for _ in range(draw(st.integers(1, 3))):

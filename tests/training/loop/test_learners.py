@@ -1,4 +1,4 @@
-"""The class embedding and void learn from what the frozen decoder said once."""
+"""The class and void embedding learn from outputs that the frozen decoder made once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +39,7 @@ SETTINGS = TrainSettings(
 
 @pytest.fixture
 def data(tmp_path: Path) -> TrainingData:
-    """A run under review: squares that are cats, some edited, grounds partly refused or unknown."""
+    """Return a run under review: cats, some edited, on grounds that are partly refused or unknown."""
     maps = {}
     for seed in range(4):
         _, ids = draw_square(seed)
@@ -130,7 +130,7 @@ def test_kept_outputs_give_the_same_loss_as_those_made_now(
     )
 
 
-def test_kept_outputs_serve_the_weights_and_the_labels_that_they_were_made_with_alone(
+def test_kept_outputs_serve_only_the_weights_and_the_labels_that_they_were_made_with(
     tiny_frozenseg: FrozenSeg, data: TrainingData, cache: TensorCache
 ) -> None:
     source = source_of(tiny_frozenseg, data, cache)
@@ -146,7 +146,7 @@ def test_kept_outputs_serve_the_weights_and_the_labels_that_they_were_made_with_
 def test_the_class_loss_is_that_of_the_whole_decoders_last_layer(
     build_tiny: Callable[[], FrozenSeg], data: TrainingData
 ) -> None:
-    """With the same points: weights, ignored and refused regions count in both alike."""
+    """With the same points; weights, ignored and refused regions count the same in both."""
     model = build_tiny()
     source, names = source_of(model, data, None), names_of(model, data)
     for index in range(len(source)):

@@ -1,4 +1,4 @@
-"""Means of weights, for a while."""
+"""A model can have a mean of its weights and the starting ones for a while."""
 
 import pytest
 import torch
