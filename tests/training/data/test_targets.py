@@ -34,7 +34,7 @@ def draw(shape: tuple[int, ...]) -> Tensor:
 
 
 def learn(classes: Tensor, masks: Tensor, targets: Targets) -> tuple[LossTerms, Tensor, Tensor]:
-    """Return the losses of one image, and the gradients of classes [Q, K + 1] and masks [Q, h, w]."""
+    """Return the losses of one image, and gradients of classes [Q, K + 1] and masks [Q, h, w]."""
     prediction = LayerPrediction(classes.requires_grad_(), masks.requires_grad_())
     divisors = CRITERION.divisors([targets.target_weights], classes.shape[1])
     terms = CRITERION.layer_terms(prediction, [targets], divisors, [draw])

@@ -39,7 +39,7 @@ SETTINGS = TrainSettings(
 
 @pytest.fixture
 def data(tmp_path: Path) -> TrainingData:
-    """Return a run under review: cats, some edited, on grounds that are partly refused or unknown."""
+    """Return a run under review: cats, some edited, on partly refused or unknown grounds."""
     maps = {}
     for seed in range(4):
         _, ids = draw_square(seed)
