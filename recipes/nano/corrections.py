@@ -44,9 +44,9 @@ from frozenseg_label.formats.coco_panoptic import (
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.training.data.collect import TrainingData, collect
 from frozenseg_label.training.data.labelled_images import LabelledImage
+from frozenseg_label.training.loop.learners import build_names
 from frozenseg_label.training.loop.quality import MeasuredSet, score, true_map
 from frozenseg_label.training.loop.report import ClassGroups
-from frozenseg_label.training.loop.session_parts import build_names
 from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
 
 SCENES, SIZE, FIRST_SEED = 520, 256, 6 * 10**9  # beyond those of all trainings and the probe set

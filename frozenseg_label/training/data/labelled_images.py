@@ -1,6 +1,6 @@
-"""Images with labels that people stand behind: from run folders, and from any COCO panoptic set.
+"""Images with labels that people own: from run folders, and from any COCO panoptic set.
 
-Everything that is wrong with them is told at once, before the first step.
+All faults of the labels are reported together, before the first step.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from frozenseg_label.panoptic import OWNED_STATES, UNLABELLED, State
 from frozenseg_label.runs.layout import PANOPTIC
 from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.runs.run_folder import RunFolder
-from frozenseg_label.training.data.samples import FIRST_REFUSED, IGNORED, Truth
+from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED, Truth
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
 SHOWN_PROBLEMS = 20
@@ -29,7 +29,7 @@ PICTURE_FOLDERS = ("", "images")  # below the folder of a COCO panoptic JSON
 
 @dataclass(frozen=True)
 class LabelledSegment:
-    """One entry of an image's map.
+    """One segment in the map of an image.
 
     Attributes:
         name: of the class.
@@ -42,24 +42,24 @@ class LabelledSegment:
 
     @property
     def is_truth(self) -> bool:
-        """Whether a person stands behind it, and it is one object or one region."""
+        """Say whether a person owns it, and it is one object or one region (no crowd)."""
         return self.state in OWNED_STATES and not self.is_crowd
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """A picture, and what people said of it; nothing has been decoded yet.
+    """A picture and what people said about it; no file has been decoded yet.
 
     Attributes:
         path: of the picture.
         name: for messages: the picture's name in its set.
         png: the panoptic PNG.
-        size: height and width that the labels have.
-        segments: of the PNG.
-        reviewed: whether unlabelled pixels are truth.
+        size: height and width of the labels.
+        segments: all segments of the PNG.
+        reviewed: whether unlabelled pixels are truth (they show nothing).
         rejected: segments that a person refused.
         digest: SHA-256 (hex) of the picture's file; empty until `check_images`.
-        label_digest: likewise, of the PNG.
+        label_digest: SHA-256 (hex) of the PNG; likewise.
     """
 
     path: Path
@@ -74,38 +74,38 @@ class LabelledImage:
 
     @property
     def teaches(self) -> bool:
-        """Whether anything can be learnt from it, be it that there is nothing."""
+        """Say whether anything can be learnt from it, even if only that it shows nothing."""
         return self.reviewed or bool(self.rejected) or self.has_targets
 
     @property
     def has_targets(self) -> bool:
-        """Whether it shows anything that has a name."""
+        """Say whether it has a segment to learn."""
         return any(segment.is_truth for segment in self.segments)
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the picture and of all that people said of it."""
+        """Return the SHA-256 (hex) of the picture and of everything that people said about it."""
         said = (self.segments, self.reviewed, self.rejected)
         return hashlib.sha256(f"{self.digest} {self.label_digest} {said}".encode()).hexdigest()
 
     def renamed(self, names: Mapping[str, str]) -> "LabelledImage":
-        """Return the same with other names of classes; those that are not in `names` stay."""
+        """Return the same image with other class names; names that are not in `names` stay."""
         segments = (replace(s, name=names.get(s.name, s.name)) for s in self.segments)
         return replace(self, segments=tuple(segments))
 
     def class_names(self) -> set[str]:
-        """Names of the classes that are truth here, or that were refused."""
+        """Return the names of the classes that are truth here, or that were refused."""
         names = {segment.name for segment in self.segments if segment.is_truth}
         return names | {rejected.category for rejected in self.rejected}
 
     def read_picture(self) -> NDArray[np.uint8]:
-        """The picture [H, W, 3]; ImageError where it cannot be read or has another size."""
+        """Return the picture [H, W, 3]; ImageError if it cannot be read or has another size."""
         picture = decode_image(ImageRecord(self.path, self.name, 0, 0))
         if picture.shape[:2] != self.size:
             raise ImageError(f"{self.path}: {_size_problem(picture.shape[:2], self.size)}")
         return picture
 
     def read_ids(self) -> NDArray[np.int32]:
-        """The ids [H, W] as `dataset.targets_of` takes them."""
+        """Return the ids [H, W] as `targets.targets_of` takes them."""
         ids = read_panoptic_png(self.png)
         if ids.shape != self.size:
             raise FormatError(f"{self.png}: {_size_problem(ids.shape, self.size)}")
@@ -113,17 +113,17 @@ class LabelledImage:
         if not self.reviewed:
             unknown.append(UNLABELLED)
         ids[np.isin(ids, unknown)] = IGNORED
-        if not self.reviewed:  # in a reviewed image, what was refused is void, and that is known
+        if not self.reviewed:  # in a reviewed image, refused segments are known to be void
             for number, rejected in enumerate(self.rejected):
                 ids[rejected.mask() & (ids >= IGNORED)] = FIRST_REFUSED + number
         return ids
 
     def truth(self, labels: Mapping[str, int], weights: Mapping[int, float]) -> Truth:
-        """What these ids teach.
+        """Return what the ids of `read_ids` teach.
 
         Args:
             labels: index into the training vocabulary, by `same_name` of the class.
-            weights: of the segments that do not count 1, by id.
+            weights: of the segments whose weight is not 1, by id.
         """
         return Truth(
             {s.id: labels[same_name(s.name)] for s in self.segments if s.is_truth},
@@ -264,7 +264,7 @@ def _check(image: LabelledImage, names: set[str]) -> tuple[LabelledImage, list[s
 
 
 def _label_problems(image: LabelledImage, ids: NDArray[np.int32]) -> Iterator[str]:
-    """Where PNG and list of segments differ."""
+    """Yield each difference between the PNG and the list of segments."""
     if ids.shape != image.size:
         yield f"{image.png}: {_size_problem(ids.shape, image.size)}"
     found = set(np.unique(ids).tolist()) - {UNLABELLED}

@@ -1,4 +1,4 @@
-"""What a training writes down and shows while it runs: JSON rows, TensorBoard files, a bar."""
+"""The log of a training while it runs: JSON rows, TensorBoard files, a progress bar."""
 
 import json
 import math
@@ -18,14 +18,14 @@ TENSORBOARD = "tensorboard"
 LOSSES = {"loss": "loss", "classification": "class", "mask": "mask", "dice": "dice"}  # in the bar
 
 Row = dict[str, float]
-"""A row of the log as it is read: `step`, and values by name; NaN where a number was not finite."""
+"""A row of the log as it is read: `step`, and values by name; NaN if a number was not finite."""
 
 
 class TrainingLog:
     """The `log.jsonl` and the TensorBoard files of a training, open to be written.
 
-    A training that goes on continues them: rows of steps that its saved state does not know are
-    dropped, because they come again, and so is a line that was torn.
+    A training that goes on continues them. Rows of steps after its saved state are dropped, because
+    these steps come again, and so is a torn line.
     """
 
     def __init__(self, folder: Path, steps_done: int) -> None:
@@ -41,10 +41,10 @@ class TrainingLog:
             self._writer = SummaryWriter(str(self._curves), purge_step=steps_done + 1)
 
     def row(self, step: int, values: Mapping[str, float]) -> None:
-        """Add what is known after a step; a kill after this returns loses none of it.
+        """Add the values of a step; a kill after this returns loses none of them.
 
         Args:
-            values: JSON has no NaN and no infinity; in the file they become null.
+            values: NaN and infinity become null in the file, because JSON cannot hold them.
         """
         with explained(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(_line({"step": step, **values}))
@@ -54,7 +54,7 @@ class TrainingLog:
             self._writer.flush()
 
     def close(self) -> None:
-        """Let the TensorBoard files go."""
+        """Close the TensorBoard files."""
         with explained(self._curves):
             self._writer.close()
 
@@ -71,7 +71,7 @@ class TrainingLog:
 
 
 def read_rows(log: Path) -> list[Row]:
-    """Return the rows of a log, oldest first, without lines that are no row, such as a torn one."""
+    """Return the rows of a log, oldest first; lines that are not rows (torn ones) are left out."""
     if not log.exists():
         return []
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -79,7 +79,7 @@ def read_rows(log: Path) -> list[Row]:
 
 
 def keep_rows_until(log: Path, steps_done: int) -> None:
-    """Drop the rows of later steps and lines that are no row."""
+    """Drop the rows of later steps, and lines that are not rows."""
     if log.exists():
         kept = [_line(row) for row in read_rows(log) if row["step"] <= steps_done]
         atomic_write(log, "".join(kept).encode())
@@ -104,12 +104,12 @@ def _row(line: str) -> Row | None:
 def shown_steps(
     total: int, done: int, progress: bool
 ) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-    """Yield what to call with the steps done so far and with the losses, if they are known.
+    """Show a progress bar; yield a function to call with the steps done and the losses, if known.
 
     Args:
         total: steps of the whole training.
-        done: of these, steps of earlier runs; they do not count for the time left.
-        progress: False shows no bar, nor does a stderr that is no terminal.
+        done: steps of earlier runs; they do not count for the time left.
+        progress: False shows no bar; a stderr that is not a terminal shows none either.
     """
     bar = tqdm(
         total=total,

@@ -1,4 +1,4 @@
-"""What several sources give together: images, words, weights, and the words of the checkpoint."""
+"""Several label sets together: images, words, weights, and the words of the checkpoint."""
 
 import logging
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What people stand behind is read as truth, all else as unknown, and what is wrong is told."""
+"""Segments that people own are truth, all others unknown, and faults are reported."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ from frozenseg_label.training.data.labelled_images import (
     check_images,
     read_labelled_images,
 )
-from frozenseg_label.training.data.samples import FIRST_REFUSED, IGNORED
+from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED
 from frozenseg_label.vocabulary import Category, Vocabulary, parse_classes
 from tests.training.small_sets import ANIMALS, map_of, write_picture, write_run, write_set
 
@@ -230,7 +230,7 @@ digests = st.sets(st.integers(0, 2**32 - 1), min_size=2, max_size=40)
 def test_an_image_stays_on_its_side_when_another_comes(
     before: set[int], new: int, share: float
 ) -> None:
-    # With the lowest and the highest digest, no image need be put on a side by necessity.
+    # With the lowest and the highest digest, chance already puts an image on each side.
     images = [image_of(digest) for digest in (0, 2**32 - 1, *sorted(before))]
     _, held = split_images(images, share)
     train_now, held_now = split_images([*images, image_of(new)], share)

@@ -1,4 +1,4 @@
-"""Images are labelled as `annotate` labels them, and compared with what people stand behind."""
+"""Images are labelled as by `annotate`, and compared with the segments that people own."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ def names(tiny_frozenseg: FrozenSeg) -> TextClassifier:
 
 @pytest.fixture
 def agreed(tiny_frozenseg: FrozenSeg, names: TextClassifier, tmp_path: Path) -> MeasuredSet:
-    """Two pictures; a person accepted all that the model says of them."""
+    """Return two pictures; a person accepted all segments of the model."""
     anything = {name: map_of(np.ones(size, np.int32)) for name, size in SIZES.items()}
     pictures = measured_set(write_set(tmp_path / "set", anything)).images
     predictor = Predictor(tiny_frozenseg, names, ANIMALS, "model:x", names.embeddings.device)
