@@ -6,6 +6,7 @@ are worth nothing; `.staged` ones are whole and wait for a journal row that comm
 """
 
 import errno
+import json
 import os
 import secrets
 import shutil
@@ -13,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from frozenseg_label.errors import FrozenSegLabelError, RunError
 
@@ -162,6 +163,51 @@ def make_folder(folder: Path) -> None:
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
+
+
+def read_json(path: Path, error: Kind) -> Any:  # noqa: ANN401 - JSON may be anything
+    """Return what a JSON file says; everything that can be wrong with it is one sentence.
+
+    Args:
+        error: its kind.
+    """
+    return parse_json(read_regular(path, error), f"{path}", error)
+
+
+def parse_json(content: bytes, name: str, error: Kind) -> Any:  # noqa: ANN401
+    """Return what JSON says; numbers that are infinite or no number become None.
+
+    Args:
+        name: what an error calls it.
+        error: its kind.
+    """
+    try:
+        return json.loads(content, parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as fault:
+        reason = "nested too deeply" if isinstance(fault, RecursionError) else f"{fault}"
+        raise error(f"{name}: no whole JSON file ({reason}); write it again") from fault
+
+
+def read_regular(path: Path, error: Kind, most: int = -1) -> bytes:
+    """Return the content of a file that is a regular one: pipes and devices have no end.
+
+    Args:
+        error: kind of the error where it cannot be read.
+        most: bytes to read from its beginning; -1: all.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            what = "is a folder" if path.is_dir() else "is no regular file"
+            raise error(f"{path}: cannot be read, it {what}; name a file")
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError as refusal:
+        reason = (refusal.strerror or f"{refusal}").lower()
+        raise error(
+            f"{path}: cannot be read, {reason}; name another file, or restore it"
+        ) from refusal
+    except ValueError as refusal:  # a name with NUL
+        raise error(f"{path}: cannot be read, {refusal}; name another file") from refusal
 
 
 def free_bytes(folder: Path) -> int:

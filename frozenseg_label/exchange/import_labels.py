@@ -55,6 +55,7 @@ def import_labels(
     pngs: str | Path | None = None,
     in_review: bool = False,
     overwrite: bool = False,
+    trust_states: bool = False,
     progress: bool = False,
 ) -> ImportSummary:
     """Take labels that a person corrected elsewhere into a run folder, as that person's work.
@@ -70,6 +71,8 @@ def import_labels(
         pngs: folder of the PNGs; None: the one named like the JSON, beside it.
         in_review: the person has not finished with these images: unlabelled pixels are not truth.
         overwrite: replace what people did in the run, too.
+        trust_states: believe the states that the labels say (rejected, edited); else every segment
+            counts as accepted, because other tools hand on fields that they do not know.
         progress: show a progress bar on stderr.
 
     Raises:
@@ -84,7 +87,13 @@ def import_labels(
     origin = source.absolute().as_posix()
     state: ImageState = "in review" if in_review else "reviewed"
     with RunFolder.open_to_correct(Path(output)) as run:
-        incoming = match_labels(run, source, None if pngs is None else Path(pngs), problems)
+        incoming = match_labels(
+            run,
+            source,
+            None if pngs is None else Path(pngs),
+            problems,
+            trust_states=trust_states,
+        )
         todo = _check(run, incoming, state, None if overwrite else origin, problems)
         problems.refuse(source)
         unchanged = len(incoming.names) - len(todo)

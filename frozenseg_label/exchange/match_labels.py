@@ -3,6 +3,7 @@
 All that does not fit is told at once, each kind with its remedy, before anything is written.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,8 @@ from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary, same_name
+
+log = logging.getLogger(__name__)
 
 MEND = "mend the labels where they were made, and write them again"
 ADD_CLASS = "rename the class there, or annotate with a vocabulary that has it (--update)"
@@ -135,17 +138,26 @@ class Incoming:
         return PanopticMap(labels.ids, tuple(segments))
 
 
-def match_labels(run: RunFolder, source: Path, pngs: Path | None, problems: Problems) -> Incoming:
+def match_labels(
+    run: RunFolder,
+    source: Path,
+    pngs: Path | None,
+    problems: Problems,
+    *,
+    trust_states: bool,
+) -> Incoming:
     """Return a COCO panoptic set matched to a run; FormatError where no image is common.
 
     Args:
         source: its JSON file, or the folder that has `panoptic.json`.
         pngs: the folder of its PNGs; None: named like the JSON, or the JSON's own.
         problems: takes what does not fit.
+        trust_states: as of `import_labels`.
     """
-    faults: list[str] = []
-    labels = open_coco_panoptic(source, pngs=pngs, problems=faults)
-    problems.add(MEND, faults)
+    labels = open_coco_panoptic(source, pngs=pngs, trust_states=trust_states)
+    problems.add(MEND, labels.faults)
+    for note in labels.notes:
+        log.info("%s", note)
     names = [entry.image for entry in run.entries()]
     images = _match_images(labels, names, problems)
     if not images:

@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.files import atomic_stream, atomic_write
+from frozenseg_label.files import atomic_stream, atomic_write, read_regular
 from frozenseg_label.panoptic import (
     MAX_SEGMENT_ID,
     UNLABELLED,
@@ -27,6 +27,9 @@ from frozenseg_label.panoptic import (
     State,
 )
 from frozenseg_label.vocabulary import Vocabulary
+
+MAX_PIXELS = 178_956_970  # of labels whose hash nobody knows; as of pictures by default
+_PNG_HEAD = 33  # bytes of a PNG's signature and its first chunk, which tells the size
 
 
 class SegmentInfo(BaseModel):
@@ -73,7 +76,7 @@ class PanopticAnnotation:
     """What the JSON says of one image; the pixels are in its PNG.
 
     Attributes:
-        image_id: unique in its file.
+        image_id: unique in its file; a number in ours, other tools also write texts.
         file_name: of the image.
         png_name: of the PNG, relative to the folder of PNGs.
         width, height: of both.
@@ -81,7 +84,7 @@ class PanopticAnnotation:
         state: how far a person has looked at it; unlabelled pixels are truth in reviewed ones only.
     """
 
-    image_id: int
+    image_id: int | str
     file_name: str
     png_name: str
     width: int
@@ -110,14 +113,22 @@ def read_panoptic_png(path: Path, sha256: str | None = None) -> NDArray[np.int32
 
 
 def read_label_png(path: Path, sha256: str | None = None) -> bytes:
-    """Return the bytes of a label PNG; the argument is as of `read_panoptic_png`."""
-    try:
-        png = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror.lower() if error.strerror else f"{error}"
-        raise FormatError(f"{path}: cannot be read, {reason}; restore the file") from error
+    """Return the bytes of a label PNG; the argument is as of `read_panoptic_png`.
+
+    The header is looked at first: a file of another kind is not read, and one whose hash is not
+    known may not unpack to more than `MAX_PIXELS`.
+    """
+    head = read_regular(path, FormatError, most=_PNG_HEAD)
+    if not head.startswith(b"\x89PNG\r\n\x1a\n") or len(head) < _PNG_HEAD:
+        raise FormatError(f"{path}: no whole PNG file; write it again")
+    width, height = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
+    if sha256 is None and width * height > MAX_PIXELS:
+        raise FormatError(
+            f"{path}: {width} x {height} pixels are more than the {MAX_PIXELS} allowed; cut it up"
+        )
+    png = read_regular(path, FormatError)
     if sha256 is not None and hashlib.sha256(png).hexdigest() != sha256:
-        raise FormatError(f"{path}: is not the file that the journal names; restore that one")
+        raise FormatError(f"{path}: is not the file whose hash was recorded; restore that one")
     return png
 
 
@@ -133,8 +144,8 @@ def decode_panoptic_png(data: bytes, name: str) -> NDArray[np.int32]:
     try:
         # Not Image.open: its limit on pixels guards against strangers' files, these are labels.
         with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
-            pixels = np.asarray(image)  # [H, W, 3]
-    except (OSError, SyntaxError, ValueError) as error:
+            pixels = np.asarray(image.convert("RGB") if image.mode in ("RGBA", "P") else image)
+    except (OSError, SyntaxError, ValueError, MemoryError) as error:
         raise FormatError(f"{name}: no whole PNG file ({error}); write it again") from error
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise FormatError(f"{name}: mode {image.mode}, but a panoptic PNG is RGB, 8 bit a channel")
@@ -234,4 +245,4 @@ def _annotation_row(annotation: PanopticAnnotation) -> dict[str, JsonValue]:
 
 
 def _json(value: JsonValue) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()

@@ -61,6 +61,8 @@ class LabelSet:
         seen: ids of the classes that the weights have seen; None: not known.
         unreviewed: images of a run folder that no person has finished looking at.
         dataset: of COCO panoptic; None of other forms.
+        faults: what is wrong with images that were left out, a sentence for each fault.
+        notes: what was passed over, though nothing is wrong with it.
     """
 
     path: Path
@@ -73,6 +75,8 @@ class LabelSet:
     seen: frozenset[int] | None = None
     unreviewed: frozenset[str] = frozenset()
     dataset: PanopticDataset | None = None
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def has_segments(self) -> bool:
@@ -87,6 +91,7 @@ def open_label_set(
     pngs: Path | None = None,
     *,
     like: LabelSet | None = None,
+    trust_states: bool = False,
 ) -> Iterator[LabelSet]:
     """Yield the labels in a run folder, a COCO panoptic folder or JSON, or a class PNG folder.
 
@@ -97,12 +102,13 @@ def open_label_set(
             has it, else the JSON's own, as detectron2 has it.
         like: the set that predictions belong to; from COCO panoptic, it tells the images and
             categories of a JSON that has only annotations.
+        trust_states: as of `open_coco_panoptic`.
     """
     if (path / MANIFEST).is_file():
         with RunFolder.read(path) as run:
             yield _of_run(run, pictures)
     elif panoptic_json(path) is not None:
-        yield open_coco_panoptic(path, pictures, pngs, like=like)
+        yield open_coco_panoptic(path, pictures, pngs, like=like, trust_states=trust_states)
     elif (path / CLASSES_FILE).is_file():
         yield _of_class_pngs(path, pictures)
     else:
@@ -119,22 +125,23 @@ def open_coco_panoptic(
     pngs: Path | None = None,
     *,
     like: LabelSet | None = None,
-    problems: list[str] | None = None,
+    trust_states: bool = False,
 ) -> LabelSet:
     """Return the labels of a COCO panoptic JSON, also of one in a run folder.
 
     Args:
         path: of the JSON, or of a folder with `panoptic.json`.
         pictures: as of `open_label_set`, as are `pngs` and `like`.
-        problems: takes what is wrong in the JSON; the images that are right are in the set. None:
-            FormatError is raised.
+        trust_states: believe what a set of another tool says of states; else all of it is truth.
+            A run folder's own JSON is believed in any case.
     """
     json_file = panoptic_json(path)
     if json_file is None:
         raise FormatError(f"{path}: has no {PANOPTIC_JSON}; name the JSON file")
     folder = _pngs_of(json_file) if pngs is None else pngs
     other = like.dataset if like is not None else None
-    dataset = read_coco_panoptic(json_file, folder, problems, like=other)
+    ours = (json_file.parent / MANIFEST).is_file() and json_file.name == PANOPTIC_JSON
+    dataset = read_coco_panoptic(json_file, folder, like=other, trust_states=ours or trust_states)
     annotations = {annotation.file_name: annotation for annotation in dataset.annotations}
     if len(annotations) < len(dataset):
         names = [annotation.file_name for annotation in dataset.annotations]
@@ -160,6 +167,8 @@ def open_coco_panoptic(
         read_map=lambda image: dataset.read_map(annotations[image]),
         picture=picture,
         dataset=dataset,
+        faults=dataset.faults,
+        notes=dataset.notes,
     )
 
 
@@ -194,11 +203,14 @@ def seen_ids(vocabulary: Vocabulary, seen_names: tuple[str, ...]) -> frozenset[i
 
 
 def _of_run(run: RunFolder, pictures: Path | None) -> LabelSet:
-    states = {
-        entry.image: entry.labels.state
-        for entry in run.entries()
-        if entry.labels is not None and not entry.labels.current.lost_classes(run.vocabulary)
-    }
+    states: dict[str, ImageState] = {}
+    outdated = 0
+    for entry in run.entries():
+        if entry.labels is not None and entry.labels.current.lost_classes(run.vocabulary):
+            outdated += 1
+        elif entry.labels is not None:
+            states[entry.image] = entry.labels.state
+    lost = f"{outdated} images have classes that the vocabulary no longer has; annotate them again"
 
     def labels_of(image: str) -> ImageLabels:
         entry = run.entry(image)
@@ -224,6 +236,7 @@ def _of_run(run: RunFolder, pictures: Path | None) -> LabelSet:
         picture=run.picture if pictures is None else lambda image: pictures / image,
         seen=seen_ids(run.vocabulary, run.manifest.seen_names),
         unreviewed=frozenset(image for image, state in states.items() if state != "reviewed"),
+        notes=(lost,) if outdated else (),
     )
 
 

@@ -91,7 +91,7 @@ class LabelFiles:
         """Return the map in `panoptic/` or `proposed/`, with the ids of this vocabulary.
 
         Segments of classes that the vocabulary does not have are missing from the list, not from
-        the pixels. FormatError: it is not the file that the journal names.
+        the pixels. FormatError: it is not the file whose hash was recorded.
         """
         ids = read_panoptic_png(self.folder / label_file(kind, image), stored.png)
         return PanopticMap(ids, stored.segments(self.vocabulary))

@@ -59,6 +59,7 @@ def train(
     probe: str | Path | None = None,
     max_forgetting: float = 2.0,
     cache_folder: str | Path | None = None,
+    trust_states: bool = False,
     device: str = "auto",
     resume: bool = False,
     progress: bool = False,
@@ -77,6 +78,7 @@ def train(
         probe: COCO panoptic set that shows what is forgotten; None: nano has its own, others none.
         max_forgetting: points of PQ, 0..100, that the probe set may lose, see `report.forgotten`.
         cache_folder: of features, shared by trainings; None: in `output`.
+        trust_states: believe the states in sets of other tools; else all of them is truth.
         device: auto, cpu or cuda; auto is cuda if there is one.
         resume: go on with a training that was stopped.
         progress: show a progress bar on stderr.
@@ -96,6 +98,7 @@ def train(
         images=_path(images),
         probe=_path(probe),
         cache_folder=_path(cache_folder),
+        trust_states=trust_states,
     )
     session = Session.open(
         inputs, chosen, Path(output), device=device, resume=resume, progress=progress

@@ -130,7 +130,8 @@ def test_what_a_person_left_alone_is_accepted_and_all_else_is_imported(
     assert labels_of(out, "a/1.jpg").state == "reviewed"
     assert labels_of(out, "b/2.jpg").state == "unseen"
     assert read_panoptic_png(out / "proposed/a/1.jpg.png").tolist() == PROPOSED
-    states = {a.file_name: a.state for a in read_coco_panoptic(out / "panoptic.json").annotations}
+    dataset = read_coco_panoptic(out / "panoptic.json", trust_states=True)
+    states = {a.file_name: a.state for a in dataset.annotations}
     assert states == {"a/1.jpg": "reviewed", "b/2.jpg": "unseen"}
 
 
@@ -303,7 +304,7 @@ def test_our_own_form_keeps_who_made_a_segment(
         {1: (DOG, "proposed"), 2: (DOG, "rejected"), 3: (SKY, "proposed"), 5: (CAT, "edited")},
     )
     theirs = ours(tmp_path / "ours", "a/1.jpg", edited, vocabulary)
-    assert counts(import_labels(out, theirs)) == [0, 1, 1, 1, 1]
+    assert counts(import_labels(out, theirs, trust_states=True)) == [0, 1, 1, 1, 1]
     assert states_of(out, "a/1.jpg") == {
         1: (
             DOG,
@@ -316,7 +317,7 @@ def test_our_own_form_keeps_who_made_a_segment(
     }
     [memory] = labels_of(out, "a/1.jpg").rejected
     assert (memory.category, memory.source) == ("dog", "model:abc")
-    assert import_labels(out, theirs).images == 0
+    assert import_labels(out, theirs, trust_states=True).images == 0
 
 
 def test_label_images_of_other_formats_follow(
@@ -351,7 +352,8 @@ def test_an_interrupted_import_leaves_whole_images_and_goes_on(
     with pytest.raises(KeyboardInterrupt):
         import_labels(out, theirs)
     monkeypatch.undo()
-    states = {a.file_name: a.state for a in read_coco_panoptic(out / "panoptic.json").annotations}
+    dataset = read_coco_panoptic(out / "panoptic.json", trust_states=True)
+    states = {a.file_name: a.state for a in dataset.annotations}
     assert states == {"a/1.jpg": "reviewed", "b/2.jpg": "unseen"}
     summary = import_labels(out, theirs)
     assert (summary.images, summary.unchanged) == (1, 1)

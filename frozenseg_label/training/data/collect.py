@@ -102,6 +102,8 @@ def collect(
     pictures: Path | None,
     vocabulary: Vocabulary | None,
     held_out: float,
+    *,
+    trust_states: bool = False,
 ) -> TrainingData:
     """Read and check all label sets; TrainingError lists what is wrong in any of them.
 
@@ -110,29 +112,30 @@ def collect(
         pictures: folder of their pictures; None: the folder that each label set names.
         vocabulary: words that labels may use; None: the words of all label sets.
         held_out: share of the images that is never trained on.
+        trust_states: believe the states that sets of other tools say.
     """
     images: list[LabelledImage] = []
     vocabularies: list[Vocabulary] = []
     problems: list[str] = []
     for path in labels:
         try:
-            some, words = read_labelled_images(path, pictures, problems)
+            some, words, faults = read_labelled_images(path, pictures, trust_states=trust_states)
         except (FormatError, RunError, TrainingError) as error:
             problems.append(f"{error}")
             continue
+        problems += faults
         images += [image.renamed(_names_by_id(words, vocabulary)) for image in some]
         vocabularies.append(words)
     if not vocabularies:
         raise TrainingError("\n".join(problems))
     vocabulary = vocabulary or join_vocabularies(vocabularies)
-    teaching = [image for image in images if image.teaches]
-    if not problems and not any(image.has_targets for image in teaching):
+    if not problems and not any(image.has_targets for image in images):
         names = ", ".join(str(path) for path in labels)
         raise TrainingError(
             f"{names}: no segment that a person accepted or drew; correct some labels first "
             "(`frozenseg-label review` or `import`)"
         )
-    checked = check_images(teaching, vocabulary, problems)
+    checked = check_images(images, vocabulary, problems)
     train, held = split_images(checked, held_out)
     data = TrainingData(tuple(train), tuple(held), vocabulary)
     classes = data.named_classes()

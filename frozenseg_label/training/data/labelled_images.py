@@ -4,6 +4,7 @@ All faults of the labels are reported together, before the first step.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,18 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frozenseg_label.errors import FormatError, ImageError, TrainingError
-from frozenseg_label.formats.coco_panoptic import decode_panoptic_png, png_name, read_panoptic_png
-from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
-from frozenseg_label.images import ImageRecord, decode_image, is_run_folder, read_image_size
+from frozenseg_label.files import read_regular
+from frozenseg_label.formats.coco_panoptic import (
+    decode_panoptic_png,
+    read_label_png,
+    read_panoptic_png,
+)
+from frozenseg_label.images import ImageRecord, decode_image, read_image_size
+from frozenseg_label.label_sets.label_set import LabelSet, open_label_set
 from frozenseg_label.panoptic import OWNED_STATES, UNLABELLED, State
-from frozenseg_label.runs.layout import PANOPTIC
 from frozenseg_label.runs.ownership import RejectedSegment
-from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED, Truth
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
 SHOWN_PROBLEMS = 20
-PICTURE_FOLDERS = ("", "images")  # below the folder of a COCO panoptic JSON
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ class LabelledImage:
 
     def read_ids(self) -> NDArray[np.int32]:
         """Return the ids [H, W] as `targets.targets_of` takes them."""
-        ids = read_panoptic_png(self.png)
+        ids = read_panoptic_png(self.png, self.label_digest or None)
         if ids.shape != self.size:
             raise FormatError(f"{self.png}: {_size_problem(ids.shape, self.size)}")
         unknown = [segment.id for segment in self.segments if not segment.is_truth]
@@ -136,89 +141,55 @@ class LabelledImage:
 
 
 def read_labelled_images(
-    source: Path, pictures: Path | None, problems: list[str] | None = None
-) -> tuple[list[LabelledImage], Vocabulary]:
-    """All labelled images of a run folder or of a COCO panoptic set, and the words used there.
+    source: Path, pictures: Path | None, *, trust_states: bool = False
+) -> tuple[list[LabelledImage], Vocabulary, tuple[str, ...]]:
+    """Return the labelled images of a set that teach anything, its words, and its faults.
 
     Args:
         source: a run folder, a folder with `panoptic.json`, or a COCO panoptic JSON.
-        pictures: where the pictures lie; None: where the run folder says, or beside the JSON.
-        problems: takes up what is wrong in a JSON; None: FormatError is raised.
+        pictures: folder of the pictures; None: where the run says, or beside the JSON.
+        trust_states: as of `open_label_set`.
     """
-    if is_run_folder(source):
-        return _from_run(source, pictures)
-    path = source / "panoptic.json" if source.is_dir() else source
-    if not path.is_file():
-        raise TrainingError(
-            f"{source}: neither a run folder nor a COCO panoptic set (a JSON file, or a folder "
-            "with panoptic.json in it); name one"
-        )
-    return _from_coco(path, pictures, problems)
-
-
-def _from_run(folder: Path, pictures: Path | None) -> tuple[list[LabelledImage], Vocabulary]:
-    with RunFolder.read(folder) as run:
-        root = pictures or (Path(run.manifest.root) if run.manifest.root else None)
-        images = []
-        for entry in run.entries():
-            labels = entry.labels
-            if labels is None or not labels.is_corrected():
-                continue
-            if root is None:
-                raise TrainingError(f"{folder} does not say where its images lie; give --images")
-            segments = tuple(
-                LabelledSegment(
-                    info.id, labels.current.names[info.category_id], info.state, info.iscrowd
-                )
-                for info in labels.current.segments_info
+    with open_label_set(source, pictures, trust_states=trust_states) as labels:
+        if not labels.has_segments:
+            raise TrainingError(
+                f"{source}: class PNGs do not tell the segments of a class apart; name a run "
+                "folder or a COCO panoptic set"
             )
-            images.append(
-                LabelledImage(
-                    path=root / entry.image,
-                    name=entry.image,
-                    png=folder / PANOPTIC / png_name(entry.image),
-                    size=(labels.height, labels.width),
-                    segments=segments,
-                    reviewed=labels.state == "reviewed",
-                    rejected=labels.rejected,
-                )
-            )
-        return images, run.vocabulary
+        for note in labels.notes:
+            log.info("%s: %s", source, note)
+        images = (_labelled_image(labels, name) for name in labels.images)
+        return [image for image in images if image is not None], labels.vocabulary, labels.faults
 
 
-def _from_coco(
-    path: Path, pictures: Path | None, problems: list[str] | None
-) -> tuple[list[LabelledImage], Vocabulary]:
-    dataset = read_coco_panoptic(path, problems=problems)
-    folders = [pictures] if pictures else [path.parent / name for name in PICTURE_FOLDERS]
-    images = []
-    for annotation in dataset.annotations:
-        name = annotation.file_name
-        paths = [folder / name for folder in folders]
-        segments = tuple(
-            LabelledSegment(s.id, dataset.vocabulary.by_id(s.category_id).name, s.state, s.is_crowd)
-            for s in annotation.segments
-        )
-        images.append(
-            LabelledImage(
-                path=next((p for p in paths if p.is_file()), paths[-1]),
-                name=name,
-                png=dataset.folder / annotation.png_name,
-                size=(annotation.height, annotation.width),
-                segments=segments,
-                reviewed=annotation.state == "reviewed",
-            )
-        )
-    return images, dataset.vocabulary
+def _labelled_image(labels: LabelSet, name: str) -> LabelledImage | None:
+    """Return what is said of an image; None where it teaches nothing."""
+    said, picture = labels.labels_of(name), labels.picture(name)
+    image = LabelledImage(
+        path=picture or Path(name),
+        name=name,
+        png=said.png or Path(name),
+        size=said.size,
+        segments=tuple(
+            LabelledSegment(s.id, labels.vocabulary.by_id(s.category_id).name, s.state, s.is_crowd)
+            for s in said.segments
+        ),
+        reviewed=said.state == "reviewed",
+        rejected=said.rejected,
+        label_digest=said.sha256 or "",
+    )
+    if image.teaches and picture is None:
+        raise TrainingError(f"{labels.path} does not say where its images are; give --images")
+    return image if image.teaches else None
 
 
 def check_images(
     images: Sequence[LabelledImage], vocabulary: Vocabulary, problems: Sequence[str] = ()
 ) -> list[LabelledImage]:
-    """The images with their digests and sizes; TrainingError lists all that is wrong with them.
+    """Return the images with their digests and sizes; TrainingError lists all faults.
 
     Args:
-        problems: what is known to be wrong already; it comes first in the list.
+        problems: faults that are known already; they come first in the list.
     """
     names = {same_name(category.name) for category in vocabulary.categories}
     with ThreadPoolExecutor() as pool:  # decoding PNGs leaves the interpreter free
@@ -236,14 +207,12 @@ def check_images(
 
 
 def _check(image: LabelledImage, names: set[str]) -> tuple[LabelledImage, list[str]]:
-    """The image with digest and size, and its problems."""
+    """Return the image with digests and size, and its faults."""
     lost = sorted(name for name in image.class_names() if same_name(name) not in names)
     problems = [f"{image.name}: class {name!r} is not in the vocabulary" for name in lost]
     try:
-        png = image.png.read_bytes()
+        png = read_label_png(image.png, image.label_digest or None)
         ids = decode_panoptic_png(png, f"{image.png}")
-    except OSError as error:
-        problems.append(f"{image.png}: {error.strerror}")
     except FormatError as error:
         problems.append(f"{error}")
     else:
@@ -251,11 +220,10 @@ def _check(image: LabelledImage, names: set[str]) -> tuple[LabelledImage, list[s
         image = replace(image, size=size, label_digest=hashlib.sha256(png).hexdigest())
         problems += _label_problems(image, ids)
     try:
-        content = image.path.read_bytes()
+        content = read_regular(image.path, ImageError)
         height, width = read_image_size(content, image.path)
-    except (OSError, ImageError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        problems.append(f"{image.path}: {reason}; where are the images? (--images)")
+    except ImageError as error:
+        problems.append(f"{error}; where are the images? (--images)")
     else:
         image = replace(image, digest=hashlib.sha256(content).hexdigest())
         if (height, width) != image.size and 0 not in image.size:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from frozenseg_label.errors import TrainingError
 from frozenseg_label.files import atomic_write
 from frozenseg_label.training.loop.training_log import Row, read_rows
 
@@ -44,7 +45,7 @@ def draw_curves(log: Path, picture: Path) -> None:
 
     data = io.BytesIO()
     figure.savefig(data, format="png")
-    atomic_write(picture, data.getvalue())
+    atomic_write(picture, data.getvalue(), error=TrainingError)
 
 
 def _draw_losses(axes: "Axes", title: str, rows: Sequence[Row], names: Sequence[str]) -> None:

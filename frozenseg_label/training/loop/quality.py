@@ -96,8 +96,8 @@ def read_probe(probe: Path | None, info: CheckpointInfo, data: TrainingData) -> 
             "no probe set: what the model forgets is not measured; give --probe a COCO panoptic set"
         )
         return None
-    found, vocabulary = read_labelled_images(probe, None)
-    images = check_images(found, vocabulary)
+    found, vocabulary, faults = read_labelled_images(probe, None)
+    images = check_images(found, vocabulary, faults)
     trained = {image.digest for image in data.train}
     if both := sum(image.digest in trained for image in images):
         log.warning(

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from frozenseg_label.errors import TrainingError
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.files import atomic_write
 from frozenseg_label.training.data.labelled_images import LabelledImage
@@ -130,4 +131,4 @@ def write_report(path: Path, rows: Collection[TableRow], facts: Mapping[str, obj
         "table": [asdict(row) for row in rows],
         "forgetting": forgotten(rows),
     }
-    atomic_write(path, (json.dumps(report, indent=1) + "\n").encode())
+    atomic_write(path, (json.dumps(report, indent=1) + "\n").encode(), error=TrainingError)

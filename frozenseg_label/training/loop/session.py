@@ -102,7 +102,13 @@ class Session:
         check_processes(accelerator, settings)
         TrainingFolder(folder).check(resume)
         accelerator.wait_for_everyone()  # all have seen the folder as it was
-        data = collect(inputs.labels, inputs.images, inputs.vocabulary, settings.held_out)
+        data = collect(
+            inputs.labels,
+            inputs.images,
+            inputs.vocabulary,
+            settings.held_out,
+            trust_states=inputs.trust_states,
+        )
         model, info = load_checkpoint(find_weights(inputs.weights), frozen_folder())
         probe = read_probe(inputs.probe, info, data)
         model.to(accelerator.device)

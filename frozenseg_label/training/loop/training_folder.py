@@ -35,6 +35,7 @@ class TrainingInputs:
         images: folder of the pictures; None: the folder that each label set names.
         probe: set that shows what is forgotten; None: as of `read_probe`.
         cache_folder: of features or outputs; None: in the folder of the training.
+        trust_states: believe the states that sets of other tools say.
     """
 
     labels: tuple[Path, ...]
@@ -43,6 +44,7 @@ class TrainingInputs:
     images: Path | None
     probe: Path | None
     cache_folder: Path | None
+    trust_states: bool = False
 
 
 class TrainingRecord(BaseModel):
@@ -138,11 +140,13 @@ class TrainingFolder:
         """Write the record, or go on with the same one; TrainingError if they differ."""
         before = self._read()
         if before is None:
-            with explained(self.path):
+            with explained(self.path, TrainingError):
                 make_folder(self.path)
-            atomic_write(self.path / SETTINGS, record.settings.as_recipe().encode())
+            atomic_write(
+                self.path / SETTINGS, record.settings.as_recipe().encode(), error=TrainingError
+            )
             text = json.dumps(record.model_dump(mode="json"), indent=1) + "\n"
-            atomic_write(self.path / RECORD, text.encode())
+            atomic_write(self.path / RECORD, text.encode(), error=TrainingError)
         elif found := before.differences(record):
             raise TrainingError(
                 f"{self.path} was started with other {', other '.join(found)}; resume it with the "

@@ -11,6 +11,7 @@ from typing import Self
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from frozenseg_label.errors import TrainingError
 from frozenseg_label.files import atomic_write, explained, make_folder
 
 LOG = "log.jsonl"
@@ -33,10 +34,10 @@ class TrainingLog:
 
         self.path = folder / LOG
         self._curves = folder / TENSORBOARD
-        with explained(folder):
+        with explained(folder, TrainingError):
             make_folder(folder)
         keep_rows_until(self.path, steps_done)
-        with explained(self._curves):
+        with explained(self._curves, TrainingError):
             # TensorBoard forgets older points of this step and later ones.
             self._writer = SummaryWriter(str(self._curves), purge_step=steps_done + 1)
 
@@ -46,16 +47,16 @@ class TrainingLog:
         Args:
             values: NaN and infinity become null in the file, because JSON cannot hold them.
         """
-        with explained(self.path), self.path.open("a", encoding="utf-8") as file:
+        with explained(self.path, TrainingError), self.path.open("a", encoding="utf-8") as file:
             file.write(_line({"step": step, **values}))
-        with explained(self._curves):
+        with explained(self._curves, TrainingError):
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
             self._writer.flush()
 
     def close(self) -> None:
         """Close the TensorBoard files."""
-        with explained(self._curves):
+        with explained(self._curves, TrainingError):
             self._writer.close()
 
     def __enter__(self) -> Self:
@@ -82,7 +83,7 @@ def keep_rows_until(log: Path, steps_done: int) -> None:
     """Drop the rows of later steps, and lines that are not rows."""
     if log.exists():
         kept = [_line(row) for row in read_rows(log) if row["step"] <= steps_done]
-        atomic_write(log, "".join(kept).encode())
+        atomic_write(log, "".join(kept).encode(), error=TrainingError)
 
 
 def _line(row: Mapping[str, float]) -> str:

@@ -85,7 +85,10 @@ def test_corrections_come_back_and_a_second_save_changes_nothing(out: Path) -> N
     expected[expected == 3] = 0
     assert np.array_equal(png(out, "a.png"), expected)
     assert np.array_equal(png(out, "b.png"), labels().ids)
-    found = {row.file_name: row for row in read_coco_panoptic(out / "panoptic.json").annotations}
+    found = {
+        row.file_name: row
+        for row in read_coco_panoptic(out / "panoptic.json", trust_states=True).annotations
+    }
     grass = {s.id: s for s in found["a.png"].segments}[2]
     assert (grass.category_id, grass.is_thing, grass.source) == (GRASS, False, "human")
     accepted = found["b.png"].segments[1]

@@ -93,6 +93,8 @@ def test_targets_are_mirrored_with_the_features(
     ids = np.ones((40, 50), np.int32)
     ids[:, :10] = 2
     write_panoptic_png(pictures.images[1].png, ids)
+    unchecked = [replace(image, label_digest="") for image in pictures.images]
+    pictures = replace(pictures, images=unchecked)
     plain, mirrored = (
         source_of(tiny_frozenseg, pictures, cache, flip=flip).load(1, RNG).targets.masks
         for flip in (0.0, 1.0)

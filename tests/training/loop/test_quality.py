@@ -22,7 +22,7 @@ SIZES = {"1.png": (64, 64), "2.png": (40, 50)}
 
 
 def measured_set(folder: Path) -> MeasuredSet:
-    images, vocabulary = read_labelled_images(folder, None)
+    images, vocabulary, _ = read_labelled_images(folder, None)
     return MeasuredSet(check_images(images, vocabulary), vocabulary)
 
 
@@ -114,7 +114,7 @@ def test_the_truth_is_what_people_stand_behind_in_the_words_of_the_vocabulary(
         {1: "accepted", 2: "proposed", 3: "edited", 4: "rejected"},
     )
     run = write_run(tmp_path / "out", {"1.png": labels}, state="in review")
-    (image,), _ = read_labelled_images(run, None)
+    (image,), _, _ = read_labelled_images(run, None)
     truth = true_map(image, parse_classes("SKY: stuff, x, Cat"))
     truth.check()
     assert truth.ids.tolist() == [[1, 1, 0, 0], [3, 3, 0, 0]]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from frozenseg_label.errors import RunError
+from frozenseg_label.errors import TrainingError
 from frozenseg_label.training.loop.training_log import (
     LOG,
     TENSORBOARD,
@@ -109,7 +109,7 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / LOG).mkdir()
     with TrainingLog(tmp_path / "other", 0) as log:
         log.path.mkdir()
-        with pytest.raises(RunError, match=LOG):
+        with pytest.raises(TrainingError, match=LOG):
             log.row(1, {"loss": 1.0})
 
 
