@@ -2,13 +2,16 @@
 
 import io
 import os
+import stat
 import struct
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,8 +93,28 @@ def image_suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, kind in registered.items() if kind in readable)
 
 
-def decode_image(record: ImageRecord, max_pixels: int | None = None) -> NDArray[np.uint8]:
-    """The picture as RGB, uint8 [H, W, 3], turned as its EXIF orientation says.
+def read_image_file(record: ImageRecord, max_pixels: int | None = None) -> bytes:
+    """Return the content of an image file; ImageError where it is none, or too large.
+
+    Its header is looked at first: a pipe, a film or a huge picture is never read.
+
+    Args:
+        max_pixels: larger images (width x height) are refused; None takes any.
+    """
+    with _refusing(record.path):
+        if not stat.S_ISREG(record.path.stat().st_mode):
+            what = "a folder" if record.path.is_dir() else "no regular file (a pipe, a device)"
+            raise ImageError(f"{record.path}: is {what}; take it out of the folder")
+        with record.path.open("rb") as file:
+            _refuse_large(_open_header(file), record.path, max_pixels)
+            file.seek(0)
+            return file.read()
+
+
+def decode_image(
+    record: ImageRecord, max_pixels: int | None = None, content: bytes | None = None
+) -> NDArray[np.uint8]:
+    """Return the picture as RGB, uint8 [H, W, 3], turned as its EXIF orientation says.
 
     Of several frames the first; transparent pixels show white paper; grey levels of more than
     8 bits are scaled down, not cut off. Colour profiles are not applied: nor did CLIP's and SAM's
@@ -99,23 +122,15 @@ def decode_image(record: ImageRecord, max_pixels: int | None = None) -> NDArray[
 
     Args:
         max_pixels: larger images (width x height) are refused undecoded; None takes any.
+        content: of the file, where it has been read already.
     """
-    try:
-        image = _open_header(record.path.read_bytes())
-        width, height = image.size
-        if max_pixels is not None and width * height > max_pixels:
-            raise ImageError(
-                f"{record.path}: {width} x {height} pixels are more than the {max_pixels} allowed;"
-                " raise --max-pixels or scale the image down"
-            )
+    if content is None:
+        content = read_image_file(record, max_pixels)
+    with _refusing(record.path):
+        image = _open_header(io.BytesIO(content))
+        _refuse_large(image, record.path, max_pixels)
         image.load()  # before the orientation is asked for: TIFF files turn themselves here
         return np.array(_upright(_to_rgb(image), _orientation(image)))  # [H, W, 3]
-    except _DAMAGED as error:
-        unknown = isinstance(error, UnidentifiedImageError)  # its message has only an address
-        reason = "of no known format" if unknown else " ".join(f"{error}".split())
-        reason = reason or type(error).__name__
-        message = f"cannot be read as an image ({reason}); replace the file or take it out"
-        raise ImageError(f"{record.path}: {message}") from error
 
 
 def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
@@ -125,7 +140,7 @@ def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
         path: of the file, for messages.
     """
     try:
-        image = _open_header(content)
+        image = _open_header(io.BytesIO(content))
         width, height = image.size
         turned = _orientation(image) >= 5  # those exchange height and width
     except _DAMAGED as error:
@@ -169,12 +184,37 @@ def _record(path: Path, root: Path) -> ImageRecord:
     return ImageRecord(path, relative, size=status.st_size, mtime_ns=status.st_mtime_ns)
 
 
-def _open_header(content: bytes) -> Image.Image:
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn all that a damaged file makes of the block into an ImageError without its pixels."""
+    try:
+        yield
+    except _DAMAGED as error:
+        unknown = isinstance(error, UnidentifiedImageError)  # its message has only an address
+        reason = "of no known format" if unknown else " ".join(f"{error}".split())
+        reason = reason or type(error).__name__
+    else:
+        return
+    # Outside the handler: an error that people keep must not keep the picture alive.
+    message = f"cannot be read as an image ({reason}); replace the file or take it out"
+    raise ImageError(f"{path}: {message}")
+
+
+def _refuse_large(image: Image.Image, path: Path, max_pixels: int | None) -> None:
+    width, height = image.size
+    if max_pixels is not None and width * height > max_pixels:
+        raise ImageError(
+            f"{path}: {width} x {height} pixels are more than the {max_pixels} allowed; raise "
+            "--max-pixels or scale the image down"
+        )
+
+
+def _open_header(file: BinaryIO) -> Image.Image:
     """Pillow's image, not decoded yet, whatever its size: `max_pixels` is the guard here."""
     with _guard_lock:
         guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(io.BytesIO(content))
+            return Image.open(file)
         finally:
             Image.MAX_IMAGE_PIXELS = guard
 

@@ -155,6 +155,12 @@ def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool)
     with opened as run:
         plan = run.plan(records, checksum=job.checksum)
         log.info("%s", _announcement(plan))
+        for record in plan.touched:
+            log.warning(
+                "%s: another picture than the one that a person corrected; the corrections stay, "
+                "and the image is in review again",
+                record.path,
+            )
         try:
             with shown_progress(plan, job.max_failure_rate, progress) as on_finished:
                 _label_planned(plan, job, spec, run, on_finished)

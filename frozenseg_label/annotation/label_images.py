@@ -4,6 +4,7 @@ Every engine calls these three functions. `label_images` is the engine of one ma
 them, threads decode and write while the model works.
 """
 
+import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from functools import partial
 from itertools import islice
 
 from frozenseg_label.errors import ImageError
-from frozenseg_label.images import ImageRecord, decode_image
+from frozenseg_label.images import ImageRecord, decode_image, read_image_file
 from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.preprocess import PreparedImage, prepare_image
 from frozenseg_label.model.settings import InputSize
@@ -31,6 +32,7 @@ class LoadedImage:
 
     record: ImageRecord
     prepared: PreparedImage
+    sha256: str  # of the file
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class LabelledImage:
     """An image with its prediction, the hash of the CLIP, and its share of the batch's seconds."""
 
     record: ImageRecord
+    sha256: str
     prediction: Prediction
     clip: str
     seconds: float
@@ -51,8 +54,10 @@ def load(record: ImageRecord, size: InputSize, max_pixels: int | None) -> Loaded
         size: of the model's input.
         max_pixels: larger images (height x width) are refused; None takes any.
     """
-    pixels = decode_image(record, max_pixels)  # uint8 [H, W, 3]
-    return LoadedImage(record, prepare_image(pixels, size.shortest, size.longest, size.divisor))
+    content = read_image_file(record, max_pixels)
+    pixels = decode_image(record, max_pixels, content)  # uint8 [H, W, 3]
+    prepared = prepare_image(pixels, size.shortest, size.longest, size.divisor)
+    return LoadedImage(record, prepared, hashlib.sha256(content).hexdigest())
 
 
 def predict(images: Sequence[LoadedImage], predictor: Predictor) -> list[LabelledImage]:
@@ -61,7 +66,7 @@ def predict(images: Sequence[LoadedImage], predictor: Predictor) -> list[Labelle
     predictions = predictor.predict([image.prepared for image in images])
     seconds = (time.perf_counter() - start) / len(images)
     return [
-        LabelledImage(image.record, prediction, predictor.clip, seconds)
+        LabelledImage(image.record, image.sha256, prediction, predictor.clip, seconds)
         for image, prediction in zip(images, predictions, strict=True)
     ]
 
@@ -74,6 +79,7 @@ def write(image: LabelledImage, run: RunFolder) -> ImageError | None:
         run.commit(
             image.record,
             said.panoptic,
+            sha256=image.sha256,
             semantic=said.semantic,
             seconds=image.seconds,
             embeddings=embeddings,

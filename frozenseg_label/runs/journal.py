@@ -32,6 +32,7 @@ class Known(NamedTuple):
         offset, length: of the row in the file, bytes.
         has_labels: whether there are labels, even where the last event is a failure.
         is_reviewed: whether these labels are a person's last word.
+        is_corrected: whether a person has done anything to them.
         others: as in `Entry`.
     """
 
@@ -44,6 +45,7 @@ class Known(NamedTuple):
     run: str | None
     has_labels: bool
     is_reviewed: bool
+    is_corrected: bool
 
 
 class Journal:
@@ -184,6 +186,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _known(row: Mapping[str, Any], offset: int, length: int) -> Known:
+    labels = row.get("labels") or {}
     return Known(
         offset=offset,
         length=length,
@@ -193,7 +196,8 @@ def _known(row: Mapping[str, Any], offset: int, length: int) -> Known:
         sha256=row.get("sha256"),
         run=row.get("run"),
         has_labels="labels" in row,
-        is_reviewed="labels" in row and row["labels"]["state"] == "reviewed",
+        is_reviewed=labels.get("state") == "reviewed",
+        is_corrected=labels.get("state", "unseen") != "unseen" or bool(labels.get("proposed")),
     )
 
 

@@ -40,7 +40,7 @@ from frozenseg_label.runs.opening import (
     open_to_read,
     open_to_write,
 )
-from frozenseg_label.runs.plan import Plan, content_hash, make_plan, refuse_other_images, root_of
+from frozenseg_label.runs.plan import Plan, make_plan, refuse_other_images, root_of
 
 
 class RunFolder:
@@ -73,7 +73,6 @@ class RunFolder:
         self._embeddings = EmbeddingShards(path)
         self._semantic = semantic
         self._writable = writable
-        self._checksum = False
         self._lock = threading.RLock()
         self._labelled = self._skipped = self._failed = 0
 
@@ -145,14 +144,16 @@ class RunFolder:
         """Return what is done and what is to do; failed, changed and outdated images are to do.
 
         Args:
-            checksum: know images by their content, not by size and time of change.
+            checksum: detect changed images by their hash, not by size and time of change.
         """
         known = self._journal.known
-        refuse_other_images(self.path, self.manifest.root, records, known)
-        self._checksum = checksum
         folders = (PANOPTIC, SEMANTIC) if self._semantic else (PANOPTIC,)
         missing = lacking_files(self.path, folders, records)
-        plan = make_plan(records, known, self.manifest.fingerprint, missing, checksum)
+        moved = bool(known and records) and self.manifest.root not in (None, root_of(records))
+        fingerprint = self.manifest.fingerprint
+        plan = make_plan(records, known, fingerprint, missing, checksum=checksum, moved=moved)
+        if moved:
+            refuse_other_images(self.path, self.manifest.root, records, plan)
         if records and self.manifest.root != root_of(records):
             self.manifest = self.manifest.model_copy(update={"root": root_of(records)})
             if self._writable:
@@ -209,6 +210,7 @@ class RunFolder:
         record: ImageRecord,
         panoptic_map: PanopticMap,
         *,
+        sha256: str | None = None,
         seconds: float | None = None,
         semantic: NDArray[np.integer] | None = None,
         embeddings: ImageEmbeddings | None = None,
@@ -218,6 +220,7 @@ class RunFolder:
         ImageError: this image cannot be written, others can. RunError: none can (full disk).
 
         Args:
+            sha256: of the image file (hex), by which the image is known again.
             seconds: that the image took.
             semantic: index of the best category of each pixel [H, W], 0..K-1.
             embeddings: what CLIP saw, by the ids of `panoptic_map`.
@@ -234,7 +237,7 @@ class RunFolder:
                 image=record.relative,
                 size=record.size,
                 mtime_ns=record.mtime_ns,
-                sha256=content_hash(record.path) if self._checksum else None,
+                sha256=sha256,
                 run=self.manifest.fingerprint,
                 seconds=seconds,
                 labels=write.labels,
