@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from frozenseg_label.errors import FrozenSegLabelError, RunError
 
 PREFIX = ".frozenseg-"
+MARKER = ".frozenseg-label"  # in folders that we write: their pictures are no photographs
 TEMPORARY_SUFFIX = ".tmp"
 STAGED_SUFFIX = ".staged"
 
@@ -101,6 +102,17 @@ def atomic_folder(path: Path, *, error: Kind = RunError) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         sync_folder(path.parent)
+
+
+def mark_folder(folder: Path, error: Kind = RunError) -> None:
+    """Make a folder that no search for images enters.
+
+    Args:
+        error: kind of the error where that cannot be done.
+    """
+    with explained(folder, error):
+        make_folder(folder)
+        (folder / MARKER).write_text("frozenseg-label wrote this folder: no images to label here\n")
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -1,11 +1,12 @@
 """Images on disk: which ones there are, and the pixels of each as people see them."""
 
 import io
+import logging
 import os
 import stat
 import struct
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +19,14 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from frozenseg_label.errors import ImageError
+from frozenseg_label.files import MARKER
 
 # Registered with Pillow, but no still pictures: films, drawings that another program has to paint,
 # and containers that it only recognises.
 NOT_STILL = {"BUFR", "EPS", "FLI", "GRIB", "HDF5", "MPEG", "WMF"}
+UNREADABLE = frozenset(  # pictures of telephones and cameras that Pillow does not read
+    {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
+)
 PAPER = (255, 255, 255)  # what shows through transparent pixels, as in most viewers
 
 # Pillow's plugins let all of these through on damaged files.
@@ -30,6 +35,8 @@ _DAMAGED = (
     ArithmeticError, MemoryError, RuntimeError, struct.error, Image.DecompressionBombError,
 )  # fmt: skip
 _guard_lock = threading.Lock()
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,16 +60,16 @@ class ImageRecord:
 def find_images(sources: Sequence[Path]) -> list[ImageRecord]:
     """All images in these folders (and the folders below) and files, sorted by `relative`.
 
-    Hidden files and folders and run folders of ours are passed over; a file that is named itself is
-    taken whatever its suffix. Each file comes once, however many sources contain it.
+    Hidden files and folders and those that this program wrote are passed over; a file that is named
+    itself is taken whatever its suffix. Each file comes once, however many sources contain it.
     """
     sources = [Path(os.path.abspath(source)) for source in sources]  # noqa: PTH100 (keeps links)
     roots: list[Path] = []
     paths: list[Path] = []
     for source in sources:
         if source.is_dir():
-            if is_run_folder(source):
-                raise ImageError(f"{source}: holds labels of a run; give a folder of images")
+            if is_ours(source):
+                raise ImageError(f"{source}: was written by this program; give a folder of images")
             roots.append(source)
             paths.extend(_walk(source))
         elif source.exists():
@@ -80,8 +87,13 @@ def find_images(sources: Sequence[Path]) -> list[ImageRecord]:
     return sorted((_record(path, root) for path in set(paths)), key=lambda record: record.relative)
 
 
+def is_ours(folder: Path) -> bool:
+    """Return whether this program wrote the folder: its pictures are no photographs."""
+    return (folder / MARKER).is_file() or is_run_folder(folder)
+
+
 def is_run_folder(folder: Path) -> bool:
-    """Whether labels were written there (DESIGN.md, section 3): its PNGs are no photographs."""
+    """Return whether labels were written there (DESIGN.md, section 3)."""
     return (folder / "run.json").is_file() and (folder / "panoptic").is_dir()
 
 
@@ -103,8 +115,9 @@ def read_image_file(record: ImageRecord, max_pixels: int | None = None) -> bytes
     """
     with _refusing(record.path):
         if not stat.S_ISREG(record.path.stat().st_mode):
-            what = "a folder" if record.path.is_dir() else "no regular file (a pipe, a device)"
-            raise ImageError(f"{record.path}: is {what}; take it out of the folder")
+            if record.path.is_dir():
+                raise ImageError(f"{record.path}: a folder that cannot be listed; make it readable")
+            raise ImageError(f"{record.path}: no regular file (a pipe, a device); take it out")
         with record.path.open("rb") as file:
             _refuse_large(_open_header(file), record.path, max_pixels)
             file.seek(0)
@@ -151,37 +164,52 @@ def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
 def _walk(folder: Path) -> Iterator[Path]:
     """The image files below a folder; linked folders last, and none twice, so that circles end."""
     pending, links, seen = deque([folder]), deque[Path](), set[str]()
+    passed_over = Counter[str]()
     while pending or links:
         here = pending.popleft() if pending else links.popleft()
         real = os.path.realpath(here)
         if real in seen:
             continue
         seen.add(real)
-        for entry in _entries(here):
+        entries = _entries(here)
+        if entries is None:
+            yield here  # reported as an image that cannot be read, and the run goes on
+        for entry in entries or ():
             path, is_link = Path(entry.path), entry.is_symlink()
             if path.is_dir() if is_link else entry.is_dir():
-                if not is_run_folder(path):
+                if not is_ours(path):
                     (links if is_link else pending).append(path)
-            elif path.suffix.lower() in image_suffixes() and (is_link or entry.is_file()):
-                yield path  # a broken link is an image that will be reported as unreadable
+            elif path.suffix.lower() in image_suffixes():
+                yield path  # a broken link or a pipe is reported as an image that cannot be read
+            elif path.suffix.lower() in UNREADABLE:
+                passed_over[path.suffix.lower()] += 1
+    for suffix, count in sorted(passed_over.items()):
+        log.warning(
+            "%s: %d %s files are pictures that cannot be read here, and were passed over; convert "
+            "them to JPEG or PNG",
+            folder,
+            count,
+            suffix,
+        )
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> list[os.DirEntry[str]] | None:
+    """Return what is visible in a folder, by name; None where it cannot be listed."""
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise ImageError(f"{folder}: cannot be listed ({error}); make it readable") from error
+    except OSError:
+        return None
     return sorted(visible, key=lambda entry: entry.name)
 
 
 def _record(path: Path, root: Path) -> ImageRecord:
     try:
         status = path.stat()
-    except OSError:
-        status = path.lstat()  # a broken link
-    relative = path.relative_to(root).as_posix()
-    return ImageRecord(path, relative, size=status.st_size, mtime_ns=status.st_mtime_ns)
+        size, mtime_ns = status.st_size, status.st_mtime_ns
+    except OSError:  # a broken link, or gone since it was found
+        size = mtime_ns = 0
+    return ImageRecord(path, path.relative_to(root).as_posix(), size, mtime_ns)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from frozenseg_label.checkpoints.tensor_file import write_tensors
 from frozenseg_label.errors import CheckpointError
 from frozenseg_label.model.clip_backbone import FrozenClip
 from frozenseg_label.model.text_classifier import TEMPLATES, TextClassifier, encode_names
-from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary import Vocabulary, seen_categories
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +61,7 @@ def build_text_classifier(
 
     row = {name: number for number, name in enumerate(names)}
     rows = torch.tensor([row[name] for name in vocabulary.all_names()], device=device)  # [S]
-    categories = vocabulary.categories
-    seen = [any(name in seen_names for name in category.names) for category in categories]
+    seen = seen_categories(vocabulary, seen_names)
     return TextClassifier(
         embeddings[rows], vocabulary.names_per_category, torch.tensor(seen, device=device)
     )

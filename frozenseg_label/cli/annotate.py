@@ -116,7 +116,7 @@ def _print(result: AnnotateSummary, *, dry_run: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False, highlight=False, emoji=False)
     if result.estimate is not None:
         guess, memory = result.estimate, ""
         if guess.memory_bytes is not None:

@@ -59,6 +59,12 @@ STOPPED = 130
 )
 @option_of(
     learn,
+    "--trust-states",
+    is_flag=True,
+    help="Believe the states in labels of other tools; else all of them is truth.",
+)
+@option_of(
+    learn,
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     help="auto: a GPU, if any.",
@@ -99,7 +105,7 @@ def _print(result: TrainSummary, max_forgetting: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False, highlight=False, emoji=False)
     table = Table("images", "classes", box=None, pad_edge=False)
     for heading in ("how many", "PQ before", "after", ""):
         table.add_column(heading, justify="right")
@@ -127,7 +133,7 @@ def _print(result: TrainSummary, max_forgetting: float) -> None:
         )
     if result.forgot_too_much:
         console.print(
-            f"[red]forgot too much:[/red] the probe set lost "
+            "forgot too much: the probe set lost "
             f"{result.forgetting:.1f} points of PQ, more than {max_forgetting:g}; the weights are "
             "kept. Fewer steps or a lower learning_rate forget less",
             soft_wrap=True,

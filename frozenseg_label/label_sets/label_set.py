@@ -17,7 +17,7 @@ from frozenseg_label.panoptic import ImageState, PanopticMap, Segment, measure
 from frozenseg_label.runs.layout import MANIFEST, PANOPTIC_JSON
 from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.runs.run_folder import RunFolder
-from frozenseg_label.vocabulary import Vocabulary, same_name
+from frozenseg_label.vocabulary import Vocabulary, seen_categories
 
 PICTURE_FOLDERS = ("", "images")  # below the folder of a COCO panoptic JSON
 
@@ -192,16 +192,6 @@ def _pngs_of(json_file: Path) -> Path:
     return beside
 
 
-def seen_ids(vocabulary: Vocabulary, seen_names: tuple[str, ...]) -> frozenset[int]:
-    """Return the ids of the categories that share a name with the training's vocabulary."""
-    seen = {same_name(name) for name in seen_names}
-    return frozenset(
-        category.id
-        for category in vocabulary.categories
-        if any(same_name(name) in seen for name in category.names)
-    )
-
-
 def _of_run(run: RunFolder, pictures: Path | None) -> LabelSet:
     states: dict[str, ImageState] = {}
     outdated = 0
@@ -210,6 +200,8 @@ def _of_run(run: RunFolder, pictures: Path | None) -> LabelSet:
             outdated += 1
         elif entry.labels is not None:
             states[entry.image] = entry.labels.state
+    categories = run.vocabulary.categories
+    seen = zip(categories, seen_categories(run.vocabulary, run.manifest.seen_names), strict=True)
     lost = f"{outdated} images have classes that the vocabulary no longer has; annotate them again"
 
     def labels_of(image: str) -> ImageLabels:
@@ -234,7 +226,7 @@ def _of_run(run: RunFolder, pictures: Path | None) -> LabelSet:
         labels_of=labels_of,
         read_map=run.read_map,
         picture=run.picture if pictures is None else lambda image: pictures / image,
-        seen=seen_ids(run.vocabulary, run.manifest.seen_names),
+        seen=frozenset(category.id for category, is_seen in seen if is_seen),
         unreviewed=frozenset(image for image, state in states.items() if state != "reviewed"),
         notes=(lost,) if outdated else (),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.files import PREFIX, atomic_stream, explained, make_folder
+from frozenseg_label.files import PREFIX, atomic_stream, explained, make_folder, mark_folder
 from frozenseg_label.pages.report_image import (
     Figure,
     ReportImage,
@@ -90,6 +90,7 @@ def _clear(folder: Path) -> None:
                 "ours; name a new folder or an empty one"
             )
         index.unlink(missing_ok=True)  # before its pictures: no page ever shows another's
+        mark_folder(folder)
         make_folder(files)
         leftovers = [folder / name for name in names if name.startswith(PREFIX)]  # of a killed run
         for path in (*leftovers, *filter(is_report_file, files.iterdir())):

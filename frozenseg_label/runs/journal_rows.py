@@ -11,7 +11,7 @@ from frozenseg_label.formats.coco_panoptic import SegmentInfo, segment_row
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import OWNED_STATES, BBox, ImageState, Segment
 from frozenseg_label.runs.ownership import RejectedSegment
-from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary import Vocabulary, same_name
 
 Event = Literal["annotated", "failed", "reviewed", "imported"]
 
@@ -57,15 +57,18 @@ class StoredMap(BaseModel):
 
     def lost_classes(self, vocabulary: Vocabulary) -> set[str]:
         """Return names of the classes that occur here and are missing from the vocabulary."""
-        return self.class_names() - {category.name for category in vocabulary.categories}
+        known = {same_name(category.name) for category in vocabulary.categories}
+        return {name for name in self.class_names() if same_name(name) not in known}
 
     def segments(self, vocabulary: Vocabulary) -> tuple[Segment, ...]:
         """Return the segments with the ids of this vocabulary, those of lost classes left out."""
-        by_name = {category.name: category for category in vocabulary.categories}
+        by_name = {same_name(category.name): category for category in vocabulary.categories}
         segments = []
         for info in self.segments_info:
-            category = by_name.get(self.names[info.category_id])
-            second = by_name.get(self.names[info.second]) if info.second is not None else None
+            category = by_name.get(same_name(self.names[info.category_id]))
+            second = None
+            if info.second is not None:
+                second = by_name.get(same_name(self.names[info.second]))
             if category is not None:
                 segment = info.segment(category.is_thing, info.area, info.bbox)
                 second_id = second.id if second is not None else None

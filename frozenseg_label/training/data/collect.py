@@ -237,17 +237,18 @@ def trained_categories(
     Old classes stay and new ones follow; a new name of an old class joins the names of the old one.
     """
     categories = list(info.categories)
-    place = {name: i for i, category in enumerate(categories) for name in category.names}
+    place = {same_name(name): i for i, c in enumerate(categories) for name in c.names}
     for category in vocabulary.categories:
         if category.name not in named:
             continue
-        known = next((place[name] for name in category.names if name in place), None)
+        names = {same_name(name): name for name in category.names}
+        known = next((place[name] for name in names if name in place), None)
         if known is None:
-            place |= dict.fromkeys(category.names, len(categories))
+            place |= dict.fromkeys(names, len(categories))
             categories.append(TrainingCategory(names=category.names, is_thing=category.is_thing))
         else:
             old = categories[known]
-            further = [name for name in category.names if name not in place]
-            categories[known] = old.model_copy(update={"names": (*old.names, *further)})
+            further = {key: name for key, name in names.items() if key not in place}
+            categories[known] = old.model_copy(update={"names": (*old.names, *further.values())})
             place |= dict.fromkeys(further, known)
     return tuple(categories)

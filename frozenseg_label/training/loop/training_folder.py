@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from frozenseg_label.checkpoints.header import CheckpointInfo
 from frozenseg_label.errors import TrainingError
-from frozenseg_label.files import atomic_write, explained, make_folder
+from frozenseg_label.files import MARKER, PREFIX, atomic_write, mark_folder
 from frozenseg_label.training.data.collect import TrainingData
 from frozenseg_label.training.settings import TrainSettings
 from frozenseg_label.version import __version__
@@ -131,7 +131,7 @@ class TrainingFolder:
                     f"{self.path} has a training already; give --resume to go on with it, or name "
                     "another folder"
                 )
-        elif self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
+        elif self.path.exists() and not self._is_unused():
             raise TrainingError(
                 f"{self.path} is not the folder of a training, and it is not empty; name a new one"
             )
@@ -140,8 +140,7 @@ class TrainingFolder:
         """Write the record, or go on with the same one; TrainingError if they differ."""
         before = self._read()
         if before is None:
-            with explained(self.path, TrainingError):
-                make_folder(self.path)
+            mark_folder(self.path, TrainingError)
             atomic_write(
                 self.path / SETTINGS, record.settings.as_recipe().encode(), error=TrainingError
             )
@@ -152,6 +151,13 @@ class TrainingFolder:
                 f"{self.path} was started with other {', other '.join(found)}; resume it with the "
                 "same, or name another folder"
             )
+
+    def _is_unused(self) -> bool:
+        """Return whether nothing is there but what a start that was killed leaves."""
+        ours = (SETTINGS, MARKER)
+        return self.path.is_dir() and all(
+            path.name in ours or path.name.startswith(PREFIX) for path in self.path.iterdir()
+        )
 
     def _read(self) -> TrainingRecord | None:
         path = self.path / RECORD
