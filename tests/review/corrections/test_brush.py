@@ -6,14 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
-from frozenseg_label.review.corrections.brush import (
-    Mask,
-    Window,
-    at_image_resolution,
-    fuse_stroke,
-    screen_pixel,
-    window_around,
-)
+from frozenseg_label.review.corrections.brush import fuse_stroke
+from frozenseg_label.review.corrections.regions import Mask, Region, Window
 
 HEIGHT, WIDTH = 240, 320
 
@@ -49,9 +43,9 @@ def as_the_app_writes(
 
 
 def fused(before: Mask, after: Mask, pixel: float, shift: float = 0.0) -> Mask:
-    mask, box = as_the_app_writes(after, pixel, shift)
+    region = Region(1, "cat", *as_the_app_writes(after, pixel, shift))
     whole = Window(0, 0, HEIGHT, WIDTH)
-    return fuse_stroke(before, at_image_resolution(mask, box, whole), screen_pixel(mask, box))
+    return fuse_stroke(before, region.within(whole), region.screen_pixel)
 
 
 PIXELS = st.floats(0.4, 4.0)
@@ -114,4 +108,4 @@ def test_a_stroke_that_closes_a_ring_leaves_the_ring_s_inside_as_it_was(pixel: f
 
 
 def test_a_window_ends_where_the_image_ends() -> None:
-    assert window_around((10, 20), (18.5, -1, 5, 3), margin=1) == Window(0, 17, 3, 20)
+    assert Window.around((10, 20), (18.5, -1, 5, 3), margin=1) == Window(0, 17, 3, 20)
