@@ -8,7 +8,8 @@ from scipy.ndimage import find_objects, label
 
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.review.app.samples import SEGMENTS, region_of
-from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED, Mask, Window
+from frozenseg_label.review.corrections.brush import drawn
+from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED, Mask
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -102,6 +103,21 @@ def kinds_of(dataset: "fo.Dataset", ids: Collection[str]) -> set[bool]:
     return {things.get(name, True) for name in labels}
 
 
+def sure_segments(view: "fo.DatasetView", score: float) -> list[str]:
+    """Return ids of a view's proposed segments with at least this score and no verdict yet."""
+    from fiftyone import ViewField
+
+    def is_sure(segment: "Callable[[str], ViewField]") -> "ViewField":
+        is_open = ~segment("tags").contains([ACCEPTED, REJECTED])
+        return (segment("confidence") >= score) & (segment("state") == "proposed") & is_open
+
+    if view._is_patches:
+        patches = view.match(is_sure(lambda name: ViewField(f"{SEGMENTS}.{name}")))
+        return list(patches.values(f"{SEGMENTS}.id"))
+    labels = view.filter_labels(SEGMENTS, is_sure(ViewField))
+    return list(labels.values(f"{SEGMENTS}.detections.id", unwind=True))
+
+
 def _chosen(
     dataset: "fo.Dataset", ids: Collection[str]
 ) -> Iterator[tuple["fo.Sample", list["fo.Detection"]]]:
@@ -121,9 +137,9 @@ def _pixels(sample: "fo.Sample", detection: "fo.Detection") -> Mask:
             f"{detection.label}: somebody painted on it in the App; save corrections first, "
             "then try again"
         )
-    window = Window.around(size, region.box)
+    stroke = drawn(size, region)
     pixels = np.zeros(size, dtype=np.bool_)
-    pixels[window.slices] = region.within(window)
+    pixels[stroke.where] = stroke.gained
     return pixels
 
 

@@ -203,7 +203,7 @@ class _Work:
             self.segments[id_] = segment.owned_by(HUMAN)
 
     def _add(self, region: Region) -> None:
-        stroke = drawn(self.base, region)
+        stroke = drawn(self.base.ids.shape, region)
         if REJECTED in region.tags or not stroke:
             return
         self.last_id += 1

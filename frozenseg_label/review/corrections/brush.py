@@ -64,9 +64,13 @@ def stroke_on(
     return Stroke(window.slices, result & ~original, original & ~result)
 
 
-def drawn(base: PanopticMap, region: Region) -> Stroke:
-    """Return all pixels of a region as gained: it was not there before."""
-    window = Window.around(base.ids.shape, region.box)
+def drawn(size: tuple[int, int], region: Region) -> Stroke:
+    """Return all pixels of a region as gained: it was not there before.
+
+    Args:
+        size: height and width of the image.
+    """
+    window = Window.around(size, region.box)
     gained = region.within(window)
     return Stroke(window.slices, gained, np.zeros_like(gained))
 
@@ -75,7 +79,7 @@ def swallowed_by(base: PanopticMap, region: Region, vanished: Sequence[Segment])
     """Return the vanished segments that a region covers: they were merged into it."""
     if not vanished:
         return []
-    stroke = drawn(base, region)
+    stroke = drawn(base.ids.shape, region)
     covered = base.ids[stroke.where][stroke.gained]
     return [
         segment

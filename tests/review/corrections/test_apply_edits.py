@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.panoptic import PanopticMap, Segment, State, measure
+from frozenseg_label.panoptic import PanopticMap, Segment, State
 from frozenseg_label.review.corrections.apply_edits import Edited, apply_edits
 from frozenseg_label.review.corrections.opened_labels import OpenedLabels
 from frozenseg_label.review.corrections.regions import Region, ShownImage, is_untouched
@@ -25,27 +25,24 @@ CLASSES = {1: CAT, 2: DOG, 3: SKY, 4: GRASS}
 
 
 def base(classes: dict[int, int] = CLASSES, states: dict[int, State] | None = None) -> PanopticMap:
-    ids = np.array(ROWS, np.int32)
-    segments = tuple(
+    segments = (
         Segment(
             id_,
-            classes[id_],
-            classes[id_] < SKY,
-            area,
-            bbox,
+            class_,
+            is_thing=class_ < SKY,
             score=0.5,
             margin=0.2,
             second=DOG,
             source="model:abc",
             state=(states or {}).get(id_, "proposed"),
         )
-        for id_, (area, bbox) in measure(ids).items()
+        for id_, class_ in classes.items()
     )
-    return PanopticMap(ids, segments)
+    return PanopticMap.of(np.array(ROWS, np.int32), segments)
 
 
 def shown(panoptic: PanopticMap, vocabulary: Vocabulary) -> dict[int, Region]:
-    """The regions of an App in which nobody did anything yet, by segment id."""
+    """Return the regions of an App in which nobody did anything yet, by segment id."""
     regions = {}
     for segment in panoptic.segments:
         x, y, width, height = segment.bbox
@@ -59,7 +56,7 @@ def shown(panoptic: PanopticMap, vocabulary: Vocabulary) -> dict[int, Region]:
 def opened(
     labels: PanopticMap, vocabulary: Vocabulary, proposed: StoredMap | None = None
 ) -> OpenedLabels:
-    """Labels of an image that nobody has looked at yet."""
+    """Return labels of an image that nobody has looked at yet."""
     stored = StoredMap.of("", labels.segments, vocabulary)
     height, width = labels.ids.shape
     entry = Labels(width=width, height=height, state="unseen", current=stored, proposed=proposed)
@@ -143,7 +140,7 @@ def test_a_segment_that_was_drawn_takes_its_pixels_and_a_new_id(vocabulary: Voca
         [3, 3, 3, 4, 4, 0],
     ]
     assert facts(edited)[5] == (DOG, "edited", HUMAN)
-    assert facts(edited)[1] == (CAT, "proposed", MODEL)  # it lost a pixel, and no more
+    assert facts(edited)[1] == (CAT, "proposed", MODEL)  # it only lost a pixel
     edited.panoptic.check()
 
 
@@ -165,7 +162,7 @@ def test_an_edited_segment_wins_its_pixels_and_what_it_leaves_is_void(
     assert (change.kind, change.gained, change.lost) == ("reshaped", 1, 4)
 
 
-def test_a_deleted_proposal_is_remembered_as_rejected_and_a_persons_own_is_just_gone(
+def test_a_deleted_proposal_is_remembered_as_rejected_and_a_persons_own_is_only_gone(
     vocabulary: Vocabulary,
 ) -> None:
     own = base()
@@ -180,7 +177,7 @@ def test_a_deleted_proposal_is_remembered_as_rejected_and_a_persons_own_is_just_
     assert edited.panoptic.ids[0].tolist() == [1, 1, 1, 0, 0, 0]
 
 
-def test_a_merged_segment_is_no_rejected_one(vocabulary: Vocabulary) -> None:
+def test_a_merged_segment_is_not_a_rejected_one(vocabulary: Vocabulary) -> None:
     regions = shown(base(), vocabulary)
     del regions[2]
     regions[1] = region("cat", [[1] * 6, [1] * 6], 0, 0, id_=1)
@@ -190,7 +187,7 @@ def test_a_merged_segment_is_no_rejected_one(vocabulary: Vocabulary) -> None:
     assert kinds(edited) == [("merged", 1)]
 
 
-def test_stuff_of_one_class_that_a_person_stands_behind_becomes_one_segment(
+def test_stuff_of_one_class_that_a_person_owns_becomes_one_segment(
     vocabulary: Vocabulary,
 ) -> None:
     regions = shown(base(), vocabulary)

@@ -1,4 +1,4 @@
-"""Strokes are told from the blur of the screen: what nobody painted on stays as it was."""
+"""Strokes are separated from the screen's blur: what nobody painted on stays as it was."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def disc(x: float, y: float, radius: float) -> Mask:
 
 
 def original(seed: int) -> Mask:
-    """A wobbly blob with a thin line and a small hole, as segments have."""
+    """Return a wobbly blob with a thin line and a small hole, as segments have."""
     rng = np.random.default_rng(seed)
     mask = np.zeros((HEIGHT, WIDTH), bool)
     for _ in range(4):
@@ -31,7 +31,7 @@ def original(seed: int) -> Mask:
 def as_the_app_writes(
     mask: Mask, pixel: float, shift: float
 ) -> tuple[np.ndarray, tuple[float, float, float, float]]:
-    """The mask at screen resolution: nearest sample, box snapped to the screen's pixels."""
+    """Return mask and box at screen resolution: nearest sample, box snapped to screen pixels."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     left, top = int(columns[0] / pixel), int(rows[0] / pixel)
     width = int(np.ceil((columns[-1] + 1) / pixel)) - left

@@ -4,7 +4,7 @@ FiftyOne loads this file by its path, in the process of the App's server. An ope
 tells; `buttons.py` has what it does to the dataset. A class's docstring says what its `act` means.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from frozenseg_label.review.app.buttons import (
     merge_segments,
     relabel_segments,
     split_segments,
+    sure_segments,
     tag_images,
     tag_segments,
 )
@@ -62,7 +63,7 @@ class ReviewOperator(foo.Operator):
         )
 
     def resolve_placement(self, ctx: foo.ExecutionContext) -> types.Placement | None:
-        """Return the button of a frequent one, beside the grid or beside an open image."""
+        """Return the button beside the grid or an open image; None where it has none."""
         if self.operator not in BUTTONS:
             return None
         icon, place = BUTTONS[self.operator]
@@ -111,7 +112,7 @@ class RejectSegments(ReviewOperator):
 
 
 class AcceptImage(ReviewOperator):
-    """All labels of the selected images are right; their unlabelled pixels, too."""
+    """All labels of the selected images are right; unlabelled pixels count as truth, too."""
 
     operator, title = "accept_image", "accept whole image"
 
@@ -141,13 +142,13 @@ class AcceptAbove(ReviewOperator):
         form.float("score", label="Score, 0 to 1", default=0.9, min=0, max=1, required=True)
         score = ctx.params.get("score")
         if isinstance(score, int | float):
-            count = len(sure_segments(ctx, float(score)))
+            count = len(sure_segments(ctx.view, float(score)))
             reach = f"{counted(count, 'proposed segment')} with this score or a higher one"
             form.view("count", types.Notice(label=reach))
         return types.Property(form, view=types.View(label=self.title))
 
     def act(self, ctx: foo.ExecutionContext) -> str:
-        ids = sure_segments(ctx, float(ctx.params["score"]))
+        ids = sure_segments(ctx.view, float(ctx.params["score"]))
         return f"{counted(tag_segments(ctx.dataset, ids, ACCEPTED), 'segment')} accepted"
 
 
@@ -247,21 +248,6 @@ def chosen_images(ctx: foo.ExecutionContext) -> Sequence[str]:
     if not ids:
         raise FrozenSegLabelError("open an image, or tick images in the grid first")
     return ids
-
-
-def sure_segments(ctx: foo.ExecutionContext, score: float) -> list[str]:
-    """Return ids of the view's proposed segments with at least this score and no verdict yet."""
-    view, field = ctx.view, ViewField
-
-    def is_sure(segment: Callable[[str], ViewField]) -> ViewField:
-        is_open = ~segment("tags").contains([ACCEPTED, REJECTED])
-        return (segment("confidence") >= score) & (segment("state") == "proposed") & is_open
-
-    if view._is_patches:
-        patches = view.match(is_sure(lambda name: field(f"{SEGMENTS}.{name}")))
-        return list(patches.values(f"{SEGMENTS}.id"))
-    labels = view.filter_labels(SEGMENTS, is_sure(field))
-    return list(labels.values(f"{SEGMENTS}.detections.id", unwind=True))
 
 
 def counted(count: int, noun: str) -> str:
