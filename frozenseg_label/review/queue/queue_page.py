@@ -1,4 +1,4 @@
-"""The review queue as a static page, for people without the App, and to send to a colleague."""
+"""The review queue as a static page: for people without the App, or to send to a colleague."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ ORDER = "queue"
 
 
 def write_queue_page(run: RunFolder, folder: Path) -> Path:
-    """Write the page of a run, most doubtful images first; returns the path of its `index.html`.
+    """Write the page of a run, most doubtful images first; return the path of its `index.html`.
 
     Corrected images show the model's own map, too, as the layer "before".
     """
@@ -64,6 +64,6 @@ def _table(queue: Sequence[QueuedImage]) -> ReportTable:
         title="How far people have looked",
         columns=("state", "images", "segments"),
         rows=tuple(rows),
-        note="Gain is what looking at an image promises: doubtful segments, rare classes, and "
-        "what is unlabelled, by the work that it takes.",
+        note="Gain is what a look at an image promises: doubtful segments, rare classes and "
+        "unlabelled pixels, divided by the work that it takes.",
     )
