@@ -54,10 +54,11 @@ def evaluate(
 
     Each is a run folder, a COCO panoptic JSON or a folder that holds panoptic.json and panoptic/,
     or a folder of class PNGs with classes.json (figures of pixels only). Images are paired by their
-    relative path, or by a file name that occurs once, classes by name; pixels that are unlabelled in TRUTH are not judged.
+    relative path, or by a file name that occurs once, classes by their names. Pixels that are
+    unlabelled in TRUTH are not judged.
 
-    With --reviewed, PREDICTED is a run folder: what the model proposed, against what stands after
-    the review.
+    With --reviewed, PREDICTED is a run folder: what the model proposed is compared with
+    the labels after the review.
     """
     if (truth is None) != options["reviewed"]:
         raise click.UsageError("give either TRUTH, labels to compare with, or --reviewed")

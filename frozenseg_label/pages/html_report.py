@@ -14,7 +14,13 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.files import PREFIX, atomic_stream, explained, make_folder, mark_folder
+from frozenseg_label.files import (
+    atomic_stream,
+    explained,
+    make_folder,
+    mark_folder,
+    remove_leftovers,
+)
 from frozenseg_label.pages.report_image import (
     Figure,
     ReportImage,
@@ -92,8 +98,8 @@ def _clear(folder: Path) -> None:
         index.unlink(missing_ok=True)  # before its pictures: no page ever shows another's
         mark_folder(folder)
         make_folder(files)
-        leftovers = [folder / name for name in names if name.startswith(PREFIX)]  # of a killed run
-        for path in (*leftovers, *filter(is_report_file, files.iterdir())):
+        remove_leftovers(folder)
+        for path in filter(is_report_file, files.iterdir()):
             path.unlink()
 
 

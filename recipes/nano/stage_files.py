@@ -6,12 +6,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 import torch
+from frozenseg_label.checkpoints.whole_file import whole_file
 from safetensors.torch import load_file
 from torch import nn
 
 from frozenseg_label.checkpoints.header import is_frozen, read_header
 from frozenseg_label.checkpoints.tensor_file import read_tensors, write_tensors
-from frozenseg_label.checkpoints.whole_file import whole_file
 from frozenseg_label.model.frozenseg import FrozenSeg
 
 ITERATIONS = "iterations"
