@@ -2,20 +2,10 @@
 
 from pathlib import Path
 
-import clip_samples
 import numpy as np
 import pytest
-import sam as sam_stage
 import torch
-from clip import choose_prompts, make_optimizer, prepare_model, region_loss
-from decoder import RECIPE, learn, see_scene, vocabulary_of
-from measures import Measures, own_ways
-from restyle import color_shape, restyle
-from sam_losses import DenseTasks
-from spread import standard_errors
-from stage_files import read_decoder, take_up, write_state, write_weights
 from torch import nn
-from world import World, read_concepts
 
 from frozenseg_label.demo.atlas import demonstration_cutouts
 from frozenseg_label.demo.textures import draw_textures
@@ -27,6 +17,21 @@ from frozenseg_label.model.sam import vit_sam
 from frozenseg_label.training.data.sample_sources import PoolSource
 from frozenseg_label.training.settings import read_settings
 from frozenseg_label.vocabulary import read_vocabulary
+from recipes.nano.making import clip_pictures as clip_samples
+from recipes.nano.making import train_sam as sam_stage
+from recipes.nano.making.restyle import color_shape, restyle
+from recipes.nano.making.sam_losses import DenseTasks
+from recipes.nano.making.stage_files import read_decoder, take_up, write_state, write_weights
+from recipes.nano.making.train_clip import (
+    choose_prompts,
+    make_optimizer,
+    prepare_model,
+    region_loss,
+)
+from recipes.nano.making.train_decoder import RECIPE, learn, see_scene, vocabulary_of
+from recipes.nano.making.world import World, read_concepts
+from recipes.nano.studying.measures import Measures, own_ways
+from recipes.nano.studying.spread import standard_errors
 
 
 @pytest.fixture(scope="module")

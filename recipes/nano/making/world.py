@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from restyle import Drawing, color_shape, restyle
 
 from frozenseg_label.demo.scenes import Cutouts, Scene, Textures, draw_scene
 from frozenseg_label.demo.textures import draw_textures
+from recipes.nano.making.restyle import Drawing, color_shape, restyle
 
 Role = Literal["train", "validate", "test", "demo"]
 
@@ -26,7 +26,8 @@ STYLE_ROLES: dict[str, Role] = {
     "twemoji": "demo",
 }
 TEXTURE_SEEDS: dict[Role, int] = {"train": 0, "validate": 1, "test": 2, "demo": 3}
-CONCEPTS_FILE = Path(__file__).parent / "concepts.txt"
+ROOT = Path(__file__).parents[3]  # of the repository
+CONCEPTS_FILE = Path(__file__).with_name("concepts.txt")
 DEFAULT_ASSETS = Path("/tmp/nano/assets")
 
 

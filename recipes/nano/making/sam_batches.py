@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from world import World
+
+from recipes.nano.making.world import World
 
 SMALLEST = 40  # visible pixels; what is smaller has no cell of its own on SAM's 64 x 64 masks
 CELLS = 64  # side of SAM's masks

@@ -1,6 +1,6 @@
 """What SAM's injection into the decoder is worth: decoders from scratch, with it and without.
 
-    OMP_NUM_THREADS=1 python recipes/nano/ablations.py --clip CLIP --sam SAM --out OUT
+    OMP_NUM_THREADS=1 python -m recipes.nano.studying.ablations --clip CLIP --sam SAM --out OUT
 
 Every arm is trained with every seed on the same pool of scenes for the same number of steps, then
 measured on the same scenes of the validation style. OUT/results.jsonl gets a line for each, and is
@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from decoder import RECIPE, build_model, learn, see_pool, vocabulary_of
-from evaluate import FIRST_SEED
-from measures import Measures, own_ways
-from stage_files import read_lines
-from world import DEFAULT_ASSETS, load_world, read_concepts, seen_names
 
 from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.training.settings import read_settings
+from recipes.nano.making.stage_files import read_lines
+from recipes.nano.making.train_decoder import RECIPE, build_model, learn, see_pool, vocabulary_of
+from recipes.nano.making.world import DEFAULT_ASSETS, load_world, read_concepts, seen_names
+from recipes.nano.studying.evaluate_nano import FIRST_SEED
+from recipes.nano.studying.measures import Measures, own_ways
 
 RESULTS = "results.jsonl"
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """Train the nano CLIP from nothing: captioned regions against the names of all classes.
 
-    OMP_NUM_THREADS=1 python recipes/nano/clip.py --out /tmp/nano/clip
+    OMP_NUM_THREADS=1 python -m recipes.nano.making.train_clip --out /tmp/nano/clip
 
 The first part sees mosaics of single stickers, the rest crops of crowded scenes. Scheduled by
 iterations, seeded; the same command takes up a stopped run at its last checkpoint. OUT/log.jsonl
@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from clip_evaluation import evaluate
-from clip_samples import Curriculum, RegionBatch, jitter_colors
-from stage_files import ITERATIONS, take_up, write_state, write_weights
 from torch import Tensor, nn
-from world import DEFAULT_ASSETS, Concept, load_world, read_concepts
 
 from frozenseg_label.inference.load_predictor import choose_device
 from frozenseg_label.model.builders import build_nano_clip
 from frozenseg_label.model.clip_backbone import ConvNextClip, tokens_in
 from frozenseg_label.model.text_classifier import TEMPLATES
+from recipes.nano.making.clip_evaluation import evaluate
+from recipes.nano.making.clip_pictures import Curriculum, RegionBatch, jitter_colors
+from recipes.nano.making.stage_files import ITERATIONS, take_up, write_state, write_weights
+from recipes.nano.making.world import DEFAULT_ASSETS, Concept, load_world, read_concepts
 
 WARM_UP = 100  # iterations
 CHECKPOINT_EVERY = 200

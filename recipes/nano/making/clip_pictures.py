@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from world import World
 
 from frozenseg_label.demo.scenes import Scene, draw_scene
+from recipes.nano.making.world import World
 
 STRIDE = 16  # of the dense map
 TILE = 64

@@ -1,8 +1,8 @@
 """Train nano's decoder on the features of its frozen CLIP and SAM.
 
-    python recipes/nano/clip.py --out /tmp/nano/clip
-    python recipes/nano/sam.py --out /tmp/nano/sam
-    OMP_NUM_THREADS=1 python recipes/nano/decoder.py --clip /tmp/nano/clip --sam /tmp/nano/sam \
+    python -m recipes.nano.making.train_clip --out /tmp/nano/clip
+    python -m recipes.nano.making.train_sam --out /tmp/nano/sam
+    OMP_NUM_THREADS=1 python -m recipes.nano.making.train_decoder --clip /tmp/nano/clip --sam /tmp/nano/sam \
         --out /tmp/nano/decoder
 
 Its scenes are drawn from the seen classes alone. An unseen object in them would be an unlabelled
@@ -25,10 +25,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from decoder_scores import score_scenes
 from safetensors.torch import save_file
-from stage_files import read_decoder, read_weights
-from world import DEFAULT_ASSETS, Concept, World, load_world, read_concepts, seen_names
 
 from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.demo.scenes import Scene
@@ -43,8 +40,18 @@ from frozenseg_label.training.loop.state import trained_weights
 from frozenseg_label.training.loss.criterion import Criterion
 from frozenseg_label.training.settings import TrainSettings, read_settings
 from frozenseg_label.vocabulary import Category, Vocabulary
+from recipes.nano.making.decoder_scores import score_scenes
+from recipes.nano.making.stage_files import read_decoder, read_weights
+from recipes.nano.making.world import (
+    DEFAULT_ASSETS,
+    Concept,
+    World,
+    load_world,
+    read_concepts,
+    seen_names,
+)
 
-RECIPE = Path(__file__).with_suffix(".yaml")
+RECIPE = Path(__file__).with_name("decoder.yaml")
 FIRST_SEED = 2 * 10**9  # SAM's and CLIP's trainings never get so far
 FRESH = 3 * 10**9
 FRESH_SCENES = 40

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from world import Role, World, load_world
 
 from frozenseg_label.demo.scenes import draw_scene
 from frozenseg_label.model.clip_backbone import FrozenClip
 from frozenseg_label.model.text_classifier import encode_names
+from recipes.nano.making.world import Role, World, load_world
 
 FIRST_SEED = 900_000_000  # no training draws these scenes
 load_world_once = cache(load_world)

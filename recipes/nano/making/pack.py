@@ -1,20 +1,19 @@
 """Put nano's three trained parts into one checkpoint, float16, as it travels with the package.
 
-python recipes/nano/pack.py --clip /tmp/nano/clip --sam /tmp/nano/sam --decoder /tmp/nano/decoder
+python -m recipes.nano.making.pack --clip /tmp/nano/clip --sam /tmp/nano/sam --decoder /tmp/nano/decoder
 """
 
 import argparse
 from pathlib import Path
 
-from stage_files import read_decoder, read_weights
-from world import CONCEPTS_FILE, read_concepts
-
 from frozenseg_label.checkpoints.checkpoint import save_checkpoint
 from frozenseg_label.checkpoints.header import TrainingCategory
 from frozenseg_label.model.builders import build_frozenseg_nano
 from frozenseg_label.model.frozenseg import FrozenSeg
+from recipes.nano.making.stage_files import read_decoder, read_weights
+from recipes.nano.making.world import ROOT, read_concepts
 
-EMBEDDED_FILE = CONCEPTS_FILE.parents[2] / "frozenseg_label/weights/nano.safetensors"
+EMBEDDED_FILE = ROOT / "frozenseg_label/weights/nano.safetensors"
 MOST_BYTES = 25_000_000
 
 

@@ -1,7 +1,7 @@
 """Train nano's SAM from nothing: any segment of a scene, known class or not, from one point on it.
 
-    python recipes/nano/assets.py --out /tmp/nano/assets
-    OMP_NUM_THREADS=1 python recipes/nano/sam.py --out /tmp/nano/sam
+    python -m recipes.nano.making.assets --out /tmp/nano/assets
+    OMP_NUM_THREADS=1 python -m recipes.nano.making.train_sam --out /tmp/nano/sam
 
 OUT gets sam.safetensors (the weights so far), training.pt (give the same command again and it goes
 on from there) and log.jsonl (losses; IoU on fresh scenes of the training styles and of the
@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from sam_batches import PointBatch, draw_batch
-from sam_losses import DenseTasks, mask_iou, mask_losses
-from stage_files import ITERATIONS, take_up, write_state, write_weights
 from torch import Tensor, nn
-from world import DEFAULT_ASSETS, World, load_world
 
 from frozenseg_label.inference.load_predictor import choose_device
 from frozenseg_label.inference.mask_tiles import masks_resize
 from frozenseg_label.model.builders import build_nano_sam
 from frozenseg_label.model.sam import FrozenSam
+from recipes.nano.making.sam_batches import PointBatch, draw_batch
+from recipes.nano.making.sam_losses import DenseTasks, mask_iou, mask_losses
+from recipes.nano.making.stage_files import ITERATIONS, take_up, write_state, write_weights
+from recipes.nano.making.world import DEFAULT_ASSETS, World, load_world
 
 WEIGHTS = {"mask": 1.0, "iou": 1.0, "thing": 0.5, "boundary": 0.5, "box": 2.0, "affinity": 1.0}
 VARIANTS = 2  # restyled versions of every drawing

@@ -1,6 +1,6 @@
 """Draw the stickers: npm packages of open icon sets -> RGBA cutouts, one .npz per drawing style.
 
-    python recipes/nano/assets.py --out /tmp/nano/assets
+    python -m recipes.nano.making.assets --out /tmp/nano/assets
 
 npm fetches the packages once (about 100 MB) into OUT/npm; resvg (`pip install resvg_py`) draws
 them. A style's file maps `<concept>/<number>` to uint8 [h, w, 4], not premultiplied, at most 112
@@ -16,13 +16,20 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-from icon_sets import check_licence, crop, draw_icon, read_icons
 from numpy.typing import NDArray
 from PIL import Image
-from shapes import DOODLES, SHAPE_SETS, draw_doodles, draw_shapes
-from world import CONCEPTS_FILE, DEFAULT_ASSETS, STYLE_ROLES, Concept, load_world, read_concepts
 
 from frozenseg_label.demo.atlas import write_atlas
+from recipes.nano.making.icon_sets import check_licence, crop, draw_icon, read_icons
+from recipes.nano.making.shapes import DOODLES, SHAPE_SETS, draw_doodles, draw_shapes
+from recipes.nano.making.world import (
+    DEFAULT_ASSETS,
+    ROOT,
+    STYLE_ROLES,
+    Concept,
+    load_world,
+    read_concepts,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +40,7 @@ PACKAGES = (
     DOODLES,
     "emojibase-data",
 )
-STICKERS_FILE = CONCEPTS_FILE.parents[2] / "vocabularies/stickers.yaml"
+STICKERS_FILE = ROOT / "vocabularies/stickers.yaml"
 DEMO_SOURCE = (
     "Twemoji, (c) Twitter, Inc and other contributors, CC-BY-4.0, "
     "https://github.com/jdecked/twemoji; scaled"
@@ -42,7 +49,7 @@ STICKERS_HEADER = """\
 # The nano world: what the embedded model was made for.
 #
 # Counts: {classes} classes ({things} things, {stuff} stuff), {names} names.
-# Source: written by `python recipes/nano/assets.py --ship` from recipes/nano/concepts.txt.
+# Source: written by `python -m recipes.nano.making.assets --ship` from recipes/nano/concepts.txt.
 # Licence: a list of words.
 # Note: unseen = its masks never trained the decoder; CLIP's training alone met its names.
 """

@@ -1,6 +1,6 @@
 """Measure the packed nano model on scenes that no training drew.
 
-    OMP_NUM_THREADS=1 python recipes/nano/evaluate.py --role validate --scenes 100 --out FILE
+    OMP_NUM_THREADS=1 python -m recipes.nano.studying.evaluate_nano --role validate --scenes 100 --out FILE
 
 CLIP on single stickers and on true masks, SAM from one point, recall of the decoder's and of SAM's
 masks, PQ and mIoU of all words, and seconds a picture; then, on the same masks, what each branch
@@ -17,10 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clip_evaluation import crop_accuracy
-from measures import Measures, Way, own_ways
-from sam import evaluate_sam
-from world import DEFAULT_ASSETS, World, load_world
 
 from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.inference.load_predictor import load_predictor
@@ -30,6 +26,10 @@ from frozenseg_label.model.mask_classification import EnsembleSettings
 from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.text_classifier import TEMPLATES, TextClassifier, encode_names
 from frozenseg_label.vocabulary import Category, Vocabulary, read_vocabulary
+from recipes.nano.making.clip_evaluation import crop_accuracy
+from recipes.nano.making.train_sam import evaluate_sam
+from recipes.nano.making.world import DEFAULT_ASSETS, World, load_world
+from recipes.nano.studying.measures import Measures, Way, own_ways
 
 FIRST_SEED = 4 * 10**9  # beyond those of all trainings
 TIMED_SCENES = 20

@@ -1,6 +1,6 @@
 """What a person's corrections are worth: PQ in a new domain against the number of corrected images.
 
-    python recipes/nano/corrections.py --work /tmp/nano/corrections --recipe fine_tune
+    python -m recipes.nano.studying.corrections --work /tmp/nano/corrections --recipe fine_tune
 
 The new domain is the demonstration style, which no training saw, with ten kinds of things that the
 embedded decoder never saw masks of, among twenty kinds and six stuffs that it knows; these 36 words
@@ -25,8 +25,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from probe import describe
-from world import read_concepts
 
 from frozenseg_label import annotate, train
 from frozenseg_label.checkpoints.checkpoint import load_checkpoint
@@ -48,6 +46,8 @@ from frozenseg_label.training.loop.quality import MeasuredSet, score, true_map
 from frozenseg_label.training.loop.report import ClassGroups
 from frozenseg_label.training.loop.session_parts import build_names
 from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
+from recipes.nano.making.probe import describe
+from recipes.nano.making.world import read_concepts
 
 SCENES, SIZE, FIRST_SEED = 520, 256, 6 * 10**9  # beyond those of all trainings and the probe set
 TEST_SHARE = 0.2

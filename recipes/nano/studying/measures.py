@@ -12,9 +12,6 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from color_regions import color_regions
-from decoder_scores import recalled
-from spread import counts_of, standard_errors
 from torch import Tensor
 
 from frozenseg_label.demo.scenes import Scene
@@ -40,6 +37,9 @@ from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.vocabulary import Vocabulary
+from recipes.nano.making.decoder_scores import recalled
+from recipes.nano.studying.color_regions import color_regions
+from recipes.nano.studying.spread import counts_of, standard_errors
 
 Extra = Literal["none", "sam", "color regions"]
 

@@ -1,6 +1,6 @@
 """Draw the probe set of the embedded model: what a fine-tuning must not unlearn.
 
-    python recipes/nano/probe.py            # after assets.py
+    python -m recipes.nano.making.probe            # after assets.py
 
 Scenes in the training styles, from seeds that no training and no evaluation uses: every unseen
 kind of thing, a third as many seen ones, and all stuff. They lie beside the weights, as JPEG
@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from world import CONCEPTS_FILE, DEFAULT_ASSETS, Concept, load_world
 
 from frozenseg_label.demo.scenes import Scene, draw_scene
 from frozenseg_label.files import atomic_write
@@ -25,13 +24,14 @@ from frozenseg_label.formats.coco_panoptic import (
     write_panoptic_png,
 )
 from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
+from recipes.nano.making.world import DEFAULT_ASSETS, ROOT, Concept, load_world
 
 FIRST_SEED = 5 * 10**9  # beyond those of all trainings and evaluations
 SCENES = 96
 SIZE = 256  # pixels, nano's input
 JPEG_QUALITY = 85
 SEEN_SHARE = 1 / 3  # seen kinds of things for each unseen one
-OUT = CONCEPTS_FILE.parents[2] / "frozenseg_label/weights/nano-probe"
+OUT = ROOT / "frozenseg_label/weights/nano-probe"
 
 
 def draw_probe(out: Path, assets: Path, count: int) -> None:

@@ -2,8 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from sam_batches import CELLS, PointBatch
 from torch import Tensor, nn
+
+from recipes.nano.making.sam_batches import CELLS, PointBatch
 
 
 def mask_losses(logits: Tensor, iou: Tensor, targets: Tensor) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """Draw how the stages learned, from the logs that they leave.
 
-    python recipes/nano/curves.py --logs recipes/nano/checkpoints --out recipes/nano/curves.png
+    python -m recipes.nano.studying.curves --logs recipes/nano/checkpoints --out recipes/nano/curves.png
 
 Looks for clip-log.jsonl, sam-log.jsonl and decoder-log.jsonl.
 """
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from stage_files import read_lines
+
+from recipes.nano.making.stage_files import read_lines
 
 Row = Mapping[str, float | str]
 Series = Callable[[Row], float | str | None]

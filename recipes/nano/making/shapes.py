@@ -9,11 +9,12 @@ from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
-from icon_sets import SIDE, check_licence, draw_icon, read_icons
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
-from world import Concept
+
+from recipes.nano.making.icon_sets import SIDE, check_licence, draw_icon, read_icons
+from recipes.nano.making.world import Concept
 
 # Icons of one colour, found by name: more shapes for few drawings. None is of the people who drew
 # the validation's, the test's or the demonstration's style.

@@ -1,6 +1,6 @@
 """Make the embedded weights from nothing: every stage in turn, each of which resumes.
 
-    python recipes/nano/make_all.py --work /tmp/nano [--bf16]
+    python -m recipes.nano.making.make_all --work /tmp/nano [--bf16]
 
 About seven hours of one core that has bfloat16, eleven of one that has not; see README.md for what
 each stage took and gave.
