@@ -21,8 +21,8 @@ from frozenseg_label.inference.load_predictor import choose_device
 from frozenseg_label.model.builders import build_nano_clip
 from frozenseg_label.model.clip_backbone import ConvNextClip, tokens_in
 from frozenseg_label.model.text_classifier import TEMPLATES
+from recipes.nano.making.clip_batches import Curriculum, RegionBatch, jitter_colors
 from recipes.nano.making.clip_evaluation import evaluate
-from recipes.nano.making.clip_pictures import Curriculum, RegionBatch, jitter_colors
 from recipes.nano.making.stage_files import ITERATIONS, take_up, write_state, write_weights
 from recipes.nano.making.world import DEFAULT_ASSETS, Concept, load_world, read_concepts
 

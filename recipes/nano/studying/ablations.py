@@ -23,7 +23,8 @@ from recipes.nano.making.stage_files import read_lines
 from recipes.nano.making.train_decoder import RECIPE, build_model, learn, see_pool, vocabulary_of
 from recipes.nano.making.world import DEFAULT_ASSETS, load_world, read_concepts, seen_names
 from recipes.nano.studying.evaluate_nano import FIRST_SEED
-from recipes.nano.studying.measures import Measures, own_ways
+from recipes.nano.studying.measures import Measures
+from recipes.nano.studying.ways import own_ways
 
 RESULTS = "results.jsonl"
 logger = logging.getLogger(__name__)

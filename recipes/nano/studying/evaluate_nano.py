@@ -27,9 +27,10 @@ from frozenseg_label.model.merge_settings import MergeSettings
 from frozenseg_label.model.text_classifier import TEMPLATES, TextClassifier, encode_names
 from frozenseg_label.vocabulary import Category, Vocabulary, read_vocabulary
 from recipes.nano.making.clip_evaluation import crop_accuracy
-from recipes.nano.making.train_sam import evaluate_sam
+from recipes.nano.making.sam_evaluation import evaluate_sam
 from recipes.nano.making.world import DEFAULT_ASSETS, World, load_world
-from recipes.nano.studying.measures import Measures, Way, own_ways
+from recipes.nano.studying.measures import Measures
+from recipes.nano.studying.ways import Way, own_ways
 
 FIRST_SEED = 4 * 10**9  # beyond those of all trainings
 TIMED_SCENES = 20
