@@ -119,7 +119,7 @@ def build_sam_vit_b() -> FrozenSam:
 
 
 def build_nano_clip() -> ConvNextClip:
-    """A CLIP of 3.8 M parameters for the nano world, trained by `recipes/nano/clip.py`.
+    """A CLIP of 3.8 M parameters for the nano world, trained by `recipes.nano.making.train_clip`.
 
     res5 has stride 16, as res4. The text tower stores 1024 tokens: those of the nano world's words
     and of the templates. Which ones, the recipe writes into the buffer
@@ -141,7 +141,7 @@ def build_nano_clip() -> ConvNextClip:
 
 
 def build_nano_sam() -> FrozenSam:
-    """A SAM of 3.9 M parameters for the nano world, trained by `recipes/nano/sam.py`."""
+    """A SAM of 3.9 M parameters for the nano world, trained by `recipes.nano.making.train_sam`."""
     return vit_sam(
         image_size=256,
         embed_dim=160,

@@ -5,8 +5,8 @@
 npm fetches the packages once (about 100 MB) into OUT/npm; resvg (`pip install resvg_py`) draws
 them. A style's file maps `<concept>/<number>` to uint8 [h, w, 4], not premultiplied, at most 112
 pixels a side. Running again draws again. With `--ship`, the demonstration's style also goes into
-frozenseg_label/demo/atlas.png, and the words into vocabularies/stickers.yaml: the two things that
-travel with the package.
+frozenseg_label/demo/atlas.png, and the words into vocabularies/stickers.yaml: these two travel with
+the package.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 import logging
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,14 +50,14 @@ STICKERS_HEADER = """\
 # The nano world: what the embedded model was made for.
 #
 # Counts: {classes} classes ({things} things, {stuff} stuff), {names} names.
-# Source: written by `python -m recipes.nano.making.assets --ship` from recipes/nano/concepts.txt.
+# Source: recipes/nano/making/concepts.txt, by `python -m recipes.nano.making.assets --ship`.
 # Licence: a list of words.
 # Note: unseen = its masks never trained the decoder; CLIP's training alone met its names.
 """
 
 
 def make_assets(out: Path) -> dict[str, int]:
-    """Write OUT/<style>.npz for every style and say how many drawings each holds."""
+    """Write OUT/<style>.npz for every style; return how many drawings each holds."""
     modules = fetch_packages(out / "npm")
     hexcodes = labels_to_hexcodes(modules)
     counts = {}
@@ -67,16 +68,22 @@ def make_assets(out: Path) -> dict[str, int]:
             if style == "fluent-3d"
             else draw_style(modules / "@iconify-json", style, concepts, hexcodes)
         )
-        np.savez_compressed(out / f"{style}.npz", **cutouts)
+        save_drawings(out / f"{style}.npz", cutouts)
         counts[style] = len(cutouts)
     shapes = draw_shapes(modules / "@iconify-json", concepts)
     shapes |= draw_doodles(modules / DOODLES, concepts)
-    np.savez_compressed(out / "shapes.npz", **shapes)
+    save_drawings(out / "shapes.npz", shapes)
     return counts | {"shapes": len(shapes)}
 
 
+def save_drawings(path: Path, drawings: dict[str, NDArray[np.uint8]]) -> None:
+    """Write drawings into an .npz file under their names."""
+    named: dict[str, Any] = {**drawings}  # numpy's own annotations take all names for its options
+    np.savez_compressed(path, **named)
+
+
 def fetch_packages(folder: Path) -> Path:
-    """Have npm install the icon sets, unless they lie there already; returns node_modules."""
+    """Let npm install the icon sets, unless they are there already; return node_modules."""
     folder.mkdir(parents=True, exist_ok=True)
     modules = folder / "node_modules"
     if not all((modules / package).is_dir() for package in PACKAGES):
@@ -109,7 +116,7 @@ def draw_style(
 def crop_fluent_3d(
     package: Path, concepts: tuple[Concept, ...], hexcodes: dict[str, str]
 ) -> dict[str, NDArray[np.uint8]]:
-    """Fluent's rendered drawings, which come as pictures named by their code points."""
+    """Cut out Fluent's rendered drawings, which come as pictures named by their code points."""
     licence = json.loads((package / "package.json").read_text())["license"]
     check_licence(package, licence)
     cutouts = {}
@@ -124,9 +131,9 @@ def crop_fluent_3d(
 
 
 def icon_name(
-    label: str, hexcodes: dict[str, str], characters: dict[str, str], icons: dict
+    label: str, hexcodes: dict[str, str], characters: dict[str, str], icons: dict[str, Any]
 ) -> str | None:
-    """Find the icon of a label by its code point, then by its name; None where the set has none."""
+    """Return the icon of a label, found by code point, then by name; None where there is none."""
     by_name = label.lower().replace("\u2019s", "s").replace(" ", "-")
     for name in (characters.get(hexcodes.get(label, "")), by_name, by_name.replace("-", "")):
         alias = icons.get("aliases", {}).get(name, {}).get("parent")
@@ -162,7 +169,7 @@ def ship(out: Path) -> None:
 def main() -> None:
     """Read the command line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--ship", action="store_true")
     arguments = parser.parse_args()

@@ -1,8 +1,8 @@
 """Batches for CLIP's training: regions of pictures, and the class that each one shows.
 
-First mosaics of 2 x 2 tiles, then crops of crowded scenes. A box gives an ellipse, and its vector is
-pooled from the dense map exactly as masks are at inference (`embed_masks`), so that CLIP learns to
-name parts of a whole picture.
+First mosaics of 2 x 2 tiles, then crops of crowded scenes. A box gives an ellipse, and its vector
+is pooled from the dense map exactly as masks are at inference (`embed_masks`), so that CLIP learns
+to name parts of a whole picture.
 """
 
 from collections.abc import Callable
@@ -41,11 +41,11 @@ class RegionBatch:
 
 
 class Curriculum:
-    """What an iteration sees: single stickers first, crowds later, and more and more other styles.
+    """The batches in their order: first single stickers, then crowds, and more and more styles.
 
     Args:
         plain: the drawings as they are.
-        restyled: the same with versions by other hands.
+        restyled: the same with versions as other people might draw them.
         iterations: of the whole training.
     """
 
@@ -77,13 +77,13 @@ class Curriculum:
 
 
 class Stream:
-    """A window that slides over an endless row of seeded pictures; each serves many batches.
+    """A window that slides over an endless row of seeded pictures; each is in many batches.
 
     Args:
         draw: seed -> picture.
         window: pictures held at a time.
         fresh: new ones per iteration.
-        first_seed: seeds below this belong to others.
+        first_seed: seeds below this belong to other streams.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Stream:
         self.held: dict[int, Captioned] = {}
 
     def choose(self, rng: np.random.Generator, iteration: int, count: int) -> list[Captioned]:
-        """Pick pictures at an iteration; the same whether the run was resumed or not."""
+        """Return pictures for an iteration; the same whether the run was resumed or not."""
         start = self.first_seed + iteration * self.fresh
         for seed in [seed for seed in self.held if seed < start]:
             del self.held[seed]
@@ -106,7 +106,7 @@ class Stream:
 def mosaic_batch(
     rng: np.random.Generator, stream: Stream, iteration: int, count: int
 ) -> RegionBatch:
-    """Tiles in squares of 2 x 2: one region each."""
+    """Return mosaics of 2 x 2 tiles, one region each."""
     tiles = stream.choose(rng, iteration, 4 * count)
     pixels = np.empty((count, 2 * TILE, 2 * TILE, 3), dtype=np.uint8)
     masks = np.full((count, 4, *2 * (2 * TILE // STRIDE,)), -1.0, dtype=np.float32)
@@ -122,7 +122,7 @@ def mosaic_batch(
         if mirrored:
             box[[0, 2]] = TILE - box[[2, 0]]
         masks[picture, place] = region_logits(
-            rng, box + np.float32([left, top, left, top]), 2 * TILE
+            rng, box + np.array([left, top, left, top], np.float32), 2 * TILE
         )
         classes[picture, place] = tile.classes[0]
     classes[(masks > 0).sum(axis=(2, 3)) == 0] = -1
@@ -132,7 +132,7 @@ def mosaic_batch(
 def crop_batch(
     rng: np.random.Generator, stream: Stream, iteration: int, count: int, most: int = 12
 ) -> RegionBatch:
-    """Random crops of scenes, enlarged by 0.86 to 1.5."""
+    """Return random crops of scenes, enlarged by 0.86 to 1.5."""
     pixels = np.empty((count, CROP, CROP, 3), dtype=np.uint8)
     masks = np.full((count, most, CROP // STRIDE, CROP // STRIDE), -1.0, dtype=np.float32)
     classes = np.full((count, most), -1, dtype=np.int64)
@@ -172,16 +172,16 @@ def jitter_colors(rng: np.random.Generator, batch: RegionBatch) -> RegionBatch:
 
 
 def area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Areas [N] of boxes [N, 4]."""
+    """Return the areas [N] of boxes [N, 4]."""
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def region_logits(
     rng: np.random.Generator, box: NDArray[np.float32], size: int
 ) -> NDArray[np.float32]:
-    """An ellipse about as large as a box, as logits on the dense map's grid [h, w]."""
+    """Return an ellipse about as large as a box, as logits on the dense map's grid [h, w]."""
     centers = (np.arange(size // STRIDE) + 0.5) * STRIDE
     reach = rng.uniform(0.75, 1.1)
     across = (centers - (box[0] + box[2]) / 2) / max((box[2] - box[0]) / 2 * reach, 1.0)
     down = (centers - (box[1] + box[3]) / 2) / max((box[3] - box[1]) / 2 * reach, 1.0)
-    return (1.0 - down[:, None] ** 2 - across[None, :] ** 2).astype(np.float32)
+    return np.asarray(1.0 - down[:, None] ** 2 - across[None, :] ** 2, dtype=np.float32)

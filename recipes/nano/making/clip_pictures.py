@@ -1,7 +1,7 @@
 """Pictures with captioned boxes, no masks: what CLIP is trained on.
 
-Two kinds. Tiles show one sticker or one stuff each, cheap and easy. In crowded scenes every thing has
-a box, and a stuff's caption belongs to a box that shows little else.
+Two kinds. Tiles show one sticker or one stuff each, cheap and easy. In crowded scenes every thing
+has a box, and a stuff's caption belongs to a box that shows little else.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Captioned:
 
 
 def draw_tile(world: World, seed: int, hard: float) -> Captioned:
-    """Draw one tile: a sticker on some ground, or (1 in 6) stuff alone.
+    """Draw one tile: a sticker on some ground, or (1 in 6) only stuff.
 
     Args:
         hard: 0 = large; 1 = of any size that scenes have.
@@ -70,13 +70,13 @@ def draw_crowd(world: World, seed: int) -> Captioned:
 
 
 def class_numbers(world: World, names: list[str]) -> NDArray[np.int64]:
-    """Positions of names among the world's concepts."""
+    """Return the positions of names among the world's concepts."""
     numbers = {concept.name: number for number, concept in enumerate(world.concepts)}
     return np.array([numbers[name] for name in names], dtype=np.int64)
 
 
 def thing_boxes(scene: Scene) -> tuple[NDArray[np.float32], list[str]]:
-    """Boxes [N, 4] and names of the things of which at least 40 % of the box is theirs."""
+    """Return boxes [N, 4] and names of the things that fill at least 40 % of their box."""
     boxes, names = [], []
     for segment in scene.segments:
         if segment.is_thing:
@@ -91,10 +91,11 @@ def thing_boxes(scene: Scene) -> tuple[NDArray[np.float32], list[str]]:
 def stuff_patches(
     rng: np.random.Generator, scene: Scene, tries: int = 12, most: int = 4
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """Random boxes [N, 4] that show one stuff over at least 70 % of their area, and its names."""
+    """Return random boxes [N, 4] that one stuff fills to at least 70 %, and its names."""
     stuff = {segment.id: segment.name for segment in scene.segments if not segment.is_thing}
     size = scene.ids.shape[0]
-    boxes, names = [], []
+    boxes: list[tuple[int, int, int, int]] = []
+    names = []
     for _ in range(tries):
         width, height = (int(length) for length in rng.integers(size // 6, size // 2, 2))
         left, top = int(rng.integers(0, size - width)), int(rng.integers(0, size - height))

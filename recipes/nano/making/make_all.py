@@ -2,8 +2,8 @@
 
     python -m recipes.nano.making.make_all --work /tmp/nano [--bf16]
 
-About seven hours of one core that has bfloat16, eleven of one that has not; see README.md for what
-each stage took and gave.
+About seven hours of one core with bfloat16, eleven of one without; `checkpoints/LOG.md` says how
+long each stage took.
 """
 
 import argparse
@@ -11,25 +11,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
+Words = tuple[str | Path, ...]  # of a command
 
 
 def make_all(work: Path, bf16: bool) -> None:
-    """Run the stages as the commands that a person would type."""
+    """Run each stage as the command that a person would type."""
     assets, clip, sam, decoder = (work / name for name in ("assets", "clip", "sam", "decoder"))
-    drawn = ["--assets", assets]
-    run("assets.py", "--out", assets)
-    fast = ["--bf16"] if bf16 else []
-    run("clip.py", "--out", clip, *drawn, *fast)
-    run("sam.py", "--out", sam, *drawn, *fast)
-    run("decoder.py", "--clip", clip, "--sam", sam, "--out", decoder, *drawn)
-    run("pack.py", "--clip", clip, "--sam", sam, "--decoder", decoder)
-    run("evaluate.py", "--role", "validate", "--out", work / "validate.json", *drawn)
+    drawn: Words = ("--assets", assets)
+    fast: Words = ("--bf16",) if bf16 else ()
+    run("making.assets", "--out", assets)
+    run("making.train_clip", "--out", clip, *drawn, *fast)
+    run("making.train_sam", "--out", sam, *drawn, *fast)
+    run("making.train_decoder", "--clip", clip, "--sam", sam, "--out", decoder, *drawn)
+    run("making.pack", "--clip", clip, "--sam", sam, "--decoder", decoder)
+    run("studying.evaluate_nano", "--role", "validate", "--out", work / "validate.json", *drawn)
 
 
-def run(script: str, *arguments: str | Path) -> None:
-    """Run a script of this folder; a stage that fails ends everything."""
-    subprocess.run([sys.executable, HERE / script, *arguments], check=True)
+def run(module: str, *arguments: str | Path) -> None:
+    """Run a module of these recipes; a stage that fails ends everything."""
+    subprocess.run([sys.executable, "-m", f"recipes.nano.{module}", *arguments], check=True)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ def evaluate_sam(
 ) -> dict[str, float]:
     """Measure the IoU at full size of one random point per segment, things and stuff apart.
 
-    `thing` takes the mask that SAM itself thinks best, `thing_best` the best of the three; `small`
+    `thing` takes the mask that SAM's IoU head prefers, `thing_best` the best of the three; `small`
     are things of less than 1000 visible pixels, `large` of 4000 and more.
     """
     sam.eval()

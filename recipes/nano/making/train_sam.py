@@ -1,7 +1,6 @@
 """Train nano's SAM from nothing: any segment of a scene, known class or not, from one point on it.
 
-    python -m recipes.nano.making.assets --out /tmp/nano/assets
-    OMP_NUM_THREADS=1 python -m recipes.nano.making.train_sam --out /tmp/nano/sam
+    OMP_NUM_THREADS=1 python -m recipes.nano.making.train_sam --out OUT --assets ASSETS
 
 OUT gets sam.safetensors (the weights so far), training.pt (give the same command again and it goes
 on from there) and log.jsonl (losses; IoU on fresh scenes of the training styles and of the
@@ -41,7 +40,8 @@ class Settings:
         batch_size: scenes per iteration.
         points: per scene.
         dense_only: share of the schedule in which only the dense tasks train the encoder.
-        bf16: encode in bfloat16, a third less time on CPUs that have it, many times more on others.
+        bf16: encode in bfloat16: a third less time on CPUs that have it, many times more on the
+            others.
     """
 
     iterations: int
@@ -93,7 +93,7 @@ def train_sam(out: Path, assets: Path, settings: Settings, start: Path | None = 
 
 
 def aim_at_points(sam: FrozenSam, gain: float = 1.5) -> None:
-    """Start the mask decoder with attention that is highest where a point lies.
+    """Let the mask decoder's attention begin highest where a point is.
 
     Position encodings of near places have a high scalar product. With equal query and key
     projections attention begins as a soft spot around the point; training takes long to find that.
@@ -115,7 +115,7 @@ def train_step(
     iteration: int,
     settings: Settings,
 ) -> dict[str, float]:
-    """Take one step on fresh scenes; returns the losses."""
+    """Take one step on fresh scenes; return the losses."""
     torch.manual_seed(settings.seed * 10**6 + iteration)
     first = settings.seed * 10**8 + iteration * settings.batch_size
     seeds = range(first, first + settings.batch_size)
@@ -146,14 +146,14 @@ def encode(sam: FrozenSam, batch: PointBatch, bf16: bool) -> Tensor:
 
 
 def _learning_rate(iteration: int, settings: Settings) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth."""
+    """Return the rate of an iteration: linear warm-up, then half a cosine down to a hundredth."""
     warm = min(1.0, (iteration + 1) / settings.warm_up)
     share = iteration / settings.iterations
     return settings.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * share)))
 
 
 def _groups(sam: nn.Module, tasks: nn.Module, weight_decay: float) -> Iterator[dict[str, object]]:
-    """No weight decay on norms, biases and position tables."""
+    """Yield the parameters in two groups: norms, biases and position tables do not decay."""
     parameters = [(n, p) for m in (sam, tasks) for n, p in m.named_parameters()]
     decayed = [p for n, p in parameters if p.ndim >= 2 and "pos" not in n and "token" not in n]
     kept = {id(p) for p in decayed}
@@ -188,7 +188,7 @@ def _resume(
     tasks: nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> tuple[int, float]:
-    """Take up what there is; returns the iterations and CPU seconds it stands for."""
+    """Take up an earlier run, where there is one; return its iterations and CPU seconds."""
     state, done = take_up(out / "training.pt", start, sam)
     if state is None:
         return done, 0.0
@@ -205,7 +205,7 @@ def _log(out: Path, row: dict[str, object]) -> None:
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--iterations", type=int, default=10000)

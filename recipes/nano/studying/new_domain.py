@@ -33,7 +33,7 @@ NEW_THINGS, KNOWN_THINGS, STUFF = 10, 20, 6
 
 
 def draw_domain(work: Path) -> None:
-    """Draw all scenes with their truth into WORK/scenes, a COCO panoptic set, unless it is there."""
+    """Draw all scenes into WORK/scenes, a COCO panoptic set, unless it is there."""
     out = work / "scenes"
     if (out / "panoptic.json").is_file():
         return
