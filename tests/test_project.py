@@ -8,13 +8,17 @@ import tomllib
 from pathlib import Path
 
 import frozenseg_label
+from frozenseg_label.training.settings import shipped_recipes
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "frozenseg_label"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPES = ROOT / "recipes" / "nano"
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"  # apache.org's file
+
+OWN = {"frozenseg_label", "recipes", "tests"}  # what this repository is imported as
 
 # Where the name on the package index is not the name that is imported.
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "open_clip": "open_clip_torch"}
@@ -33,7 +37,7 @@ def requirement_names(requirements: list[str]) -> set[str]:
 
 
 def imported_packages(folder: Path) -> set[str]:
-    """Top-level names of all that the modules import, inside functions too."""
+    """Return the top-level names of all that the modules import, inside functions too."""
     names = set()
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -42,14 +46,12 @@ def imported_packages(folder: Path) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names.add(node.module.split(".")[0])
                 names.add(BEHIND.get(node.module, node.module).split(".")[0])
-    return names - sys.stdlib_module_names - {"frozenseg_label"}
+    return names - sys.stdlib_module_names - OWN
 
 
 def needed_distributions(folder: Path) -> set[str]:
-    """What to install for the modules of a folder, which may import each other by name."""
-    own = {path.stem for path in folder.glob("*.py")} | {folder.name}
-    names = imported_packages(folder) - own
-    return {DISTRIBUTIONS.get(name, name).lower() for name in names}
+    """Return what to install for the modules of a folder."""
+    return {DISTRIBUTIONS.get(name, name).lower() for name in imported_packages(folder)}
 
 
 def test_the_readmes_first_line_installs_and_labels_and_another_runs_the_tests() -> None:
@@ -75,8 +77,7 @@ def test_all_that_the_package_imports_is_among_its_dependencies() -> None:
 
 def test_all_that_the_tests_import_comes_with_the_test_extra() -> None:
     installed = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
-    recipes = {path.stem for path in RECIPES.glob("*.py")}  # whose tests put them on the path
-    assert not needed_distributions(ROOT / "tests") - requirement_names(installed) - recipes
+    assert not needed_distributions(ROOT / "tests") - requirement_names(installed)
 
 
 def test_all_that_the_recipes_import_comes_with_the_package_or_with_their_readmes_command() -> None:
@@ -90,10 +91,22 @@ def test_nothing_is_asked_for_that_the_package_does_not_import() -> None:
     assert not requirement_names(PROJECT["dependencies"]) - needed_distributions(PACKAGE)
 
 
-def test_every_file_that_the_readme_points_to_exists() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert links
-    assert not [link for link in links if not (ROOT / link).exists()]
+def test_of_the_recipes_only_those_of_train_travel_in_the_wheel() -> None:
+    wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel.keys() == {"include", "sources"}
+    assert wheel["sources"]["recipes"] == "frozenseg_label/recipes"
+    found = [path for pattern in wheel["include"] for path in ROOT.glob(pattern.removeprefix("/"))]
+    travelling = {path for path in found if path.is_relative_to(ROOT / "recipes")}
+    assert travelling == {*shipped_recipes().values()}
+    assert all(path.suffix == ".yaml" for path in travelling)
+
+
+def test_every_file_that_the_readmes_point_to_exists() -> None:
+    for page in (ROOT / "README.md", RECIPES / "README.md"):
+        text = page.read_text(encoding="utf-8")
+        links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+        assert links
+        assert not [link for link in links if not (page.parent / link).exists()]
 
 
 def test_the_licence_is_apache_2_and_the_notice_names_every_set_of_drawings() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 VOCABULARY = "stickers"
 SHEET = 352  # pixels; large enough for every piece that a scene of 384 pixels cuts out
-TEXTURE_SEED = 3  # the trainings' sheets come from other seeds (recipes/nano/world.py)
+TEXTURE_SEED = 3  # the trainings' sheets come from other seeds (recipes/nano/making/world.py)
 
 
 def write_demo(

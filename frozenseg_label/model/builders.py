@@ -122,7 +122,7 @@ def build_sam_vit_b() -> FrozenSam:
 
 
 def build_nano_clip() -> ConvNextClip:
-    """Build a CLIP of 3.8 M parameters for the nano world, trained by `recipes/nano/clip.py`.
+    """Build a CLIP of 3.8 M parameters for the nano world (recipes.nano.making.train_clip).
 
     res5 has stride 16, as res4. The text tower stores 1024 tokens: those of the nano world's words
     and of the templates. Which ones, the recipe writes into the buffer
@@ -144,7 +144,7 @@ def build_nano_clip() -> ConvNextClip:
 
 
 def build_nano_sam() -> FrozenSam:
-    """Build a SAM of 3.9 M parameters for the nano world, trained by `recipes/nano/sam.py`."""
+    """Build a SAM of 3.9 M parameters for the nano world (recipes.nano.making.train_sam)."""
     return vit_sam(
         image_size=256,
         embed_dim=160,

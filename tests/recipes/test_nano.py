@@ -2,20 +2,10 @@
 
 from pathlib import Path
 
-import clip_samples
 import numpy as np
 import pytest
-import sam as sam_stage
 import torch
-from clip import choose_prompts, make_optimizer, prepare_model, region_loss
-from decoder import RECIPE, learn, see_scene, vocabulary_of
-from measures import Measures, own_ways
-from restyle import color_shape, restyle
-from sam_losses import DenseTasks
-from spread import standard_errors
-from stage_files import read_decoder, take_up, write_state, write_weights
 from torch import nn
-from world import World, read_concepts
 
 from frozenseg_label.demo.atlas import demonstration_cutouts
 from frozenseg_label.demo.textures import draw_textures
@@ -27,6 +17,22 @@ from frozenseg_label.model.sam import DecoderSizes, vit_sam
 from frozenseg_label.training.data.sample_sources import PoolSource
 from frozenseg_label.training.settings import read_settings
 from frozenseg_label.vocabulary import read_vocabulary
+from recipes.nano.making import clip_batches, clip_pictures
+from recipes.nano.making import train_sam as sam_stage
+from recipes.nano.making.restyle import color_shape, restyle
+from recipes.nano.making.sam_losses import DenseTasks
+from recipes.nano.making.stage_files import read_decoder, take_up, write_state, write_weights
+from recipes.nano.making.train_clip import (
+    choose_prompts,
+    make_optimizer,
+    prepare_model,
+    region_loss,
+)
+from recipes.nano.making.train_decoder import RECIPE, learn, see_scene, vocabulary_of
+from recipes.nano.making.world import World, read_concepts
+from recipes.nano.studying.measures import Measures
+from recipes.nano.studying.spread import standard_errors
+from recipes.nano.studying.ways import own_ways
 
 
 @pytest.fixture(scope="module")
@@ -40,22 +46,22 @@ def world() -> World:
 class Fixed:
     """A stream that gives the same pictures again and again."""
 
-    def __init__(self, pictures: list[clip_samples.Captioned]) -> None:
+    def __init__(self, pictures: list[clip_pictures.Captioned]) -> None:
         self.pictures = pictures
 
     def choose(
         self, rng: np.random.Generator, iteration: int, count: int
-    ) -> list[clip_samples.Captioned]:
+    ) -> list[clip_pictures.Captioned]:
         return self.pictures[:count]
 
 
 def test_captions_without_a_region_are_left_out(world: World) -> None:
-    crowds = Fixed([clip_samples.draw_crowd(world, seed) for seed in range(4)])
-    tiles = Fixed([clip_samples.draw_tile(world, seed, hard=1.0) for seed in range(8)])
+    crowds = Fixed([clip_pictures.draw_crowd(world, seed) for seed in range(4)])
+    tiles = Fixed([clip_pictures.draw_tile(world, seed, hard=1.0) for seed in range(8)])
     rng = np.random.default_rng(0)
     for batch in (
-        clip_samples.crop_batch(rng, crowds, 0, 4),
-        clip_samples.mosaic_batch(rng, tiles, 0, 2),
+        clip_batches.crop_batch(rng, crowds, 0, 4),
+        clip_batches.mosaic_batch(rng, tiles, 0, 2),
     ):
         named = batch.classes >= 0
         assert named.any()
@@ -65,9 +71,9 @@ def test_captions_without_a_region_are_left_out(world: World) -> None:
 
 def test_clip_learns_what_captions_say(world: World) -> None:
     torch.manual_seed(0)
-    crowds = Fixed([clip_samples.draw_crowd(world, seed) for seed in range(4)])
+    crowds = Fixed([clip_pictures.draw_crowd(world, seed) for seed in range(4)])
     rng = np.random.default_rng(0)
-    batch = clip_samples.crop_batch(rng, crowds, 0, 4)
+    batch = clip_batches.crop_batch(rng, crowds, 0, 4)
     prompts = choose_prompts(rng, world.concepts)
     model = prepare_model(read_concepts(everything=True)).train()
     table = nn.Parameter(torch.randn(len(world.concepts), model.embedding_size))

@@ -7,7 +7,7 @@ import pytest
 from frozenseg_label.errors import SettingsError
 from frozenseg_label.training.settings import TrainSettings, read_settings, shipped_recipes
 
-NANO = Path(__file__).parents[2] / "recipes" / "nano" / "decoder.yaml"
+NANO = Path(__file__).parents[2] / "recipes" / "nano" / "making" / "decoder.yaml"
 
 
 def write(folder: Path, text: str) -> Path:

@@ -1,12 +1,12 @@
 """Draw the stickers: npm packages of open icon sets -> RGBA cutouts, one .npz per drawing style.
 
-    python recipes/nano/assets.py --out /tmp/nano/assets
+    python -m recipes.nano.making.assets --out /tmp/nano/assets
 
 npm fetches the packages once (about 100 MB) into OUT/npm; resvg (`pip install resvg_py`) draws
 them. A style's file maps `<concept>/<number>` to uint8 [h, w, 4], not premultiplied, at most 112
 pixels a side. Running again draws again. With `--ship`, the demonstration's style also goes into
-frozenseg_label/demo/atlas.png, and the words into vocabularies/stickers.yaml: the two things that
-travel with the package.
+frozenseg_label/demo/atlas.png, and the words into vocabularies/stickers.yaml: these two travel with
+the package.
 """
 
 import argparse
@@ -14,15 +14,23 @@ import json
 import logging
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from icon_sets import check_licence, crop, draw_icon, read_icons
 from numpy.typing import NDArray
 from PIL import Image
-from shapes import DOODLES, SHAPE_SETS, draw_doodles, draw_shapes
-from world import CONCEPTS_FILE, DEFAULT_ASSETS, STYLE_ROLES, Concept, load_world, read_concepts
 
 from frozenseg_label.demo.atlas import write_atlas
+from recipes.nano.making.icon_sets import check_licence, crop, draw_icon, read_icons
+from recipes.nano.making.shapes import DOODLES, SHAPE_SETS, draw_doodles, draw_shapes
+from recipes.nano.making.world import (
+    DEFAULT_ASSETS,
+    ROOT,
+    STYLE_ROLES,
+    Concept,
+    load_world,
+    read_concepts,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +41,7 @@ PACKAGES = (
     DOODLES,
     "emojibase-data",
 )
-STICKERS_FILE = CONCEPTS_FILE.parents[2] / "vocabularies/stickers.yaml"
+STICKERS_FILE = ROOT / "vocabularies/stickers.yaml"
 DEMO_SOURCE = (
     "Twemoji, (c) Twitter, Inc and other contributors, CC-BY-4.0, "
     "https://github.com/jdecked/twemoji; scaled"
@@ -42,14 +50,14 @@ STICKERS_HEADER = """\
 # The nano world: what the embedded model was made for.
 #
 # Counts: {classes} classes ({things} things, {stuff} stuff), {names} names.
-# Source: written by `python recipes/nano/assets.py --ship` from recipes/nano/concepts.txt.
+# Source: recipes/nano/making/concepts.txt, by `python -m recipes.nano.making.assets --ship`.
 # Licence: a list of words.
 # Note: unseen = its masks never trained the decoder; CLIP's training alone met its names.
 """
 
 
 def make_assets(out: Path) -> dict[str, int]:
-    """Write OUT/<style>.npz for every style and say how many drawings each holds."""
+    """Write OUT/<style>.npz for every style; return how many drawings each holds."""
     modules = fetch_packages(out / "npm")
     hexcodes = labels_to_hexcodes(modules)
     counts = {}
@@ -60,16 +68,22 @@ def make_assets(out: Path) -> dict[str, int]:
             if style == "fluent-3d"
             else draw_style(modules / "@iconify-json", style, concepts, hexcodes)
         )
-        np.savez_compressed(out / f"{style}.npz", **cutouts)
+        save_drawings(out / f"{style}.npz", cutouts)
         counts[style] = len(cutouts)
     shapes = draw_shapes(modules / "@iconify-json", concepts)
     shapes |= draw_doodles(modules / DOODLES, concepts)
-    np.savez_compressed(out / "shapes.npz", **shapes)
+    save_drawings(out / "shapes.npz", shapes)
     return counts | {"shapes": len(shapes)}
 
 
+def save_drawings(path: Path, drawings: dict[str, NDArray[np.uint8]]) -> None:
+    """Write drawings into an .npz file under their names."""
+    named: dict[str, Any] = {**drawings}  # numpy's own annotations take all names for its options
+    np.savez_compressed(path, **named)
+
+
 def fetch_packages(folder: Path) -> Path:
-    """Have npm install the icon sets, unless they lie there already; returns node_modules."""
+    """Let npm install the icon sets, unless they are there already; return node_modules."""
     folder.mkdir(parents=True, exist_ok=True)
     modules = folder / "node_modules"
     if not all((modules / package).is_dir() for package in PACKAGES):
@@ -102,7 +116,7 @@ def draw_style(
 def crop_fluent_3d(
     package: Path, concepts: tuple[Concept, ...], hexcodes: dict[str, str]
 ) -> dict[str, NDArray[np.uint8]]:
-    """Fluent's rendered drawings, which come as pictures named by their code points."""
+    """Cut out Fluent's rendered drawings, which come as pictures named by their code points."""
     licence = json.loads((package / "package.json").read_text())["license"]
     check_licence(package, licence)
     cutouts = {}
@@ -117,9 +131,9 @@ def crop_fluent_3d(
 
 
 def icon_name(
-    label: str, hexcodes: dict[str, str], characters: dict[str, str], icons: dict
+    label: str, hexcodes: dict[str, str], characters: dict[str, str], icons: dict[str, Any]
 ) -> str | None:
-    """Find the icon of a label by its code point, then by its name; None where the set has none."""
+    """Return the icon of a label, found by code point, then by name; None where there is none."""
     by_name = label.lower().replace("\u2019s", "s").replace(" ", "-")
     for name in (characters.get(hexcodes.get(label, "")), by_name, by_name.replace("-", "")):
         alias = icons.get("aliases", {}).get(name, {}).get("parent")
@@ -155,7 +169,7 @@ def ship(out: Path) -> None:
 def main() -> None:
     """Read the command line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--ship", action="store_true")
     arguments = parser.parse_args()

@@ -1,21 +1,21 @@
 """Train nano's decoder on the features of its frozen CLIP and SAM.
 
-    python recipes/nano/clip.py --out /tmp/nano/clip
-    python recipes/nano/sam.py --out /tmp/nano/sam
-    OMP_NUM_THREADS=1 python recipes/nano/decoder.py --clip /tmp/nano/clip --sam /tmp/nano/sam \
-        --out /tmp/nano/decoder
+    python -m recipes.nano.making.train_decoder --clip CLIP --sam SAM --out OUT
 
-Its scenes are drawn from the seen classes alone. An unseen object in them would be an unlabelled
-one, and the losses would teach the decoder that such things are void: the very thing that an
-open-vocabulary decoder must not learn. (In photographs this cannot be helped.)
+CLIP and SAM are the folders that train_clip and train_sam wrote. Two cores share every step, with
+the losses of one, under `torchrun --nproc-per-node 2 -m recipes.nano.making.train_decoder --` and
+the same arguments.
 
-The numbers stand in decoder.yaml; --iterations stretches or shortens its schedule. Under `torchrun
---nproc-per-node 2` two cores share every step, with the losses of one.
+The scenes show only seen classes. An unseen object in them would be an unlabelled one, and the
+losses would teach the decoder that it is void: an open-vocabulary decoder must not learn that. (In
+photographs this cannot be helped.)
+
+The numbers are in decoder.yaml; --iterations stretches or shortens its schedule.
 
 OUT gets decoder.safetensors (pixel decoder, transformer decoder, void embedding), log.jsonl
 (losses; scores on fresh scenes of the validation style, all classes), and the state that the same
 command goes on from; told to stop, it ends with exit status 130. The encoders see every scene of a
-fixed pool once, in float32; what they see is kept in bfloat16.
+fixed pool once, in float32; their features are kept in bfloat16.
 """
 
 import argparse
@@ -25,10 +25,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from decoder_scores import score_scenes
 from safetensors.torch import save_file
-from stage_files import read_decoder, read_weights
-from world import DEFAULT_ASSETS, Concept, World, load_world, read_concepts, seen_names
 
 from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.demo.scenes import Scene
@@ -44,8 +41,18 @@ from frozenseg_label.training.loop.trained_weights import trained_weights
 from frozenseg_label.training.loss.criterion import Criterion
 from frozenseg_label.training.settings import TrainSettings, read_settings
 from frozenseg_label.vocabulary import Category, Vocabulary
+from recipes.nano.making.decoder_scores import score_scenes
+from recipes.nano.making.stage_files import read_decoder, read_weights
+from recipes.nano.making.world import (
+    DEFAULT_ASSETS,
+    Concept,
+    World,
+    load_world,
+    read_concepts,
+    seen_names,
+)
 
-RECIPE = Path(__file__).with_suffix(".yaml")
+RECIPE = Path(__file__).with_name("decoder.yaml")
 FIRST_SEED = 2 * 10**9  # SAM's and CLIP's trainings never get so far
 FRESH = 3 * 10**9
 FRESH_SCENES = 40
@@ -62,13 +69,13 @@ def train_decoder(
     scenes: int,
     start: Path | None,
 ) -> bool:
-    """See the pool once, then train, with scores at every fifth of the way.
+    """Train a decoder, and score it at every fifth of the way.
 
     Args:
         start: decoder.safetensors of an earlier training, maybe on an earlier CLIP.
 
     Returns:
-        Whether it came to its end; it may be told to stop before.
+        Whether it came to its end; a signal may stop it before.
     """
     model = build_model(clip, sam, settings.seed)
     if start is not None:
@@ -83,7 +90,7 @@ def train_decoder(
 
 
 def build_model(clip: Path, sam: Path, seed: int) -> FrozenSeg:
-    """Trained encoders, and a decoder that begins as the seed has it."""
+    """Return a model with trained encoders and a fresh decoder, drawn from the seed."""
     torch.manual_seed(seed)
     model = build_frozenseg_nano().eval()
     read_weights(clip / "clip.safetensors", model.clip)
@@ -92,7 +99,7 @@ def build_model(clip: Path, sam: Path, seed: int) -> FrozenSeg:
 
 
 def see_pool(model: FrozenSeg, assets: Path, scenes: int) -> PoolSource:
-    """Return what the encoders see of so many scenes of the seen classes."""
+    """Return the encoders' features of so many scenes of the seen classes, with their truth."""
     world = load_world("train", assets, only_seen=True, variants=VARIANTS)
     vocabulary = vocabulary_of(world.concepts)
     drawn = (world.scene(FIRST_SEED + i) for i in range(scenes))
@@ -102,7 +109,7 @@ def see_pool(model: FrozenSeg, assets: Path, scenes: int) -> PoolSource:
 def learn(
     model: FrozenSeg, pool: PoolSource, out: Path, settings: TrainSettings, on_step: OnStep | None
 ) -> bool:
-    """Train the decoder on a pool; whether it came to its end."""
+    """Train the decoder on a pool; return whether it came to its end."""
     concepts = [concept for concept in read_concepts() if concept.seen]
     names = build_text_classifier(
         model.clip, vocabulary_of(concepts), seen_names(concepts), clip_fingerprint=""
@@ -113,7 +120,7 @@ def learn(
 
 
 def scorer(model: FrozenSeg, world: World, steps: int) -> OnStep:
-    """Return what scores the model, on fresh scenes, at every fifth of the training."""
+    """Return a callback that scores the model on fresh scenes at every fifth of the training."""
     concepts = read_concepts()
     vocabulary, known = vocabulary_of(concepts), seen_names(concepts)
     names = build_text_classifier(model.clip, vocabulary, known, clip_fingerprint="")
@@ -138,7 +145,7 @@ def vocabulary_of(concepts: Sequence[Concept]) -> Vocabulary:
 
 
 def see_scene(model: FrozenSeg, scene: Scene, vocabulary: Vocabulary) -> FeatureSample:
-    """Return what the encoders see of a scene; what the vocabulary does not know is no target."""
+    """Return the encoders' features of a scene; only classes of the vocabulary are targets."""
     place = {category.name: index for index, category in enumerate(vocabulary.categories)}
     truth = Truth({s.id: place[s.name] for s in scene.segments if s.name in place})
     sample = prepare_sample("a scene", scene.image, scene.ids, truth, model.input_size)

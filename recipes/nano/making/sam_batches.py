@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from world import World
 
-SMALLEST = 40  # visible pixels; what is smaller has no cell of its own on SAM's 64 x 64 masks
+from recipes.nano.making.world import World
+
+SMALLEST = 40  # visible pixels; smaller segments have no cell of its own on SAM's 64 x 64 masks
 CELLS = 64  # side of SAM's masks
 CROPPED = 0.3  # share of the scenes that are cut and stretched, so that scale and aspect ratio vary
 
@@ -36,7 +37,7 @@ class PointBatch:
     on_thing: Tensor
 
     def to(self, device: torch.device) -> "PointBatch":
-        """The same on a device."""
+        """Return the batch on a device."""
         return PointBatch(*(tensor.to(device) for tensor in vars(self).values()))
 
 
@@ -46,7 +47,7 @@ def draw_batch(
     """Draw one scene per seed, with points that are spread evenly over its segments.
 
     Args:
-        vary: cut, stretch and recolour the scenes, as training wants and evaluation does not.
+        vary: cut, stretch and recolour the scenes; for training, not for evaluation.
     """
     parts = [_draw_scene(world, seed, points, size, vary) for seed in seeds]
     images, ids, things, xy, chosen, on_thing = (torch.stack(p) for p in zip(*parts, strict=True))
@@ -79,7 +80,11 @@ def _draw_scene(
 def _points_on_segments(
     rng: np.random.Generator, ids: NDArray[np.int64], is_thing: NDArray[np.bool_], points: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Choose segments (things twice as often as stuff), and a random visible pixel of each."""
+    """Choose segments, things twice as often as stuff, and a random visible pixel of each.
+
+    Returns:
+        Rows [P], columns [P], segments [P].
+    """
     areas = np.bincount(ids.ravel(), minlength=len(is_thing))
     areas[0] = 0
     candidates = np.flatnonzero(areas >= SMALLEST)

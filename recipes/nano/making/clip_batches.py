@@ -1,9 +1,8 @@
-"""What CLIP is trained on: pictures with captioned boxes, no masks.
+"""Batches for CLIP's training: regions of pictures, and the class that each one shows.
 
-Two kinds. First mosaics: 2 x 2 tiles with one sticker or one stuff each, cheap and easy. Then crops
-of crowded scenes, where a thing's box gives an ellipse and a stuff's caption belongs to a box that
-shows little else. Regions are pooled from the dense map exactly as masks are at inference
-(`embed_masks`), so that CLIP learns to name parts of a whole picture.
+First mosaics of 2 x 2 tiles, then crops of crowded scenes. A box gives an ellipse, and its vector
+is pooled from the dense map exactly as masks are at inference (`embed_masks`), so that CLIP learns
+to name parts of a whole picture.
 """
 
 from collections.abc import Callable
@@ -12,35 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from world import World
 
-from frozenseg_label.demo.scenes import Scene, draw_scene
+from recipes.nano.making.clip_pictures import SCENE, TILE, Captioned, draw_crowd, draw_tile
+from recipes.nano.making.world import World
 
 STRIDE = 16  # of the dense map
-TILE = 64
 CROP = 192
-SCENE = 256
 MOSAIC_SHARE = 0.45  # of the iterations
 MOSAICS, CROPS = 32, 16  # pictures of a batch: about as much work each
 FRESH_TILES, FRESH_CROWDS = 16, 2  # drawn for each iteration; each serves in several
 FIRST_CROWD = 10_000_000  # seeds below are those of tiles
 PLAIN_UNTIL, RESTYLED_FROM = 0.15, 0.5  # of the iterations: between them restyled ones come in
 RESTYLED_SHARE = 0.7  # from then on
-
-
-@dataclass(frozen=True)
-class Captioned:
-    """A picture and its captioned boxes.
-
-    Attributes:
-        image: uint8 [H, W, 3].
-        boxes: float32 [N, 4] x0, y0, x1, y1 in pixels.
-        classes: int64 [N], positions in `World.concepts`.
-    """
-
-    image: NDArray[np.uint8]
-    boxes: NDArray[np.float32]
-    classes: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -58,39 +40,12 @@ class RegionBatch:
     classes: NDArray[np.int64]
 
 
-class Stream:
-    """A window that slides over an endless row of seeded pictures; each serves many batches.
-
-    Args:
-        draw: seed -> picture.
-        window: pictures held at a time.
-        fresh: new ones per iteration.
-        first_seed: seeds below this belong to others.
-    """
-
-    def __init__(
-        self, draw: Callable[[int], Captioned], window: int, fresh: int, first_seed: int
-    ) -> None:
-        self.draw, self.window, self.fresh, self.first_seed = draw, window, fresh, first_seed
-        self.held: dict[int, Captioned] = {}
-
-    def choose(self, rng: np.random.Generator, iteration: int, count: int) -> list[Captioned]:
-        """Pick pictures at an iteration; the same whether the run was resumed or not."""
-        start = self.first_seed + iteration * self.fresh
-        for seed in [seed for seed in self.held if seed < start]:
-            del self.held[seed]
-        for seed in range(start, start + self.window):
-            if seed not in self.held:
-                self.held[seed] = self.draw(seed)
-        return [self.held[start + int(i)] for i in rng.integers(0, self.window, count)]
-
-
 class Curriculum:
-    """What an iteration sees: single stickers first, crowds later, and more and more other styles.
+    """The batches in their order: first single stickers, then crowds, and more and more styles.
 
     Args:
         plain: the drawings as they are.
-        restyled: the same with versions by other hands.
+        restyled: the same with versions as other people might draw them.
         iterations: of the whole training.
     """
 
@@ -121,85 +76,37 @@ class Curriculum:
         return self.restyled if np.random.default_rng([seed, 1]).random() < share else self.plain
 
 
-def draw_tile(world: World, seed: int, hard: float) -> Captioned:
-    """Draw one tile: a sticker on some ground, or (1 in 6) stuff alone.
+class Stream:
+    """A window that slides over an endless row of seeded pictures; each is in many batches.
 
     Args:
-        hard: 0 = large; 1 = of any size that scenes have.
+        draw: seed -> picture.
+        window: pictures held at a time.
+        fresh: new ones per iteration.
+        first_seed: seeds below this belong to other streams.
     """
-    rng = np.random.default_rng(seed)
-    if rng.random() < 1 / 6:
-        scene = draw_scene(rng, {}, world.textures, TILE * 2, things=(0, 0))
-        left, top = rng.integers(0, TILE + 1, 2)
-        image = scene.image[top : top + TILE, left : left + TILE]
-        ids = scene.ids[top : top + TILE, left : left + TILE]
-        winner = int(np.bincount(ids.ravel()).argmax())
-        names = {segment.id: segment.name for segment in scene.segments}
-        if winner in names:
-            box = np.array([[0, 0, TILE, TILE]], dtype=np.float32)
-            return Captioned(image, box, class_numbers(world, [names[winner]]))
-    side = (0.75 - 0.3 * hard, 0.98)
-    while True:
-        scene = draw_scene(rng, world.cutouts, world.textures, TILE, things=(1, 1), side=side)
-        boxes, names_found = thing_boxes(scene)
-        if names_found:
-            return Captioned(scene.image, boxes, class_numbers(world, names_found))
 
+    def __init__(
+        self, draw: Callable[[int], Captioned], window: int, fresh: int, first_seed: int
+    ) -> None:
+        self.draw, self.window, self.fresh, self.first_seed = draw, window, fresh, first_seed
+        self.held: dict[int, Captioned] = {}
 
-def draw_crowd(world: World, seed: int) -> Captioned:
-    """Draw a crowded scene with boxes of its things and some boxes of its stuff."""
-    rng = np.random.default_rng(seed)
-    scene = draw_scene(rng, world.cutouts, world.textures, SCENE, things=(6, 12), side=(0.14, 0.5))
-    boxes, names = thing_boxes(scene)
-    stuff_boxes, stuff_names = stuff_patches(rng, scene)
-    return Captioned(
-        scene.image,
-        np.concatenate([boxes, stuff_boxes]),
-        class_numbers(world, [*names, *stuff_names]),
-    )
-
-
-def class_numbers(world: World, names: list[str]) -> NDArray[np.int64]:
-    """Positions of names among the world's concepts."""
-    numbers = {concept.name: number for number, concept in enumerate(world.concepts)}
-    return np.array([numbers[name] for name in names], dtype=np.int64)
-
-
-def thing_boxes(scene: Scene) -> tuple[NDArray[np.float32], list[str]]:
-    """Boxes [N, 4] and names of the things of which at least 40 % of the box is theirs."""
-    boxes, names = [], []
-    for segment in scene.segments:
-        if segment.is_thing:
-            rows, columns = np.nonzero(scene.ids == segment.id)
-            box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-            if len(rows) >= 0.4 * (box[2] - box[0]) * (box[3] - box[1]):
-                boxes.append(box)
-                names.append(segment.name)
-    return np.array(boxes, dtype=np.float32).reshape(-1, 4), names
-
-
-def stuff_patches(
-    rng: np.random.Generator, scene: Scene, tries: int = 12, most: int = 4
-) -> tuple[NDArray[np.float32], list[str]]:
-    """Random boxes [N, 4] that show one stuff over at least 70 % of their area, and its names."""
-    stuff = {segment.id: segment.name for segment in scene.segments if not segment.is_thing}
-    size = scene.ids.shape[0]
-    boxes, names = [], []
-    for _ in range(tries):
-        width, height = (int(length) for length in rng.integers(size // 6, size // 2, 2))
-        left, top = int(rng.integers(0, size - width)), int(rng.integers(0, size - height))
-        counts = np.bincount(scene.ids[top : top + height, left : left + width].ravel())
-        winner = int(counts.argmax())
-        if winner in stuff and counts[winner] >= 0.7 * width * height and len(boxes) < most:
-            boxes.append((left, top, left + width, top + height))
-            names.append(stuff[winner])
-    return np.array(boxes, dtype=np.float32).reshape(-1, 4), names
+    def choose(self, rng: np.random.Generator, iteration: int, count: int) -> list[Captioned]:
+        """Return pictures for an iteration; the same whether the run was resumed or not."""
+        start = self.first_seed + iteration * self.fresh
+        for seed in [seed for seed in self.held if seed < start]:
+            del self.held[seed]
+        for seed in range(start, start + self.window):
+            if seed not in self.held:
+                self.held[seed] = self.draw(seed)
+        return [self.held[start + int(i)] for i in rng.integers(0, self.window, count)]
 
 
 def mosaic_batch(
     rng: np.random.Generator, stream: Stream, iteration: int, count: int
 ) -> RegionBatch:
-    """Tiles in squares of 2 x 2: one region each."""
+    """Return mosaics of 2 x 2 tiles, one region each."""
     tiles = stream.choose(rng, iteration, 4 * count)
     pixels = np.empty((count, 2 * TILE, 2 * TILE, 3), dtype=np.uint8)
     masks = np.full((count, 4, *2 * (2 * TILE // STRIDE,)), -1.0, dtype=np.float32)
@@ -215,7 +122,7 @@ def mosaic_batch(
         if mirrored:
             box[[0, 2]] = TILE - box[[2, 0]]
         masks[picture, place] = region_logits(
-            rng, box + np.float32([left, top, left, top]), 2 * TILE
+            rng, box + np.array([left, top, left, top], np.float32), 2 * TILE
         )
         classes[picture, place] = tile.classes[0]
     classes[(masks > 0).sum(axis=(2, 3)) == 0] = -1
@@ -225,7 +132,7 @@ def mosaic_batch(
 def crop_batch(
     rng: np.random.Generator, stream: Stream, iteration: int, count: int, most: int = 12
 ) -> RegionBatch:
-    """Random crops of scenes, enlarged by 0.86 to 1.5."""
+    """Return random crops of scenes, enlarged by 0.86 to 1.5."""
     pixels = np.empty((count, CROP, CROP, 3), dtype=np.uint8)
     masks = np.full((count, most, CROP // STRIDE, CROP // STRIDE), -1.0, dtype=np.float32)
     classes = np.full((count, most), -1, dtype=np.int64)
@@ -265,16 +172,16 @@ def jitter_colors(rng: np.random.Generator, batch: RegionBatch) -> RegionBatch:
 
 
 def area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Areas [N] of boxes [N, 4]."""
+    """Return the areas [N] of boxes [N, 4]."""
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def region_logits(
     rng: np.random.Generator, box: NDArray[np.float32], size: int
 ) -> NDArray[np.float32]:
-    """An ellipse about as large as a box, as logits on the dense map's grid [h, w]."""
+    """Return an ellipse about as large as a box, as logits on the dense map's grid [h, w]."""
     centers = (np.arange(size // STRIDE) + 0.5) * STRIDE
     reach = rng.uniform(0.75, 1.1)
     across = (centers - (box[0] + box[2]) / 2) / max((box[2] - box[0]) / 2 * reach, 1.0)
     down = (centers - (box[1] + box[3]) / 2) / max((box[3] - box[1]) / 2 * reach, 1.0)
-    return (1.0 - down[:, None] ** 2 - across[None, :] ** 2).astype(np.float32)
+    return np.asarray(1.0 - down[:, None] ** 2 - across[None, :] ** 2, dtype=np.float32)

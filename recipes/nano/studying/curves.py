@@ -1,29 +1,32 @@
 """Draw how the stages learned, from the logs that they leave.
 
-    python recipes/nano/curves.py --logs recipes/nano/checkpoints --out recipes/nano/curves.png
+    python -m recipes.nano.studying.curves      # of checkpoints/, into curves.png
 
 Looks for clip-log.jsonl, sam-log.jsonl and decoder-log.jsonl.
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from stage_files import read_lines
 
-Row = Mapping[str, float | str]
-Series = Callable[[Row], float | str | None]
+from recipes.nano.making.stage_files import read_lines
+
+NANO = Path(__file__).parents[1]
+Row = Mapping[str, Any]
+Series = Callable[[Row], float | None]
 
 
 def of_scenes(scenes: str, key: str) -> Series:
-    """A number of SAM's log, on scenes of one kind."""
+    """Return a reader of a number of SAM's log, on scenes of one kind."""
     return lambda row: row.get(key) if row.get("scenes") == scenes else None
 
 
 def of_key(key: str) -> Series:
-    """A number of a log."""
+    """Return a reader of a number of a log."""
     return lambda row: row.get(key)
 
 
@@ -59,7 +62,7 @@ def draw_curves(logs: Path, out: Path) -> None:
     figure.savefig(out, dpi=80)
 
 
-def draw_panel(panel: Axes, rows: list[Row], at: str, wanted: Mapping[str, Series]) -> None:
+def draw_panel(panel: Axes, rows: Sequence[Row], at: str, wanted: Mapping[str, Series]) -> None:
     """Draw a line for every wanted number."""
     for name, series in wanted.items():
         found = [(row[at], value) for row in rows if (value := series(row)) is not None]
@@ -73,8 +76,8 @@ def draw_panel(panel: Axes, rows: list[Row], at: str, wanted: Mapping[str, Serie
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--logs", type=Path, default=Path(__file__).parent / "checkpoints")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".png"))
+    parser.add_argument("--logs", type=Path, default=NANO / "checkpoints")
+    parser.add_argument("--out", type=Path, default=NANO / "curves.png")
     given = parser.parse_args()
     draw_curves(given.logs, given.out)
 

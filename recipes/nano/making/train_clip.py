@@ -1,6 +1,6 @@
 """Train the nano CLIP from nothing: captioned regions against the names of all classes.
 
-    OMP_NUM_THREADS=1 python recipes/nano/clip.py --out /tmp/nano/clip
+    OMP_NUM_THREADS=1 python -m recipes.nano.making.train_clip --out /tmp/nano/clip
 
 The first part sees mosaics of single stickers, the rest crops of crowded scenes. Scheduled by
 iterations, seeded; the same command takes up a stopped run at its last checkpoint. OUT/log.jsonl
@@ -11,20 +11,23 @@ import argparse
 import json
 import time
 from pathlib import Path
+from types import MethodType
+from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from clip_evaluation import evaluate
-from clip_samples import Curriculum, RegionBatch, jitter_colors
-from stage_files import ITERATIONS, take_up, write_state, write_weights
 from torch import Tensor, nn
-from world import DEFAULT_ASSETS, Concept, load_world, read_concepts
 
 from frozenseg_label.inference.predictor_spec import choose_device
 from frozenseg_label.model.builders import build_nano_clip
 from frozenseg_label.model.clip_backbone import ConvNextClip, tokens_in
 from frozenseg_label.model.text_classifier import TEMPLATES
+from frozenseg_label.model.token_embedding import CompactTokenEmbedding
+from recipes.nano.making.clip_batches import Curriculum, RegionBatch, jitter_colors
+from recipes.nano.making.clip_evaluation import evaluate
+from recipes.nano.making.stage_files import ITERATIONS, take_up, write_state, write_weights
+from recipes.nano.making.world import DEFAULT_ASSETS, Concept, load_world, read_concepts
 
 WARM_UP = 100  # iterations
 CHECKPOINT_EVERY = 200
@@ -32,9 +35,9 @@ VARIANTS = 8  # restyled versions of every drawing
 
 
 def prepare_model(concepts: tuple[Concept, ...]) -> ConvNextClip:
-    """Build the model; every token of the nano world's words gets a row of the token table."""
+    """Build the model; every token in the words of the nano world gets a row of the table."""
     model = build_nano_clip()
-    table = model.model.token_embedding
+    table = cast("CompactTokenEmbedding", model.model.token_embedding)
     prompts = [
         template.format(name) for c in concepts for name in c.names for template in TEMPLATES
     ]
@@ -68,17 +71,17 @@ def fast_depthwise(model: nn.Module) -> None:
 
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1:
-            module.forward = in_float32.__get__(module)
+            module.forward = MethodType(in_float32, module)  # type: ignore[method-assign]
 
 
 def region_loss(
     model: ConvNextClip, table: nn.Parameter, batch: RegionBatch, prompts: list[str], bf16: bool
 ) -> tuple[Tensor, float]:
-    """Cross-entropy of every region against the prompts of all classes; share that is right.
+    """Return the cross-entropy of regions against the prompts of all classes; share that is right.
 
     Half of the loss is the same against a table of class vectors [K, D], which is thrown away
-    afterwards: what a text tower says of the classes lies close together at first, and images
-    learn little from it. After 200 iterations 20 % were right with the table, 12 % without.
+    afterwards: at first the text tower's vectors of all classes are nearly the same, and images
+    learn little from them. After 200 iterations 20 % were right with the table, 12 % without.
     """
     pixels, masks, classes = (
         torch.from_numpy(values).to(table.device)
@@ -99,7 +102,7 @@ def region_loss(
 
 
 def choose_prompts(rng: np.random.Generator, concepts: tuple[Concept, ...]) -> list[str]:
-    """One template for all, one name for each class: mostly the first, sometimes a synonym."""
+    """Return a prompt for each class: one template for all, mostly the first name of each."""
     template = TEMPLATES[rng.integers(len(TEMPLATES))]
     names = [
         c.name if rng.random() < 0.7 else c.names[rng.integers(len(c.names))] for c in concepts
@@ -108,7 +111,7 @@ def choose_prompts(rng: np.random.Generator, concepts: tuple[Concept, ...]) -> l
 
 
 def make_optimizer(model: nn.Module, table: nn.Parameter, rate: float) -> torch.optim.AdamW:
-    """AdamW without decay on norms, biases, embeddings and the table."""
+    """Return AdamW without decay on norms, biases, embeddings and the table."""
     decayed = [p for n, p in model.named_parameters() if p.ndim >= 2 and "embedding" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim < 2 or "embedding" in n]
     others.append(table)
@@ -117,7 +120,7 @@ def make_optimizer(model: nn.Module, table: nn.Parameter, rate: float) -> torch.
 
 
 def rate_at(iteration: int, iterations: int) -> float:
-    """Warm-up, then half a cosine; share of the full rate."""
+    """Return the share of the full rate at an iteration: warm-up, then half a cosine."""
     if iteration < WARM_UP:
         return (iteration + 1) / WARM_UP
     return 0.5 + 0.5 * float(np.cos(np.pi * (iteration - WARM_UP) / max(iterations - WARM_UP, 1)))
@@ -179,14 +182,14 @@ def train(
 def resume(
     path: Path,
     start: Path | None,
-    model: nn.Module,
+    model: ConvNextClip,
     table: nn.Parameter,
     names: list[str],
     optimizer: torch.optim.Optimizer,
 ) -> int:
-    """Take up what there is; returns the iterations done.
+    """Take up an earlier run, where there is one; return the iterations done.
 
-    Beside weights alone, the table [K, D] begins with what the text tower says of the K names.
+    With only weights, the table [K, D] begins with the text tower's vectors of the K names.
     """
     state, done = take_up(path, start, model)
     if state is not None:
@@ -220,7 +223,7 @@ def save(
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("/tmp/nano/clip"))
     parser.add_argument("--iterations", type=int, default=17500)
     parser.add_argument("--rate", type=float, default=3e-3)

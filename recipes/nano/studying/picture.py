@@ -1,7 +1,7 @@
 """Draw the README's picture: demonstration images above, their labels from `annotate` below.
 
     frozenseg-label demo pictures && frozenseg-label annotate pictures --vocab stickers -o labels
-    python recipes/nano/picture.py --images pictures --labels labels --out recipes/nano/example.png
+    python -m recipes.nano.studying.picture --images pictures --labels labels --out example.png
 
 Names that the decoder's training never saw carry an asterisk.
 """

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from world import Role, World, load_world
 
 from frozenseg_label.demo.scenes import draw_scene
 from frozenseg_label.model.clip_backbone import FrozenClip
 from frozenseg_label.model.text_classifier import encode_names
+from recipes.nano.making.world import Role, World, load_world
 
 FIRST_SEED = 900_000_000  # no training draws these scenes
 load_world_once = cache(load_world)
@@ -26,7 +26,7 @@ def evaluate(
     sizes: tuple[int, ...] = (256,),
     roles: tuple[Role, ...] = ("train", "validate"),
 ) -> dict[str, float]:
-    """Top-1 in percent by role of the style: crops, and masks by input size and kind of class."""
+    """Return top-1 in per cent by role of the style: crops, and masks by input size and kind."""
     model.eval()
     results = {}
     for role in roles:
@@ -44,7 +44,7 @@ def evaluate(
 def crop_accuracy(
     model: FrozenClip, world: World, words: Tensor, count: int = 240, side: int = 96
 ) -> float:
-    """Top-1 of single large stickers, pooled over their true mask."""
+    """Return top-1 in per cent of single large stickers, pooled over their true mask."""
     numbers = {concept.name: number for number, concept in enumerate(world.concepts)}
     right, total = 0, 0
     for seed in range(count):
@@ -64,7 +64,7 @@ def crop_accuracy(
 def mask_accuracy(
     model: FrozenClip, world: World, words: Tensor, count: int, size: int
 ) -> dict[str, float]:
-    """Top-1 of the true masks of scenes that are brought to an input size."""
+    """Return top-1 in per cent of the true masks of scenes that are resized to an input size."""
     numbers = {concept.name: number for number, concept in enumerate(world.concepts)}
     right: dict[str, list[bool]] = {}
     for seed in range(count):
@@ -83,7 +83,7 @@ def mask_accuracy(
 
 
 def classify(model: FrozenClip, words: Tensor, image: np.ndarray, masks: np.ndarray) -> Tensor:
-    """Cosines [Q, K] of masks bool [Q, H, W] of one image uint8 [h, w, 3]."""
+    """Return cosines [Q, K] of masks bool [Q, H, W] of one image uint8 [h, w, 3]."""
     device = words.device
     pixels = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)[None].float()
     _, dense = model.extract_features(pixels, [image.shape[:2]])

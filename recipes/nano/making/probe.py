@@ -1,9 +1,9 @@
-"""Draw the probe set of the embedded model: what a fine-tuning must not unlearn.
+"""Draw the probe set of the embedded model, which shows whether a fine-tuning forgets.
 
-    python recipes/nano/probe.py            # after assets.py
+    python -m recipes.nano.making.probe            # after recipes.nano.making.assets
 
 Scenes in the training styles, from seeds that no training and no evaluation uses: every unseen
-kind of thing, a third as many seen ones, and all stuff. They lie beside the weights, as JPEG
+kind of thing, a third as many seen ones, and all stuff. The set is beside the weights, as JPEG
 pictures with COCO panoptic truth, reviewed; the same command draws the same set.
 """
 
@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from world import CONCEPTS_FILE, DEFAULT_ASSETS, Concept, load_world
 
 from frozenseg_label.demo.scenes import Scene, draw_scene
 from frozenseg_label.files import atomic_write
@@ -25,13 +24,14 @@ from frozenseg_label.formats.coco_panoptic import (
     write_panoptic_png,
 )
 from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
+from recipes.nano.making.world import DEFAULT_ASSETS, ROOT, Concept, load_world
 
 FIRST_SEED = 5 * 10**9  # beyond those of all trainings and evaluations
 SCENES = 96
 SIZE = 256  # pixels, nano's input
 JPEG_QUALITY = 85
 SEEN_SHARE = 1 / 3  # seen kinds of things for each unseen one
-OUT = CONCEPTS_FILE.parents[2] / "frozenseg_label/weights/nano-probe"
+OUT = ROOT / "frozenseg_label/weights/nano-probe"
 
 
 def draw_probe(out: Path, assets: Path, count: int) -> None:
@@ -57,7 +57,7 @@ def draw_probe(out: Path, assets: Path, count: int) -> None:
 
 
 def choose_things(concepts: Collection[Concept]) -> set[str]:
-    """Names of all unseen things, and of a third as many seen ones."""
+    """Return the names of all unseen things, and of a third as many seen ones."""
     unseen = [concept.name for concept in concepts if concept.is_thing and not concept.seen]
     seen = [concept.name for concept in concepts if concept.is_thing and concept.seen]
     rng = np.random.default_rng(FIRST_SEED)
@@ -66,7 +66,7 @@ def choose_things(concepts: Collection[Concept]) -> set[str]:
 
 
 def describe(scene: Scene, image_id: int, name: str, vocabulary: Vocabulary) -> PanopticAnnotation:
-    """Say what a scene's ids stand for; what is true counts as accepted and reviewed."""
+    """Return a scene's row in the COCO panoptic file: all of it is accepted and reviewed."""
     segments = scene.truth(vocabulary).segments
     height, width = scene.ids.shape
     return PanopticAnnotation(image_id, name, png_name(name), width, height, segments, "reviewed")

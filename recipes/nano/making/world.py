@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from restyle import Drawing, color_shape, restyle
 
 from frozenseg_label.demo.scenes import Cutouts, Scene, Textures, draw_scene
 from frozenseg_label.demo.textures import draw_textures
+from recipes.nano.making.restyle import Drawing, color_shape, restyle
 
 Role = Literal["train", "validate", "test", "demo"]
 
@@ -26,7 +26,8 @@ STYLE_ROLES: dict[str, Role] = {
     "twemoji": "demo",
 }
 TEXTURE_SEEDS: dict[Role, int] = {"train": 0, "validate": 1, "test": 2, "demo": 3}
-CONCEPTS_FILE = Path(__file__).parent / "concepts.txt"
+ROOT = Path(__file__).parents[3]  # of the repository
+CONCEPTS_FILE = Path(__file__).with_name("concepts.txt")
 DEFAULT_ASSETS = Path("/tmp/nano/assets")
 
 
@@ -49,13 +50,13 @@ class Concept:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The name and its synonyms."""
+        """Return the name and its synonyms."""
         return (self.name, *self.synonyms)
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything that scenes are drawn from."""
+    """All drawings that scenes are made of, and the classes that they show."""
 
     concepts: tuple[Concept, ...]
     cutouts: Cutouts
@@ -67,10 +68,10 @@ class World:
 
 
 def read_concepts(everything: bool = False) -> tuple[Concept, ...]:
-    """Read concepts.txt in file order.
+    """Return the concepts of concepts.txt, in its order.
 
     Args:
-        everything: also those marked `later`, which no training uses yet.
+        everything: include those marked `later`, which no training uses yet.
     """
     concepts = []
     for line in CONCEPTS_FILE.read_text().splitlines():
@@ -87,7 +88,7 @@ def read_concepts(everything: bool = False) -> tuple[Concept, ...]:
 
 
 def seen_names(concepts: Collection[Concept]) -> tuple[str, ...]:
-    """All names, synonyms too, of the classes that the decoder is trained on."""
+    """Return all names, with synonyms, of the classes that the decoder is trained on."""
     return tuple(name for concept in concepts if concept.seen for name in concept.names)
 
 
@@ -97,13 +98,13 @@ def load_world(
     only_seen: bool = False,
     variants: int = 0,
 ) -> World:
-    """Load the drawings of the role's styles and draw its textures.
+    """Load the drawings of a role's styles and draw its textures.
 
     Args:
-        assets: folder with <style>.npz, made by assets.py.
-        only_seen: leave out what the decoder may not be shown with a mask.
+        assets: folder with <style>.npz, made by `recipes.nano.making.assets`.
+        only_seen: leave out the classes whose masks the decoder must not see.
         variants: restyled versions of every drawing, beside the drawing itself; where there are
-            any, the one-colour shapes join them, coloured.
+            any, the one-colour shapes come too, coloured.
     """
     concepts = tuple(c for c in read_concepts() if c.seen or not only_seen)
     cutouts: dict[str, list[np.ndarray]] = {
@@ -128,7 +129,7 @@ def load_world(
 def _vary_styles(
     cutouts: dict[str, list[Drawing]], shapes_file: Path, variants: int
 ) -> dict[str, list[Drawing]]:
-    """Give every drawing restyled versions; a thing's shapes come to half as many more."""
+    """Add restyled versions of every drawing, and half as many of the thing's shapes."""
     rng = np.random.default_rng(0)
     shapes: dict[str, list[Drawing]] = {}
     with np.load(shapes_file) as drawings:
@@ -141,6 +142,6 @@ def _vary_styles(
         for number in range(min(len(drawn) * variants * 3 // 2, len(found) * variants)):
             colored = color_shape(rng, found[number % len(found)], drawn)
             versions.append(restyle(rng, colored))
-        plain = max(1, variants // 3)  # the drawings themselves stay a good share of what is met
+        plain = max(1, variants // 3)  # the drawings themselves stay a good share
         varied[name] = [*drawn * plain, *versions]
     return varied

@@ -1,16 +1,17 @@
-"""What trains nano's SAM: masks of points, and four dense tasks that go away afterwards."""
+"""The losses of nano's SAM: masks of points, and four dense tasks that are dropped afterwards."""
 
 import torch
 import torch.nn.functional as F
-from sam_batches import CELLS, PointBatch
 from torch import Tensor, nn
+
+from recipes.nano.making.sam_batches import CELLS, PointBatch
 
 
 def mask_losses(logits: Tensor, iou: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """SAM's loss (arXiv 2304.02643, appendix A): focal and dice of the best mask; the IoU head.
+    """Return SAM's losses (arXiv 2304.02643, appendix A): of the best mask, and of the IoU head.
 
-    A quarter of the mean over all three keeps masks alive that are never the best: here a point
-    is hardly ever ambiguous.
+    The mask's loss is focal and dice. A quarter of it is the mean over all three masks, so that
+    those that are never the best still learn: here a point is hardly ever ambiguous.
 
     Args:
         logits: [N, 3, 64, 64].
@@ -27,7 +28,7 @@ def mask_losses(logits: Tensor, iou: Tensor, targets: Tensor) -> dict[str, Tenso
 
 
 def _soft_focal(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy weighted by the error, mean over the cells, [N, 3].
+    """Return the cross-entropy weighted by the error, mean over the cells, [N, 3].
 
     The error itself, not its square as in SAM: squared, small models' masks stay soft, and soft
     masks fail the stability test of the everything masks.
@@ -45,7 +46,7 @@ def _dice(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def mask_iou(first: Tensor, second: Tensor) -> Tensor:
-    """IoU of bool masks [..., h, w] -> [...]; two empty ones: 0."""
+    """Return the IoU [...] of bool masks [..., h, w]; that of two empty ones is 0."""
     both = (first & second).sum(dim=(-2, -1)).float()
     either = (first | second).sum(dim=(-2, -1)).float()
     return both / either.clamp(min=1.0)
@@ -78,7 +79,7 @@ class DenseTasks(nn.Module):
         }
 
     def _affinity(self, vectors: Tensor, batch: PointBatch) -> Tensor:
-        """Cells of the segment under a point have vectors near the point's, all others far ones."""
+        """Return the loss that brings vectors of one segment together and keeps all others away."""
         index = _cells_of(batch.points)[:, None].expand(-1, vectors.shape[1], -1)  # [B, A, P]
         flat = vectors.flatten(2)  # [B, A, 64 * 64]
         chosen = flat.gather(2, index)  # [B, A, P]
@@ -91,13 +92,13 @@ class DenseTasks(nn.Module):
 
 
 def _cells_of(points: Tensor) -> Tensor:
-    """Index of the cell under each point, [B, P, 2] -> [B, P]."""
+    """Return the index of the cell under each point, [B, P, 2] -> [B, P]."""
     columns, rows = (points * CELLS).long().clamp(0, CELLS - 1).unbind(dim=-1)
     return rows * CELLS + columns
 
 
 def _boundaries(ids: Tensor) -> Tensor:
-    """Cells in which two segments meet, as 0 or 1, [B, 64, 64]."""
+    """Return the cells in which two segments meet, as 0 or 1, [B, 64, 64]."""
     change = torch.zeros_like(ids, dtype=torch.float32)
     change[:, 1:] += ids[:, 1:] != ids[:, :-1]
     change[:, :, 1:] += ids[:, :, 1:] != ids[:, :, :-1]
@@ -105,9 +106,9 @@ def _boundaries(ids: Tensor) -> Tensor:
 
 
 def _box_loss(distances: Tensor, batch: PointBatch) -> Tensor:
-    """Mean error of how far each cell of a thing is from the four sides of the thing's box.
+    """Return the mean error of the distances from each cell of a thing to the sides of its box.
 
-    A dense answer to which cells belong together, and one that convolutions learn soon.
+    They tell which cells belong together, and convolutions learn them soon.
 
     Args:
         distances: [B, 4, 64, 64], up, left, down, right, as shares of the picture's side.

@@ -1,20 +1,19 @@
 """Put nano's three trained parts into one checkpoint, float16, as it travels with the package.
 
-python recipes/nano/pack.py --clip /tmp/nano/clip --sam /tmp/nano/sam --decoder /tmp/nano/decoder
+python -m recipes.nano.making.pack --clip CLIP --sam SAM --decoder DECODER
 """
 
 import argparse
 from pathlib import Path
 
-from stage_files import read_decoder, read_weights
-from world import CONCEPTS_FILE, read_concepts
-
 from frozenseg_label.checkpoints.checkpoint import save_checkpoint
 from frozenseg_label.checkpoints.header import TrainingCategory
 from frozenseg_label.model.builders import build_frozenseg_nano
 from frozenseg_label.model.frozenseg import FrozenSeg
+from recipes.nano.making.stage_files import read_decoder, read_weights
+from recipes.nano.making.world import ROOT, read_concepts
 
-EMBEDDED_FILE = CONCEPTS_FILE.parents[2] / "frozenseg_label/weights/nano.safetensors"
+EMBEDDED_FILE = ROOT / "frozenseg_label/weights/nano.safetensors"
 MOST_BYTES = 25_000_000
 
 
@@ -30,7 +29,7 @@ def pack(clip: Path, sam: Path, decoder: Path, out: Path) -> None:
 
 
 def assemble(clip: Path, sam: Path, decoder: Path) -> FrozenSeg:
-    """Build nano and load what the stages left in their folders."""
+    """Build nano and load the weights that the stages left in their folders."""
     model = build_frozenseg_nano()
     read_weights(clip / "clip.safetensors", model.clip)
     read_weights(sam / "sam.safetensors", model.sam)
@@ -43,7 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clip", type=Path, required=True, help="folder with clip.safetensors")
     parser.add_argument("--sam", type=Path, required=True, help="folder with sam.safetensors")
-    parser.add_argument("--decoder", type=Path, required=True, help="folder of decoder.safetensors")
+    parser.add_argument(
+        "--decoder", type=Path, required=True, help="folder with decoder.safetensors"
+    )
     parser.add_argument("--out", type=Path, default=EMBEDDED_FILE)
     pack(**vars(parser.parse_args()))
 

@@ -1,7 +1,6 @@
 """Train nano's SAM from nothing: any segment of a scene, known class or not, from one point on it.
 
-    python recipes/nano/assets.py --out /tmp/nano/assets
-    OMP_NUM_THREADS=1 python recipes/nano/sam.py --out /tmp/nano/sam
+    OMP_NUM_THREADS=1 python -m recipes.nano.making.train_sam --out OUT --assets ASSETS
 
 OUT gets sam.safetensors (the weights so far), training.pt (give the same command again and it goes
 on from there) and log.jsonl (losses; IoU on fresh scenes of the training styles and of the
@@ -17,21 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from sam_batches import PointBatch, draw_batch
-from sam_losses import DenseTasks, mask_iou, mask_losses
-from stage_files import ITERATIONS, take_up, write_state, write_weights
 from torch import Tensor, nn
-from world import DEFAULT_ASSETS, World, load_world
 
-from frozenseg_label.inference.mask_tiles import masks_resize
 from frozenseg_label.inference.predictor_spec import choose_device
-from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.model.builders import build_nano_sam
 from frozenseg_label.model.sam import FrozenSam
+from recipes.nano.making.sam_batches import PointBatch, draw_batch
+from recipes.nano.making.sam_evaluation import decode, evaluate_sam
+from recipes.nano.making.sam_losses import DenseTasks, mask_losses
+from recipes.nano.making.stage_files import ITERATIONS, take_up, write_state, write_weights
+from recipes.nano.making.world import DEFAULT_ASSETS, World, load_world
 
 WEIGHTS = {"mask": 1.0, "iou": 1.0, "thing": 0.5, "boundary": 0.5, "box": 2.0, "affinity": 1.0}
 VARIANTS = 2  # restyled versions of every drawing
-FRESH = 10**9  # seeds of evaluation scenes begin here; training never gets so far
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,8 @@ class Settings:
         batch_size: scenes per iteration.
         points: per scene.
         dense_only: share of the schedule in which only the dense tasks train the encoder.
-        bf16: encode in bfloat16, a third less time on CPUs that have it, many times more on others.
+        bf16: encode in bfloat16: a third less time on CPUs that have it, many times more on the
+            others.
     """
 
     iterations: int
@@ -95,7 +93,7 @@ def train_sam(out: Path, assets: Path, settings: Settings, start: Path | None = 
 
 
 def aim_at_points(sam: FrozenSam, gain: float = 1.5) -> None:
-    """Start the mask decoder with attention that is highest where a point lies.
+    """Let the mask decoder's attention begin highest where a point is.
 
     Position encodings of near places have a high scalar product. With equal query and key
     projections attention begins as a soft spot around the point; training takes long to find that.
@@ -117,7 +115,7 @@ def train_step(
     iteration: int,
     settings: Settings,
 ) -> dict[str, float]:
-    """Take one step on fresh scenes; returns the losses."""
+    """Take one step on fresh scenes; return the losses."""
     torch.manual_seed(settings.seed * 10**6 + iteration)
     first = settings.seed * 10**8 + iteration * settings.batch_size
     seeds = range(first, first + settings.batch_size)
@@ -147,57 +145,15 @@ def encode(sam: FrozenSam, batch: PointBatch, bf16: bool) -> Tensor:
         return sam.encode(images, sizes).float()
 
 
-def decode(sam: FrozenSam, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Decode the points of every image: logits [B, P, 3, 64, 64] and predicted IoU [B, P, 3]."""
-    each = [sam.decode_points(embedding[i : i + 1], points[i]) for i in range(len(points))]
-    return torch.stack([logits for logits, _ in each]), torch.stack([iou for _, iou in each])
-
-
-@torch.no_grad()
-def evaluate_sam(
-    sam: FrozenSam, world: World, scenes: int, first_seed: int = FRESH
-) -> dict[str, float]:
-    """Measure the IoU at full size of one random point per segment, things and stuff apart.
-
-    `thing` takes the mask that SAM itself thinks best, `thing_best` the best of the three; `small`
-    are things of less than 1000 visible pixels, `large` of 4000 and more.
-    """
-    sam.eval()
-    kinds = ("thing", "thing_best", "small", "large", "stuff", "stuff_best")
-    found: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
-    size = (sam.image_size, sam.image_size)
-    device = next(sam.parameters()).device
-    for seed in range(first_seed, first_seed + scenes):
-        batch = draw_batch(world, [seed], 12, sam.image_size, vary=False)
-        images, points = batch.images.to(device), batch.points.to(device)
-        logits, predicted = (t.cpu() for t in decode(sam, sam.encode(images, [size]), points))
-        maps = logits[0].flatten(0, 1)  # [P 3, 64, 64]
-        resize = masks_resize(maps, Framing(size, size, size))
-        full = resize.rows(maps[:, resize.needed(0, size[0])], 0, size[0])  # [P 3, S, S]
-        masks = full.unflatten(0, logits[0].shape[:2]) > 0  # [P, 3, S, S]
-        columns, rows = (batch.points[0] * sam.image_size).long().unbind(dim=1)
-        owners = batch.ids[0][rows, columns]  # [P], the segment under each point
-        iou = mask_iou(masks, (batch.ids == owners[:, None, None])[:, None])  # [P, 3]
-        chosen = iou.gather(1, predicted[0].argmax(dim=1, keepdim=True))[:, 0]
-        things = batch.on_thing[0]
-        for kind, which in (("thing", things), ("stuff", ~things)):
-            found[kind].append(chosen[which])
-            found[kind + "_best"].append(iou.max(dim=1).values[which])
-        area = (batch.ids[0].flatten()[:, None] == owners).sum(dim=0)  # [P]
-        found["small"].append(chosen[things & (area < 1000)])
-        found["large"].append(chosen[things & (area >= 4000)])
-    return {name: round(float(torch.cat(values).mean()), 4) for name, values in found.items()}
-
-
 def _learning_rate(iteration: int, settings: Settings) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth."""
+    """Return the rate of an iteration: linear warm-up, then half a cosine down to a hundredth."""
     warm = min(1.0, (iteration + 1) / settings.warm_up)
     share = iteration / settings.iterations
     return settings.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * share)))
 
 
 def _groups(sam: nn.Module, tasks: nn.Module, weight_decay: float) -> Iterator[dict[str, object]]:
-    """No weight decay on norms, biases and position tables."""
+    """Yield the parameters in two groups: norms, biases and position tables do not decay."""
     parameters = [(n, p) for m in (sam, tasks) for n, p in m.named_parameters()]
     decayed = [p for n, p in parameters if p.ndim >= 2 and "pos" not in n and "token" not in n]
     kept = {id(p) for p in decayed}
@@ -232,7 +188,7 @@ def _resume(
     tasks: nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> tuple[int, float]:
-    """Take up what there is; returns the iterations and CPU seconds it stands for."""
+    """Take up an earlier run, where there is one; return its iterations and CPU seconds."""
     state, done = take_up(out / "training.pt", start, sam)
     if state is None:
         return done, 0.0
@@ -249,7 +205,7 @@ def _log(out: Path, row: dict[str, object]) -> None:
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--iterations", type=int, default=10000)

@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import resvg_py
@@ -19,20 +20,21 @@ SIDE = 112  # pixels of a cutout's longer side
 OVERSAMPLING = 2  # drawn larger, cropped, then shrunk: crisp edges at the cutout's own size
 
 
-def read_icons(folder: Path) -> dict:
-    """Read an icon set whose licence allows it."""
+def read_icons(folder: Path) -> dict[str, Any]:
+    """Read an icon set, as its `icons.json` has it; ValueError where the licence forbids it."""
     info = json.loads((folder / "info.json").read_text())
     check_licence(folder, info["license"]["spdx"])
-    return json.loads((folder / "icons.json").read_text())
+    icons: dict[str, Any] = json.loads((folder / "icons.json").read_text())
+    return icons
 
 
 def check_licence(folder: Path, licence: str) -> None:
-    """Refuse what may not be shipped, or not without sharing alike."""
+    """Raise a ValueError where a licence does not allow to ship, or asks to share alike."""
     if licence not in ALLOWED_LICENCES:
         raise ValueError(f"{folder.name}: licence {licence} is not one of {ALLOWED_LICENCES}")
 
 
-def draw_icon(icons: dict, name: str) -> NDArray[np.uint8]:
+def draw_icon(icons: dict[str, Any], name: str) -> NDArray[np.uint8]:
     """Draw one icon, crop it to its visible part and shrink it to the side of a cutout."""
     icon = icons["icons"][name]
     width = icon.get("width", icons.get("width", 16))

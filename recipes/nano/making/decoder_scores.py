@@ -29,7 +29,7 @@ def score_scenes(
     """Return recall at IoU 0.5 and PQ in per cent, of seen and unseen categories apart.
 
     Args:
-        scenes: with what the encoders see of each.
+        scenes: each with its features.
     """
     was_training = model.training
     model.eval()
@@ -54,7 +54,7 @@ def score_scenes(
 def recalled(
     masks: Tensor, ids: NDArray[np.int32], truth: Mapping[int, int]
 ) -> list[tuple[int, bool]]:
-    """Say for each true segment its category, and whether some mask covers it with IoU 0.5.
+    """Return for each true segment its category, and whether some mask covers it with IoU 0.5.
 
     Args:
         masks: logits [1, M, h, w].

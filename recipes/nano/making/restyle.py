@@ -1,4 +1,4 @@
-"""Other hands' versions of a drawing: few styles train, and all styles shall be understood.
+"""Versions of a drawing as other people might draw it: few styles train, all must be understood.
 
 A version bends the outline, changes the colours, flattens or shades them, draws or drops outlines.
 Names must stay right, so colours mostly keep their family: a lemon may turn orange, seldom blue.
@@ -18,7 +18,7 @@ TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.52
 
 
 def restyle(rng: np.random.Generator, drawing: Drawing) -> Drawing:
-    """Draw one more version; about the size of the original."""
+    """Return one more version of a drawing, of about its size."""
     picture = np.pad(drawing, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)))
     if rng.random() < 0.7:
         picture = _bend(rng, picture)
@@ -46,7 +46,7 @@ def restyle(rng: np.random.Generator, drawing: Drawing) -> Drawing:
 
 
 def color_shape(rng: np.random.Generator, shape: Drawing, drawings: Sequence[Drawing]) -> Drawing:
-    """Colour a one-colour icon with two colours of a drawing of the same thing.
+    """Return a one-colour icon in two colours of a drawing of the same thing.
 
     Args:
         shape: its red channel is 255 where the icon has ink, 0 where its outline encloses none.
@@ -63,7 +63,7 @@ def color_shape(rng: np.random.Generator, shape: Drawing, drawings: Sequence[Dra
 def _two_colors(
     rng: np.random.Generator, drawing: Drawing
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The commonest colour, and another of the drawing or a dark or a light one."""
+    """Return the commonest colour, and another of the drawing or a dark or a light one."""
     opaque = drawing[drawing[..., 3] > 200][:, :3]
     strip = Image.fromarray(opaque[None])
     table = strip.quantize(4, Image.Quantize.MEDIANCUT).convert("RGB").getcolors() or []
@@ -82,7 +82,7 @@ def _bend(rng: np.random.Generator, picture: Drawing) -> Drawing:
         np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
         for coarse in rng.normal(0.0, reach, (2, 4, 4)).astype(np.float32)
     ]
-    squeeze = rng.uniform(0.88, 1.0, 2)  # inwards alone: nothing leaves the picture
+    squeeze = rng.uniform(0.88, 1.0, 2)  # only inwards: nothing leaves the picture
     rows, columns = np.mgrid[0:height, 0:width]
     at = np.stack(
         [
@@ -100,7 +100,7 @@ def _bend(rng: np.random.Generator, picture: Drawing) -> Drawing:
 
 
 def _lines(colors: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Where colours change inside the drawing, 0..1 [h, w]."""
+    """Return how much colours change at each place inside the drawing, 0..1 [h, w]."""
     gray = ndimage.gaussian_filter(colors.mean(axis=-1), 1.0)
     steep = np.hypot(ndimage.sobel(gray, 0), ndimage.sobel(gray, 1))
     inside = ndimage.minimum_filter(alpha, 3) > 0.9
@@ -108,7 +108,7 @@ def _lines(colors: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[n
 
 
 def _flatten(rng: np.random.Generator, colors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Few colours, as flat styles have."""
+    """Reduce a drawing to few colours, as flat styles have."""
     picture = Image.fromarray(colors.astype(np.uint8)).filter(ImageFilter.MedianFilter(5))
     few = picture.quantize(int(rng.integers(3, 8)), Image.Quantize.MEDIANCUT)
     return np.asarray(few.convert("RGB"), dtype=np.float32)
@@ -138,16 +138,16 @@ def _recolor(rng: np.random.Generator, colors: NDArray[np.float32]) -> NDArray[n
 
 
 def _shade(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Light from one side, [h, w] about 1."""
+    """Return light from one side, [h, w] about 1."""
     rows, columns = np.mgrid[-1.0 : 1.0 : shape[0] * 1j, -1.0 : 1.0 : shape[1] * 1j]
     slopes = rng.uniform(-0.35, 0.35, 2)
-    return (1.0 + slopes[0] * rows + slopes[1] * columns).astype(np.float32)
+    return np.asarray(1.0 + slopes[0] * rows + slopes[1] * columns, dtype=np.float32)
 
 
 def _outline(
     rng: np.random.Generator, colors: NDArray[np.float32], alpha: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A dark line around the drawing, sometimes a white one as stickers have."""
+    """Draw a dark line around the drawing, sometimes a white one as stickers have."""
     width = int(rng.integers(1, 4))
     wide = ndimage.maximum_filter(alpha, 2 * width + 1)
     tone = 255.0 if rng.random() < 0.25 else rng.uniform(0.0, 70.0)
@@ -156,7 +156,7 @@ def _outline(
 
 
 def _trim(drawing: Drawing) -> Drawing:
-    """Cut off what is empty around it."""
+    """Cut off the empty margin around a drawing."""
     rows, columns = np.nonzero(drawing[..., 3] > 8)
     if not len(rows):
         return drawing

@@ -9,14 +9,15 @@ from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
-from icon_sets import SIDE, check_licence, draw_icon, read_icons
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
-from world import Concept
 
-# Icons of one colour, found by name: more shapes for few drawings. None is of the people who drew
-# the validation's, the test's or the demonstration's style.
+from recipes.nano.making.icon_sets import SIDE, check_licence, draw_icon, read_icons
+from recipes.nano.making.world import Concept
+
+# None of these sets is by the people who drew the style of the validation, of the test or of the
+# demonstration.
 SHAPE_SETS = (
     "fluent-emoji-high-contrast",
     "bi",
@@ -108,7 +109,11 @@ SPELLING = {  # of Quick, Draw!'s words that are ours
 
 
 def draw_shapes(sets: Path, concepts: tuple[Concept, ...]) -> dict[str, NDArray[np.uint8]]:
-    """Icons whose name is one of a concept's: red = ink, alpha = ink and what it encloses."""
+    """Draw the icons whose name is one of a concept's names.
+
+    Returns:
+        Name -> [h, w, 4]: red = ink, alpha = ink and the area that it encloses.
+    """
     shapes = {}
     for chosen in SHAPE_SETS:
         icons = read_icons(sets / chosen)
@@ -124,7 +129,7 @@ def draw_shapes(sets: Path, concepts: tuple[Concept, ...]) -> dict[str, NDArray[
 
 
 def draw_doodles(package: Path, concepts: tuple[Concept, ...]) -> dict[str, NDArray[np.uint8]]:
-    """What people drew in twenty seconds, as shapes."""
+    """Return shapes as people drew them in twenty seconds."""
     check_licence(package, json.loads((package / "package.json").read_text())["license"])
     shapes = {}
     for concept in (concept for concept in concepts if concept.is_thing):
@@ -142,18 +147,19 @@ def draw_doodles(package: Path, concepts: tuple[Concept, ...]) -> dict[str, NDAr
 
 
 def enlarge_doodle(shades: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring one to the size of a cutout, with edges as sharp as theirs; cropped, 0..255."""
+    """Bring a doodle to the size of a cutout, with edges as sharp; cropped, 0..255."""
     large = Image.fromarray(np.pad(shades, 1)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    ink = np.clip((np.asarray(large) - 127.5) * 2.0 + 127.5, 0.0, 255.0)
+    shades = np.asarray(large, dtype=np.float32)
+    ink: NDArray[np.float32] = np.clip((shades - 127.5) * 2.0 + 127.5, 0.0, 255.0)
     rows, columns = np.nonzero(ink > 8)
     return ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
 
 
 def enclose(ink: NDArray[np.floating | np.uint8], gap: int = 3) -> NDArray[np.uint8]:
-    """Return a shape [h, w, 4] of ink [h, w]: what its lines enclose is opaque.
+    """Return a shape [h, w, 4] of ink [h, w]: the area that its lines enclose is opaque.
 
     Args:
-        gap: lines this near each other, in pixels, count as closed.
+        gap: lines so near each other, in pixels, count as closed.
     """
-    solid = ndimage.binary_fill_holes(ndimage.binary_closing(ink > 100, np.ones((gap, gap))))
+    solid = ndimage.binary_fill_holes(ndimage.binary_closing(ink > 100, np.ones((gap, gap), bool)))
     return np.dstack([ink, ink, ink, np.where(solid, 255, ink)]).astype(np.uint8)

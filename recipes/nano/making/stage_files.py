@@ -1,25 +1,26 @@
-"""What a stage leaves for the next one: weights in float16, how far it had come, and its log."""
+"""Files that a stage leaves for the next one: weights in float16, state, log."""
 
 import json
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import torch
-from frozenseg_label.checkpoints.whole_file import whole_file
 from safetensors.torch import load_file
 from torch import nn
 
 from frozenseg_label.checkpoints.header import is_frozen, read_header
 from frozenseg_label.checkpoints.tensor_file import read_tensors, write_tensors
+from frozenseg_label.files import atomic_path
 from frozenseg_label.model.frozenseg import FrozenSeg
 
 ITERATIONS = "iterations"
 BRANCH_ENDS = ("mlp.fc2", "mlp.lin2", "attn.proj")  # of a ConvNeXt's and a ViT's block
 
 
-def read_lines(path: Path) -> list[dict]:
-    """Return the lines of a log or of results, JSON each; none where there is no file."""
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log or of results, each one JSON; none where there is no file."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -33,41 +34,43 @@ def write_weights(path: Path, module: nn.Module, iterations: int) -> None:
 
 
 def write_state(path: Path, state: dict[str, object]) -> None:
-    """Write all that a training goes on from, whole or not at all."""
-    with whole_file(path) as temporary:
+    """Write everything that a training goes on from, whole or not at all."""
+    with atomic_path(path) as temporary:
         torch.save(state, temporary)
 
 
 def read_weights(path: Path, module: nn.Module) -> int:
-    """Load weights into a module; returns the iterations that they stand for."""
+    """Load weights into a module; return the iterations of the training that made them."""
     module.load_state_dict(read_tensors(path))
     return iterations_of(path)
 
 
 def iterations_of(path: Path) -> int:
-    """Return the iterations that weights stand for."""
+    """Return the iterations of the training that made some weights."""
     return int(read_header(path).get(ITERATIONS, 0))
 
 
 def read_decoder(path: Path, model: FrozenSeg) -> None:
-    """Load what decoder.py trains; ValueError where something is missing or unknown."""
+    """Load the weights of train_decoder; ValueError where one is missing or unknown."""
     missing, unknown = model.load_state_dict(load_file(path), strict=False)
     decoder_keys = [key for key in missing if not is_frozen(key)]
     if decoder_keys or unknown:
         raise ValueError(f"{path}: the decoder lacks {decoder_keys[:3]} or has {unknown[:3]}")
 
 
-def take_up(state_file: Path, start: Path | None, module: nn.Module) -> tuple[dict | None, int]:
-    """Return the state of a stopped training, else load the weights that it shall begin with.
+def take_up(
+    state_file: Path, start: Path | None, module: nn.Module
+) -> tuple[dict[str, Any] | None, int]:
+    """Return the state of a stopped training, or load the weights that a new one begins with.
 
     Args:
         state_file: of the training's folder.
-        start: weights of an earlier training, such as the committed ones; its schedule goes on
-            at their iteration, with the optimizer's memory empty.
-        module: takes the weights; blocks that it has and they lack begin as identities.
+        start: weights of an earlier training, for example the committed ones; its schedule
+            goes on at their iteration, and the optimizer remembers nothing.
+        module: takes the weights; blocks that are missing in them begin as identities.
 
     Returns:
-        The state, None where there is none; iterations done.
+        The state, None where there is none; the iterations done.
     """
     if state_file.exists():
         state = torch.load(state_file, map_location="cpu", weights_only=True)
@@ -81,7 +84,7 @@ def take_up(state_file: Path, start: Path | None, module: nn.Module) -> tuple[di
 
 
 def begin_as_identities(module: nn.Module, missing: Collection[str]) -> set[str]:
-    """Have blocks whose weights are all missing add nothing at first; returns the keys of these."""
+    """Let blocks whose weights are all missing add nothing at first; return the keys of these."""
     filled = set()
     for name, block in module.named_modules():
         parameters = {f"{name}.{key}" for key, _ in block.named_parameters()}

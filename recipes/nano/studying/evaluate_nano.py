@@ -1,10 +1,10 @@
 """Measure the packed nano model on scenes that no training drew.
 
-    OMP_NUM_THREADS=1 python recipes/nano/evaluate.py --role validate --scenes 100 --out FILE
+    OMP_NUM_THREADS=1 python -m recipes.nano.studying.evaluate_nano --role validate --out FILE
 
 CLIP on single stickers and on true masks, SAM from one point, recall of the decoder's and of SAM's
-masks, PQ and mIoU of all words, and seconds a picture; then, on the same masks, what each branch
-alone, other weights of the branches, fewer templates, no synonyms and SAM's masks would have given.
+masks, PQ and mIoU of all words, and seconds a picture; then, with the same masks, the figures of
+each branch by itself, other weights of the branches, fewer templates, no synonyms and SAM's masks.
 `--role test` is run once per released weights.
 """
 
@@ -17,10 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clip_evaluation import crop_accuracy
-from measures import Measures, Way, own_ways
-from sam import evaluate_sam
-from world import DEFAULT_ASSETS, World, load_world
 
 from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.inference.predictor_spec import PredictorSpec
@@ -29,6 +25,11 @@ from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.settings import EnsembleSettings, MergeSettings
 from frozenseg_label.model.text_classifier import TEMPLATES, TextClassifier, encode_names
 from frozenseg_label.vocabulary import Category, Vocabulary, read_vocabulary
+from recipes.nano.making.clip_evaluation import crop_accuracy
+from recipes.nano.making.sam_evaluation import evaluate_sam
+from recipes.nano.making.world import DEFAULT_ASSETS, World, load_world
+from recipes.nano.studying.measures import Measures
+from recipes.nano.studying.ways import Way, own_ways
 
 FIRST_SEED = 4 * 10**9  # beyond those of all trainings
 TIMED_SCENES = 20
@@ -40,7 +41,7 @@ def evaluate(weights: str, world: World, count: int, brief: bool) -> dict[str, f
     """Measure the model on `count` scenes of a world.
 
     Args:
-        brief: only nano's own way and the one with SAM's masks, not what they are compared with.
+        brief: only nano's own way and the one with SAM's masks, without the ways to compare with.
     """
     predictor = PredictorSpec(weights, read_vocabulary("stickers")).load()
     model, names = predictor.model, predictor.names
@@ -72,7 +73,7 @@ def evaluate(weights: str, world: World, count: int, brief: bool) -> dict[str, f
 
 
 def other_ways(model: FrozenSeg, vocabulary: Vocabulary, names: TextClassifier) -> dict[str, Way]:
-    """What nano's own way is compared with."""
+    """Return the ways that nano's own is compared with."""
     own = own_ways(model, names)["whole"]
     ensemble, merge = own.ensemble, own.merge
     bare = Vocabulary(
@@ -122,7 +123,7 @@ def other_ways(model: FrozenSeg, vocabulary: Vocabulary, names: TextClassifier) 
 
 
 def seconds_a_picture(weights: str, world: World, *, sam_masks: bool) -> float:
-    """Median CPU seconds from pixels to labels, on one core."""
+    """Return the median CPU seconds from pixels to labels, on one core."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     predictor = PredictorSpec(weights, read_vocabulary("stickers"), sam_masks=sam_masks).load()

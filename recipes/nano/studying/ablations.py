@@ -1,6 +1,6 @@
-"""What SAM's injection into the decoder is worth: decoders from scratch, with it and without.
+"""The worth of SAM's injection into the decoder: decoders from scratch, with it and without.
 
-    OMP_NUM_THREADS=1 python recipes/nano/ablations.py --clip CLIP --sam SAM --out OUT
+    OMP_NUM_THREADS=1 python -m recipes.nano.studying.ablations --clip CLIP --sam SAM --out OUT
 
 Every arm is trained with every seed on the same pool of scenes for the same number of steps, then
 measured on the same scenes of the validation style. OUT/results.jsonl gets a line for each, and is
@@ -12,36 +12,39 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from decoder import RECIPE, build_model, learn, see_pool, vocabulary_of
-from evaluate import FIRST_SEED
-from measures import Measures, own_ways
-from stage_files import read_lines
-from world import DEFAULT_ASSETS, load_world, read_concepts, seen_names
 
 from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.model.frozenseg import FrozenSeg
+from frozenseg_label.model.transformer_decoder import DecoderLayer
 from frozenseg_label.training.settings import read_settings
+from recipes.nano.making.stage_files import read_lines
+from recipes.nano.making.train_decoder import RECIPE, build_model, learn, see_pool, vocabulary_of
+from recipes.nano.making.world import DEFAULT_ASSETS, load_world, read_concepts, seen_names
+from recipes.nano.studying.evaluate_nano import FIRST_SEED
+from recipes.nano.studying.measures import Measures
+from recipes.nano.studying.ways import own_ways
 
 RESULTS = "results.jsonl"
 logger = logging.getLogger(__name__)
 
 
 def without_query_injector(model: FrozenSeg) -> None:
-    """SAM does not join the queries."""
+    """Keep SAM out of the queries."""
     model.transformer_decoder.inject_queries = False
 
 
 def without_feature_injector(model: FrozenSeg) -> None:
-    """SAM does not join the coarsest tokens."""
+    """Keep SAM out of the coarsest tokens."""
     for layer in model.transformer_decoder.layers:
-        layer.feature_injector = None
+        cast("DecoderLayer", layer).feature_injector = None
 
 
 def without_both(model: FrozenSeg) -> None:
-    """The decoder never hears of SAM."""
+    """Keep SAM out of the whole decoder."""
     without_query_injector(model)
     without_feature_injector(model)
 
@@ -57,7 +60,7 @@ ARMS: Mapping[str, Callable[[FrozenSeg], None]] = {
 def ablate(
     clip: Path, sam: Path, out: Path, assets: Path, steps: int, seeds: int, scenes: int, tests: int
 ) -> None:
-    """Train and measure what OUT/results.jsonl lacks; seed by seed, so that all arms grow alike."""
+    """Train and measure the runs that OUT/results.jsonl lacks, one seed after the other."""
     out.mkdir(parents=True, exist_ok=True)
     done = read_results(out)
     todo = [(seed, arm) for seed in range(seeds) for arm in ARMS if (seed, arm) not in done]
@@ -78,7 +81,7 @@ def ablate(
 
 
 def measure(model: FrozenSeg, assets: Path, tests: int) -> dict[str, float]:
-    """PQ, mIoU and recall on scenes of the validation style."""
+    """Return PQ, mIoU and recall on scenes of the validation style."""
     model.eval().cpu()
     concepts = read_concepts()
     vocabulary, known = vocabulary_of(concepts), seen_names(concepts)
@@ -92,12 +95,12 @@ def measure(model: FrozenSeg, assets: Path, tests: int) -> dict[str, float]:
 
 
 def read_results(out: Path) -> set[tuple[int, str]]:
-    """Which runs have been measured."""
+    """Return seed and arm of the runs that have been measured."""
     return {(row["seed"], row["arm"]) for row in read_lines(out / RESULTS)}
 
 
 def print_table(out: Path) -> None:
-    """Mean and standard deviation over the seeds, for each arm."""
+    """Log mean and standard deviation over the seeds, for each arm."""
     rows = read_lines(out / RESULTS)
     figures = [name for name in rows[0] if name not in ("arm", "seed")]
     for figure in figures:

@@ -1,4 +1,4 @@
-"""How far PQ would move had other scenes been drawn: the bootstrap over scenes (Efron 1979)."""
+"""How much PQ would change with other scenes: the bootstrap over scenes (Efron 1979)."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple
@@ -14,7 +14,7 @@ Counts = NDArray[np.float64]  # [N, K, 4]: of N scenes and K classes, as `counts
 
 
 def counts_of(tally: PanopticTally, ids: Sequence[int]) -> NDArray[np.float64]:
-    """Summed IoU of the pairs, pairs, spurious and missed segments of each class, [K, 4]."""
+    """Return summed IoU of the pairs, pairs, spurious and missed segments of each class, [K, 4]."""
     found = tally.categories
     return np.array([astuple(found.get(category_id, CategoryQuality())) for category_id in ids])
 
@@ -22,10 +22,10 @@ def counts_of(tally: PanopticTally, ids: Sequence[int]) -> NDArray[np.float64]:
 def standard_errors(
     ways: Mapping[str, Counts], groups: Mapping[str, Collection[int]], base: str
 ) -> dict[str, float]:
-    """Standard errors in points: of each way's PQ, and of what it has more than the base.
+    """Return standard errors in points: of each way's PQ, and of its gain over the base.
 
-    Every way is counted on the same resampled scenes, so the second is the smaller one and the one
-    to judge a gain by.
+    Every way is counted on the same resampled scenes, so the error of the gain is the smaller one.
+    Judge a gain by it.
 
     Args:
         ways: counts of the same scenes and classes.
@@ -48,10 +48,11 @@ def standard_errors(
 def _mean_pq(
     drawn: NDArray[np.int64], counts: Counts, places: Collection[int]
 ) -> NDArray[np.float64]:
-    """PQ in points, the mean over the classes that occur, of every resample [R, N]."""
+    """Return PQ in points, the mean over the classes that occur, of every resample [R, N]."""
     iou, pairs, spurious, missed = np.moveaxis(
         np.tensordot(drawn, counts[:, sorted(places)], axes=1), -1, 0
     )  # each [R, classes]
     halves = pairs + (spurious + missed) / 2
     quality = np.divide(iou, halves, out=np.zeros_like(iou), where=halves > 0)
-    return 100.0 * quality.sum(axis=1) / np.maximum((halves > 0).sum(axis=1), 1)
+    means: NDArray[np.float64] = quality.sum(axis=1) / np.maximum((halves > 0).sum(axis=1), 1)
+    return 100.0 * means
