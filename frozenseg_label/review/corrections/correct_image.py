@@ -11,7 +11,7 @@ import numpy as np
 from frozenseg_label.errors import FormatError, ImageError, ReviewError
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 from frozenseg_label.review.corrections.apply_edits import Change, apply_edits
-from frozenseg_label.review.corrections.opened_labels import OpenedLabels, key_of
+from frozenseg_label.review.corrections.opened_labels import OpenedLabels
 from frozenseg_label.review.corrections.regions import ShownImage, is_untouched
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.ownership import fuse, withdraw_rejected
@@ -54,7 +54,7 @@ def correct_image(
     try:
         edited = apply_edits(opened, shown)
         panoptic = edited.panoptic
-        if key_of(now) != key_of(opened.labels):
+        if now.current != opened.labels.current:
             panoptic = _beside_later_labels(
                 panoptic, run.read_map(entry.image), now, run.vocabulary
             )
