@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -120,3 +121,21 @@ def test_the_licence_is_apache_2_and_the_notice_names_every_set_of_drawings() ->
 def test_the_changelog_speaks_of_this_version() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert frozenseg_label.__version__ in changelog
+
+
+def test_the_face_imports_nothing_of_third_parties() -> None:
+    program = (
+        "import sys; before = set(sys.modules); import frozenseg_label; "
+        "print({name.split('.')[0] for name in set(sys.modules) - before} "
+        "- sys.stdlib_module_names - {'frozenseg_label'})"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert said.stdout.strip() == b"set()"
+
+
+def test_nothing_inside_imports_the_face() -> None:
+    face = set(frozenseg_label.__all__)
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "frozenseg_label":
+                assert not face & {alias.name for alias in node.names}, path

@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 
 from frozenseg_label.cli.options import start_messages, verbosity_options
+from frozenseg_label.cli.output import INTERRUPTED
 from frozenseg_label.cli.settings import PREFIX, name_variables, read_settings
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.version import __version__
 
 CONFIG_FILE = "frozenseg-label.toml"
-INTERRUPTED = 130
 EXIT_CODES = f"""\b
 Exit codes:
   0    all well

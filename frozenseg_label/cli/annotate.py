@@ -1,6 +1,5 @@
 """`frozenseg-label annotate`: options in, one call, a summary out."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,12 @@ import click
 from frozenseg_label.annotation.annotate_folder import FORMATS, AnnotateSummary
 from frozenseg_label.annotation.annotate_folder import annotate as label
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json
 from frozenseg_label.inference.predictor_spec import PRECISIONS
 
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Vocabulary
 
-SCHEMA_VERSION = 1
-FINISHED_WITH_FAILURES = 3
 SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value; the last one wins
 
 
@@ -53,10 +51,13 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
 @option_of(
     label, "--max-pixels", type=click.IntRange(min=1), help="Larger images are reported as failed."
 )
+@option_of(label, "--limit", type=click.IntRange(min=1), help="Label only the first N images.")
 @option_of(
-    label, "--limit", type=click.IntRange(min=1), help="Look at the first so many images only."
+    label,
+    "--checksum",
+    is_flag=True,
+    help="Detect changed images by their hash, not by size and time.",
 )
-@option_of(label, "--checksum", is_flag=True, help="Know images by content, not by size and time.")
 @option_of(
     label,
     "--update",
@@ -93,7 +94,7 @@ def annotate(
     options["formats"] = [name for name in options["formats"] if name != "coco-panoptic"]
     result = label(images, output, vocabulary, progress=not is_quiet(), **options)
     if as_json:
-        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(result)}, default=str))
+        print_json(**asdict(result))
     else:
         _print(result, dry_run=options["dry_run"])
     if result.failed:

@@ -1,6 +1,5 @@
 """`frozenseg-label doctor`: what works on this machine, and what to do about the rest."""
 
-import json
 import os
 import platform
 import shutil
@@ -12,10 +11,10 @@ from pathlib import Path
 import click
 
 from frozenseg_label.cli.options import verbosity_options
+from frozenseg_label.cli.output import print_json
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.version import __version__
 
-SCHEMA_VERSION = 1
 LIBRARIES = ("torchvision", "open_clip_torch", "segment-anything", "timm", "numpy", "pillow")
 SPARE_BYTES = 2 * 1024**3  # below this a run or a fetched checkpoint may fill the disk
 
@@ -51,7 +50,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     findings = list(examine())
     if as_json:
         rows = [asdict(finding) for finding in findings]
-        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "findings": rows}))
+        print_json(findings=rows)
     else:
         width = max(len(finding.check) for finding in findings) + 2
         for finding in findings:

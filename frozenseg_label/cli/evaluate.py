@@ -1,6 +1,5 @@
 """`frozenseg-label evaluate`: options in, one call, tables out."""
 
-import json
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -9,10 +8,9 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json
 from frozenseg_label.evaluation.evaluate_labels import evaluate as compare
 
-SCHEMA_VERSION = 1
-FINISHED_WITH_FAILURES = 3
 log = logging.getLogger(__name__)
 
 
@@ -72,7 +70,7 @@ def evaluate(
         log.warning("not judged: %s", fault)
     code = FINISHED_WITH_FAILURES if faults else 0
     if as_json:
-        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(report)}, default=str))
+        print_json(**asdict(report))
         return code
     from frozenseg_label.cli.evaluation_tables import print_comparison, print_review
 

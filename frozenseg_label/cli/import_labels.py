@@ -1,6 +1,5 @@
 """`frozenseg-label import`: options in, one call, a summary out."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,9 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.cli.output import print_json
 from frozenseg_label.exchange.import_labels import ImportSummary
 from frozenseg_label.exchange.import_labels import import_labels as take_in
-
-SCHEMA_VERSION = 1
 
 
 @click.command("import")
@@ -62,7 +60,7 @@ def import_labels(
     """
     result = take_in(output, labels, progress=not is_quiet(), **options)
     if as_json:
-        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(result)}, default=str))
+        print_json(**asdict(result))
     else:
         _print(result)
 

@@ -38,7 +38,7 @@ def option_of(
 def verbosity_options(command: Decorated) -> Decorated:
     """Give a command -q and -v; all messages go through the package's loggers, to stderr."""
     for option in (
-        _level_option("-v", "--verbose", help="Also say what labels are made with."),
+        _level_option("-v", "--verbose", help="Say more about what is done."),
         _level_option("-q", "--quiet", help="Errors only, and no progress bar."),
     ):
         command = option(command)

@@ -1,6 +1,5 @@
 """`frozenseg-label review`: options in, one call, a report out."""
 
-import json
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from frozenseg_label.cli.options import option_of, verbosity_options
+from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json
 from frozenseg_label.review.review_run import (
     open_review,
     queue_csv,
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from frozenseg_label.review.corrections.correct_image import ImageReport
 
 log = logging.getLogger(__name__)
-
-SCHEMA_VERSION = 1
-FINISHED_WITH_FAILURES = 3
 
 
 @click.command()
@@ -81,9 +78,7 @@ def review(
     elif save:
         report = save_review(output)
         if as_json:
-            click.echo(
-                json.dumps({"schema_version": SCHEMA_VERSION, **asdict(report)}, default=str)
-            )
+            print_json(**asdict(report))
         else:
             _print(report)
         if any(image.problem for image in report.images):

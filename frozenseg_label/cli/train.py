@@ -1,6 +1,5 @@
 """`frozenseg-label train`: reads options, makes one call and prints a table."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,10 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, GATE_FAILED, print_json
 from frozenseg_label.training.train import TrainSummary
 from frozenseg_label.training.train import train as learn
 
-SCHEMA_VERSION = 1
-FINISHED_WITH_FAILURES = 3
-FORGOT_TOO_MUCH = 4
 STOPPED = 130
 
 
@@ -89,13 +86,13 @@ def train(
     if not result.is_main:
         pass
     elif as_json:
-        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **asdict(result)}, default=str))
+        print_json(**asdict(result))
     elif not result.stopped:
         _print(result, options["max_forgetting"])
     if result.stopped:
         ctx.exit(STOPPED)
     if result.forgot_too_much:
-        ctx.exit(FORGOT_TOO_MUCH)
+        ctx.exit(GATE_FAILED)
     if result.skipped:
         ctx.exit(FINISHED_WITH_FAILURES)
 

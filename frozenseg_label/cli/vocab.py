@@ -2,18 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from frozenseg_label.annotation.annotate_folder import annotate
 from frozenseg_label.cli.options import option_of
-from frozenseg_label.cli.tables import print_columns
+from frozenseg_label.cli.output import print_columns, print_json
 
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Vocabulary
 
-SCHEMA_VERSION = 1
 TEMPLATE = """\
 # A vocabulary: what images are labelled with. All of CLIP's words will do, most of English.
 name: {name}
@@ -46,7 +45,7 @@ def list_command(as_json: bool) -> None:
     rows = [(name, len(some), sum(c.is_thing for c in some)) for name, some in found.items()]
     if as_json:
         listed = [{"name": n, "classes": k, "things": t, "stuff": k - t} for n, k, t in rows]
-        _print_json(vocabularies=listed)
+        print_json(vocabularies=listed)
         return
     lines = [(n, str(k), str(t), str(k - t)) for n, k, t in rows]
     print_columns([("name", "classes", "things", "stuff"), *lines])
@@ -76,7 +75,7 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
             }
             for c, is_seen in rows
         ]
-        _print_json(name=words.name, weights=weights, classes=classes)
+        print_json(name=words.name, weights=weights, classes=classes)
         return
     lines = [
         (
@@ -111,7 +110,7 @@ def check(vocabulary: str, weights: str, as_json: bool) -> None:
     rows = zip(words.categories, _seen(words, weights), strict=True)
     unseen = [c.name for c, is_seen in rows if not is_seen]
     if as_json:
-        _print_json(
+        print_json(
             name=words.name,
             weights=weights,
             classes=len(words),
@@ -167,7 +166,3 @@ def _shared_names(words: "Vocabulary") -> dict[str, list[str]]:
         for name in category.names:
             owners.setdefault(same_name(name), []).append(category.name)
     return {name: some for name, some in owners.items() if len(some) > 1}
-
-
-def _print_json(**facts: Any) -> None:  # noqa: ANN401 - whatever JSON holds
-    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **facts}))

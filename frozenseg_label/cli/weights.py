@@ -1,6 +1,5 @@
 """`frozenseg-label weights`: which model files there are, and how they come here."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,7 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, verbosity_options
-from frozenseg_label.cli.tables import print_columns
-
-SCHEMA_VERSION = 1
+from frozenseg_label.cli.output import print_columns, print_json
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -28,8 +25,7 @@ def list_command(as_json: bool) -> None:
 
     rows = list_weights()
     if as_json:
-        said = {"schema_version": SCHEMA_VERSION, "weights": [asdict(row) for row in rows]}
-        click.echo(json.dumps(said))
+        print_json(weights=[asdict(row) for row in rows])
         return
     lines = [("name", "on this machine", "from")]
     for row in rows:
@@ -62,8 +58,7 @@ def show(name: str, as_json: bool) -> None:
     }
     if as_json:
         categories = [category.model_dump() for category in info.categories]
-        said = {"schema_version": SCHEMA_VERSION, **facts, "categories": categories}
-        click.echo(json.dumps(said))
+        print_json(**facts, categories=categories)
         return
     print_columns([(key.replace("_", " "), str(value)) for key, value in facts.items()])
     things = [c.names[0] for c in info.categories if c.is_thing]
