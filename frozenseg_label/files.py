@@ -1,10 +1,12 @@
-"""Files that appear whole or not at all: temporary name in the same folder, fsync, rename.
+"""Files and folders that appear whole or not at all: temporary name beside them, fsync, rename.
 
-A killed program leaves at most files whose name starts with `.frozenseg-`: `.tmp` ones are worth
-nothing; `.staged` ones are whole and wait for a journal row that commits them (see `runs`).
+A killed program leaves at most files and folders whose name starts with `.frozenseg-`: `.tmp` ones
+are worth nothing; `.staged` ones are whole and wait for a journal row that commits them (see
+`runs`). What cannot be written is an error of the kind that the caller names.
 """
 
 import errno
+import json
 import os
 import secrets
 import shutil
@@ -12,42 +14,65 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from frozenseg_label.errors import RunError
+from frozenseg_label.errors import FrozenSegLabelError, RunError
 
 PREFIX = ".frozenseg-"
+MARKER = ".frozenseg-label"  # in folders that we write: their pictures are no photographs
 TEMPORARY_SUFFIX = ".tmp"
 STAGED_SUFFIX = ".staged"
 
+Kind = type[FrozenSegLabelError]
+
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# What network shares and FUSE say when they cannot sync a folder; they keep its files all the same.
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
-def atomic_write(path: Path, data: bytes, *, lasting: bool = True) -> None:
+def atomic_write(path: Path, data: bytes, *, lasting: bool = True, error: Kind = RunError) -> None:
     """Write a file that nobody ever sees in part.
 
     Args:
         lasting: the file is there after a power cut, too; else it may be missing then, not torn.
+        error: kind of the error where it cannot be written.
     """
-    with atomic_stream(path, lasting=lasting) as file:
+    with atomic_stream(path, lasting=lasting, error=error) as file:
         file.write(data)
 
 
 @contextmanager
-def atomic_stream(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
+def atomic_stream(
+    path: Path, *, lasting: bool = True, error: Kind = RunError
+) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path` if the block ends well, and vanishes if it does not.
 
     Args:
         lasting: as of `atomic_write`.
+        error: likewise.
     """
-    temporary = path.with_name(f"{PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
-    with explained(path):
+    with atomic_path(path, lasting=lasting, error=error) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def atomic_path(path: Path, *, lasting: bool = True, error: Kind = RunError) -> Iterator[Path]:
+    """Yield the path of an empty file that becomes `path`: for libraries that want a name.
+
+    Args:
+        lasting: as of `atomic_write`.
+        error: likewise.
+    """
+    temporary = _temporary(path)
+    with explained(path, error):
         make_folder(path.parent)
         try:
-            with temporary.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+            temporary.touch(exist_ok=False)
+            usual = temporary.stat().st_mode  # some libraries would let nobody else read the file
+            yield temporary
+            if temporary.stat().st_mode != usual:
+                temporary.chmod(usual)
+            _sync_file(temporary)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -56,8 +81,60 @@ def atomic_stream(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
             sync_folder(path.parent)
 
 
+@contextmanager
+def atomic_folder(path: Path, *, error: Kind = RunError) -> Iterator[Path]:
+    """Yield an empty folder that becomes `path`, with the files that the block writes into it.
+
+    Args:
+        error: as of `atomic_write`.
+    """
+    temporary = _temporary(path)
+    with explained(path, error):
+        make_folder(path.parent)
+        try:
+            temporary.mkdir()
+            yield temporary
+            for file in temporary.iterdir():
+                _sync_file(file)
+            sync_folder(temporary)
+            temporary.rename(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(path.parent)
+
+
+def mark_folder(folder: Path, error: Kind = RunError) -> None:
+    """Make a folder that no search for images enters.
+
+    Args:
+        error: kind of the error where that cannot be done.
+    """
+    with explained(folder, error):
+        make_folder(folder)
+        (folder / MARKER).write_text("frozenseg-label wrote this folder: no images to label here\n")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed programs left half written directly in a folder."""
+    for path in folder.glob(f"{PREFIX}*{TEMPORARY_SUFFIX}"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
 def stage(path: Path, key: str, data: bytes) -> Path:
-    """Write the data beside `path`, durable, under a name made from `key`; `publish` comes next."""
+    """Write the data beside `path`, durable, under a name made from `key`; then call `publish`."""
     staged = path.with_name(f"{PREFIX}{key}{STAGED_SUFFIX}")
     with explained(path):
         make_folder(path.parent)
@@ -100,8 +177,53 @@ def make_folder(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
+def read_json(path: Path, error: Kind) -> Any:  # noqa: ANN401 - JSON may be anything
+    """Return what a JSON file says; everything that can be wrong with it is one sentence.
+
+    Args:
+        error: its kind.
+    """
+    return parse_json(read_regular(path, error), f"{path}", error)
+
+
+def parse_json(content: bytes, name: str, error: Kind) -> Any:  # noqa: ANN401
+    """Return what JSON says; numbers that are infinite or no number become None.
+
+    Args:
+        name: what an error calls it.
+        error: its kind.
+    """
+    try:
+        return json.loads(content, parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as fault:
+        reason = "nested too deeply" if isinstance(fault, RecursionError) else f"{fault}"
+        raise error(f"{name}: no whole JSON file ({reason}); write it again") from fault
+
+
+def read_regular(path: Path, error: Kind, most: int = -1) -> bytes:
+    """Return the content of a file that is a regular one: pipes and devices have no end.
+
+    Args:
+        error: kind of the error where it cannot be read.
+        most: bytes to read from its beginning; -1: all.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            what = "is a folder" if path.is_dir() else "is no regular file"
+            raise error(f"{path}: cannot be read, it {what}; name a file")
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError as refusal:
+        reason = (refusal.strerror or f"{refusal}").lower()
+        raise error(
+            f"{path}: cannot be read, {reason}; name another file, or restore it"
+        ) from refusal
+    except ValueError as refusal:  # a name with NUL
+        raise error(f"{path}: cannot be read, {refusal}; name another file") from refusal
+
+
 def free_bytes(folder: Path) -> int:
-    """Bytes that are free where a folder is, or would be made."""
+    """Return the bytes that are free where a folder is, or would be made."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     return shutil.disk_usage(existing).free
 
@@ -113,22 +235,28 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn the system's refusal to write `path` into a RunError that says what to do.
+def explained(path: Path, error: Kind = RunError) -> Iterator[None]:
+    """Turn the system's refusal to write `path` into an error that says what to do.
 
-    The OSError stays its `__cause__`.
+    The OSError is its `__cause__`.
+
+    Args:
+        error: kind of the error.
     """
     try:
         yield
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        if error.errno in _NO_ROOM:
+    except OSError as refusal:
+        reason = (refusal.strerror or str(refusal)).lower()
+        if refusal.errno in _NO_ROOM:
             remedy = "make room there and give the same command again; what was written is kept"
         else:
             remedy = "see that files can be written there, and give the same command again"
-        raise RunError(f"{path}: cannot be written, {reason}; {remedy}") from error
+        raise error(f"{path}: cannot be written, {reason}; {remedy}") from refusal

@@ -1,24 +1,32 @@
 """Images on disk: which ones there are, and the pixels of each as people see them."""
 
 import io
+import logging
 import os
+import stat
 import struct
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from frozenseg_label.errors import ImageError
+from frozenseg_label.files import MARKER
 
 # Registered with Pillow, but no still pictures: films, drawings that another program has to paint,
 # and containers that it only recognises.
 NOT_STILL = {"BUFR", "EPS", "FLI", "GRIB", "HDF5", "MPEG", "WMF"}
+UNREADABLE = frozenset(  # pictures of telephones and cameras that Pillow does not read
+    {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
+)
 PAPER = (255, 255, 255)  # what shows through transparent pixels, as in most viewers
 
 # Pillow's plugins let all of these through on damaged files.
@@ -27,6 +35,8 @@ _DAMAGED = (
     ArithmeticError, MemoryError, RuntimeError, struct.error, Image.DecompressionBombError,
 )  # fmt: skip
 _guard_lock = threading.Lock()
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,16 +60,16 @@ class ImageRecord:
 def find_images(sources: Sequence[Path]) -> list[ImageRecord]:
     """All images in these folders (and the folders below) and files, sorted by `relative`.
 
-    Hidden files and folders and run folders of ours are passed over; a file that is named itself is
-    taken whatever its suffix. Each file comes once, however many sources contain it.
+    Hidden files and folders and those that this program wrote are passed over; a file that is named
+    itself is taken whatever its suffix. Each file comes once, however many sources contain it.
     """
     sources = [Path(os.path.abspath(source)) for source in sources]  # noqa: PTH100 (keeps links)
     roots: list[Path] = []
     paths: list[Path] = []
     for source in sources:
         if source.is_dir():
-            if is_run_folder(source):
-                raise ImageError(f"{source}: holds labels of a run; give a folder of images")
+            if is_ours(source):
+                raise ImageError(f"{source}: was written by this program; give a folder of images")
             roots.append(source)
             paths.extend(_walk(source))
         elif source.exists():
@@ -77,8 +87,13 @@ def find_images(sources: Sequence[Path]) -> list[ImageRecord]:
     return sorted((_record(path, root) for path in set(paths)), key=lambda record: record.relative)
 
 
+def is_ours(folder: Path) -> bool:
+    """Return whether this program wrote the folder: its pictures are no photographs."""
+    return (folder / MARKER).is_file() or is_run_folder(folder)
+
+
 def is_run_folder(folder: Path) -> bool:
-    """Whether labels were written there (DESIGN.md, section 3): its PNGs are no photographs."""
+    """Return whether labels were written there (DESIGN.md, section 3)."""
     return (folder / "run.json").is_file() and (folder / "panoptic").is_dir()
 
 
@@ -90,8 +105,29 @@ def image_suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, kind in registered.items() if kind in readable)
 
 
-def decode_image(record: ImageRecord, max_pixels: int | None = None) -> NDArray[np.uint8]:
-    """The picture as RGB, uint8 [H, W, 3], turned as its EXIF orientation says.
+def read_image_file(record: ImageRecord, max_pixels: int | None = None) -> bytes:
+    """Return the content of an image file; ImageError where it is none, or too large.
+
+    Its header is looked at first: a pipe, a film or a huge picture is never read.
+
+    Args:
+        max_pixels: larger images (width x height) are refused; None takes any.
+    """
+    with _refusing(record.path):
+        if not stat.S_ISREG(record.path.stat().st_mode):
+            if record.path.is_dir():
+                raise ImageError(f"{record.path}: a folder that cannot be listed; make it readable")
+            raise ImageError(f"{record.path}: no regular file (a pipe, a device); take it out")
+        with record.path.open("rb") as file:
+            _refuse_large(_open_header(file), record.path, max_pixels)
+            file.seek(0)
+            return file.read()
+
+
+def decode_image(
+    record: ImageRecord, max_pixels: int | None = None, content: bytes | None = None
+) -> NDArray[np.uint8]:
+    """Return the picture as RGB, uint8 [H, W, 3], turned as its EXIF orientation says.
 
     Of several frames the first; transparent pixels show white paper; grey levels of more than
     8 bits are scaled down, not cut off. Colour profiles are not applied: nor did CLIP's and SAM's
@@ -99,23 +135,15 @@ def decode_image(record: ImageRecord, max_pixels: int | None = None) -> NDArray[
 
     Args:
         max_pixels: larger images (width x height) are refused undecoded; None takes any.
+        content: of the file, where it has been read already.
     """
-    try:
-        image = _open_header(record.path.read_bytes())
-        width, height = image.size
-        if max_pixels is not None and width * height > max_pixels:
-            raise ImageError(
-                f"{record.path}: {width} x {height} pixels are more than the {max_pixels} allowed;"
-                " raise --max-pixels or scale the image down"
-            )
+    if content is None:
+        content = read_image_file(record, max_pixels)
+    with _refusing(record.path):
+        image = _open_header(io.BytesIO(content))
+        _refuse_large(image, record.path, max_pixels)
         image.load()  # before the orientation is asked for: TIFF files turn themselves here
         return np.array(_upright(_to_rgb(image), _orientation(image)))  # [H, W, 3]
-    except _DAMAGED as error:
-        unknown = isinstance(error, UnidentifiedImageError)  # its message has only an address
-        reason = "of no known format" if unknown else " ".join(f"{error}".split())
-        reason = reason or type(error).__name__
-        message = f"cannot be read as an image ({reason}); replace the file or take it out"
-        raise ImageError(f"{record.path}: {message}") from error
 
 
 def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
@@ -125,7 +153,7 @@ def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
         path: of the file, for messages.
     """
     try:
-        image = _open_header(content)
+        image = _open_header(io.BytesIO(content))
         width, height = image.size
         turned = _orientation(image) >= 5  # those exchange height and width
     except _DAMAGED as error:
@@ -136,45 +164,85 @@ def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
 def _walk(folder: Path) -> Iterator[Path]:
     """The image files below a folder; linked folders last, and none twice, so that circles end."""
     pending, links, seen = deque([folder]), deque[Path](), set[str]()
+    passed_over = Counter[str]()
     while pending or links:
         here = pending.popleft() if pending else links.popleft()
         real = os.path.realpath(here)
         if real in seen:
             continue
         seen.add(real)
-        for entry in _entries(here):
+        entries = _entries(here)
+        if entries is None:
+            yield here  # reported as an image that cannot be read, and the run goes on
+        for entry in entries or ():
             path, is_link = Path(entry.path), entry.is_symlink()
             if path.is_dir() if is_link else entry.is_dir():
-                if not is_run_folder(path):
+                if not is_ours(path):
                     (links if is_link else pending).append(path)
-            elif path.suffix.lower() in image_suffixes() and (is_link or entry.is_file()):
-                yield path  # a broken link is an image that will be reported as unreadable
+            elif path.suffix.lower() in image_suffixes():
+                yield path  # a broken link or a pipe is reported as an image that cannot be read
+            elif path.suffix.lower() in UNREADABLE:
+                passed_over[path.suffix.lower()] += 1
+    for suffix, count in sorted(passed_over.items()):
+        log.warning(
+            "%s: %d %s files are pictures that cannot be read here, and were passed over; convert "
+            "them to JPEG or PNG",
+            folder,
+            count,
+            suffix,
+        )
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> list[os.DirEntry[str]] | None:
+    """Return what is visible in a folder, by name; None where it cannot be listed."""
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise ImageError(f"{folder}: cannot be listed ({error}); make it readable") from error
+    except OSError:
+        return None
     return sorted(visible, key=lambda entry: entry.name)
 
 
 def _record(path: Path, root: Path) -> ImageRecord:
     try:
         status = path.stat()
-    except OSError:
-        status = path.lstat()  # a broken link
-    relative = path.relative_to(root).as_posix()
-    return ImageRecord(path, relative, size=status.st_size, mtime_ns=status.st_mtime_ns)
+        size, mtime_ns = status.st_size, status.st_mtime_ns
+    except OSError:  # a broken link, or gone since it was found
+        size = mtime_ns = 0
+    return ImageRecord(path, path.relative_to(root).as_posix(), size, mtime_ns)
 
 
-def _open_header(content: bytes) -> Image.Image:
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn all that a damaged file makes of the block into an ImageError without its pixels."""
+    try:
+        yield
+    except _DAMAGED as error:
+        unknown = isinstance(error, UnidentifiedImageError)  # its message has only an address
+        reason = "of no known format" if unknown else " ".join(f"{error}".split())
+        reason = reason or type(error).__name__
+    else:
+        return
+    # Outside the handler: an error that people keep must not keep the picture alive.
+    message = f"cannot be read as an image ({reason}); replace the file or take it out"
+    raise ImageError(f"{path}: {message}")
+
+
+def _refuse_large(image: Image.Image, path: Path, max_pixels: int | None) -> None:
+    width, height = image.size
+    if max_pixels is not None and width * height > max_pixels:
+        raise ImageError(
+            f"{path}: {width} x {height} pixels are more than the {max_pixels} allowed; raise "
+            "--max-pixels or scale the image down"
+        )
+
+
+def _open_header(file: BinaryIO) -> Image.Image:
     """Pillow's image, not decoded yet, whatever its size: `max_pixels` is the guard here."""
     with _guard_lock:
         guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(io.BytesIO(content))
+            return Image.open(file)
         finally:
             Image.MAX_IMAGE_PIXELS = guard
 

@@ -1,4 +1,4 @@
-"""The panoptic map: one id per pixel, and what each id stands for (arXiv 1801.00868)."""
+"""The panoptic map: one id per pixel, and what each id means (arXiv 1801.00868)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -57,7 +57,7 @@ class Segment:
 
     @property
     def is_owned(self) -> bool:
-        """Whether it is a person's, so that no later run may touch it."""
+        """Return whether it is a person's, so that no later run may touch it."""
         return self.state in OWNED_STATES
 
     def owned_by(self, source: str, state: State = "edited") -> Self:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import reprlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,8 +121,20 @@ class Vocabulary:
 
 
 def same_name(name: str) -> str:
-    """What two spellings of one name have in common: CLIP reads all names in lower case."""
-    return " ".join(name.casefold().split())
+    """Return what two spellings of one name have in common; the only rule for names of classes.
+
+    Case (CLIP reads all names in lower case), Unicode's forms and widths, and blanks do not count.
+    """
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def seen_categories(vocabulary: "Vocabulary", seen_names: Iterable[str]) -> tuple[bool, ...]:
+    """Return for each category whether one of its names is among those of a training."""
+    seen = {same_name(name) for name in seen_names}
+    return tuple(
+        any(same_name(name) in seen for name in category.names)
+        for category in vocabulary.categories
+    )
 
 
 def default_color(number: int) -> Color:

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from frozenseg_label.model.clip_backbone import TextTower, convnext_clip
-from frozenseg_label.model.everything_settings import EverythingSettings
-from frozenseg_label.model.frozenseg import FrozenSeg, InputSize
+from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.pixel_decoder import PixelDecoder
-from frozenseg_label.model.sam import vit_sam
+from frozenseg_label.model.sam import DecoderSizes, vit_sam
+from frozenseg_label.model.settings import EverythingSettings, InputSize
 from frozenseg_label.model.transformer_decoder import TransformerDecoder
 
 
@@ -38,9 +38,7 @@ def build_tiny_frozenseg() -> FrozenSeg:
         channels=32,
         window=2,
         global_blocks=(1,),
-        decoder_heads=2,
-        decoder_feedforward=32,
-        iou_hidden=16,
+        decoder=DecoderSizes(heads=2, feedforward=32, iou_hidden=16),
     )
     return FrozenSeg(
         clip=clip,

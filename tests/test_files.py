@@ -1,12 +1,21 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from frozenseg_label.errors import RunError
-from frozenseg_label.files import atomic_stream, atomic_write, publish, stage
+from frozenseg_label.errors import RunError, TrainingError
+from frozenseg_label.files import (
+    atomic_folder,
+    atomic_path,
+    atomic_stream,
+    atomic_write,
+    publish,
+    stage,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -82,3 +91,55 @@ def test_a_full_disk_is_told_with_file_and_remedy(tmp_path: Path) -> None:
         write()
     assert str(path) in str(caught.value)
     assert names(tmp_path) == []
+
+
+def test_a_library_that_wants_a_path_gets_one(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "file") as temporary:
+        temporary.write_bytes(b"whole")
+        temporary.chmod(0o600)  # as safetensors leaves it
+        assert names(tmp_path) == [temporary.name]
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_folder_appears_with_all_its_files_or_not_at_all(tmp_path: Path) -> None:
+    def write(*contents: bytes) -> None:
+        with atomic_folder(tmp_path / "state") as folder:
+            for number, content in enumerate(contents):
+                (folder / f"{number}").write_bytes(content)
+            assert "state" not in names(tmp_path)
+            if len(contents) < 2:
+                raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        write(b"a")
+    assert names(tmp_path) == []
+    write(b"a", b"b")
+    assert names(tmp_path) == ["state"]
+    assert names(tmp_path / "state") == ["0", "1"]
+
+
+def test_the_caller_names_the_kind_of_error(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    for write in (atomic_path, atomic_folder, atomic_stream):
+        with (
+            pytest.raises(TrainingError, match="a/b: cannot be written"),
+            write(tmp_path / "a" / "b", error=TrainingError),
+        ):
+            pass
+
+
+def test_a_share_that_cannot_sync_folders_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def refuse_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    atomic_write(tmp_path / "a" / "b", b"data")
+    assert (tmp_path / "a" / "b").read_bytes() == b"data"

@@ -195,7 +195,7 @@ def test_labels_of_an_earlier_run_are_no_images(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 2  # any folder may be called panoptic
     (tmp_path / "out" / "run.json").write_text("{}")
     assert names(tmp_path) == ["a.png"]
-    with pytest.raises(ImageError, match=r"out: holds labels of a run"):
+    with pytest.raises(ImageError, match=r"out: was written by this program"):
         find_images([tmp_path / "out"])
 
 

@@ -1,4 +1,4 @@
-"""The `annotate` job: find what is to do, label it, and write down how it was made.
+"""The `annotate` job: find the images to label, label them, and write down how it was made.
 
 Heavy imports stay inside the functions: the command line reads its defaults here, and a run that
 has nothing to do answers without torch.
@@ -6,12 +6,12 @@ has nothing to do answers without torch.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
-from frozenseg_label.annotation.annotate_arguments import Format, Precision, check_arguments
+from frozenseg_label.inference.predictor_spec import Precision, PredictorSpec
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from frozenseg_label.annotation.dry_run import Estimate
     from frozenseg_label.errors import ImageError
     from frozenseg_label.images import ImageRecord
-    from frozenseg_label.inference.predictor import Predictor
     from frozenseg_label.runs.manifest import Manifest
     from frozenseg_label.runs.plan import Plan
     from frozenseg_label.runs.run_folder import RunFolder
     from frozenseg_label.vocabulary import Vocabulary
+
+Format = Literal["class-png", "per-class-png"]
+FORMATS: tuple[str, ...] = get_args(Format)
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +34,14 @@ LIBRARIES = ("torch", "open_clip_torch", "numpy")  # labels may depend on their 
 
 @dataclass(frozen=True)
 class AnnotateSummary:
-    """What one call of `annotate` did, or, in a dry run, would do.
+    """The result of one call of `annotate`; in a dry run, what it would do.
 
     Attributes:
         output: the run folder.
         labelled, skipped, failed: images; skipped ones were labelled before.
         segments: number of segments of each class that occurs in the whole run folder.
         seconds: time spent.
-        estimate: of a dry run that found something to do; None otherwise.
+        estimate: of a dry run that found images to label; None otherwise.
     """
 
     output: Path
@@ -74,105 +76,98 @@ def annotate(
 ) -> AnnotateSummary:
     """Label images into a run folder; what is already there is kept, so a stopped run goes on.
 
+    ValueError, before anything is written, where an argument is out of its range.
+
     Args:
         images: folders (searched recursively) or files.
         output: the run folder; made when missing.
         vocabulary: a YAML or text file, the name of a shipped one, or a Vocabulary.
-        weights: a name of `frozenseg-label weights list`, or a checkpoint of ours.
+        weights: a name of `frozenseg-label weights list`, or a checkpoint file.
         formats: what to write beside COCO panoptic.
         semantic: write semantic maps too, by the published SAM ensemble where `sam_masks` is given.
         sam_masks: add SAM's masks as proposals for classes that the weights have not seen.
         min_score: segments whose class is less probable stay unlabelled, 0..1.
         device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
         precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
-        batch_size: images of one shape that go through the model together.
-        max_pixels: larger images are reported as failed; from the default on, Pillow suspects a
-            decompression bomb.
-        limit: look at the first so many images only.
-        checksum: know images by their content, not by size and time of change.
-        update: allow other weights, words or options on this folder; proposed segments are
-            replaced, nothing else.
+        batch_size: images of one padded size that go through the model together.
+        max_pixels: larger images are reported as failed; by default what Pillow takes for a bomb.
+        limit: label only the first N images.
+        checksum: detect changed images by their hash, not by size and time of change.
+        update: allow other weights, words or options here; replaces proposed segments only.
         max_failure_rate: stop with an error once a larger share of the images has failed, 0..1.
         dry_run: write nothing, but time a few images and say what would be done.
         progress: show a progress bar on stderr.
-
-    Raises:
-        ValueError: an argument is out of its range; nothing has been written then.
     """
-    check_arguments(
+    words = _vocabulary(vocabulary)
+    spec = PredictorSpec(weights, words, device, precision, min_score, sam_masks, semantic)
+    job = _Job(
+        sources=_sources(images),
+        output=Path(output),
         formats=formats,
-        precision=precision,
-        shares={"min_score": min_score, "max_failure_rate": max_failure_rate},
-        counts={"batch_size": batch_size, "max_pixels": max_pixels, "limit": limit},
+        batch_size=batch_size,
+        max_pixels=max_pixels,
+        limit=limit,
+        checksum=checksum,
+        update=update,
+        max_failure_rate=max_failure_rate,
     )
+    manifest = _manifest(job, spec, words.name if vocabulary is words else str(vocabulary))
+    return _estimate(job, spec, manifest) if dry_run else _label(job, spec, manifest, progress)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Which images are labelled, into which folder, and how; fields as in `annotate`."""
+
+    sources: list[Path]
+    output: Path
+    formats: Sequence[Format]
+    batch_size: int
+    max_pixels: int
+    limit: int | None
+    checksum: bool
+    update: bool
+    max_failure_rate: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.formats, str) or not set(self.formats) <= set(FORMATS):
+            known = ", ".join(FORMATS)
+            raise ValueError(f"formats must be a list of some of {known}, got {self.formats!r}")
+        if not 0 <= self.max_failure_rate <= 1:  # so that "not a number" fails, too
+            raise ValueError(f"max_failure_rate must be in 0..1, got {self.max_failure_rate}")
+        for name in ("batch_size", "max_pixels", "limit"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise ValueError(f"{name} must be at least 1, got {count}")
+
+
+def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool) -> AnnotateSummary:
+    """Label what is to do; the model is loaded only where an image needs it."""
     from frozenseg_label.annotation.progress import shown_progress
     from frozenseg_label.images import find_images
     from frozenseg_label.runs.run_folder import RunFolder
 
     started = time.monotonic()
-    folder, words, sources = Path(output), _vocabulary(vocabulary), _sources(images)
-    options: dict[str, JsonValue] = {
-        "min_score": min_score,
-        "sam_masks": sam_masks,
-        "semantic": semantic,
-    }
-    arguments: dict[str, JsonValue] = {
-        "images": [str(source) for source in sources],
-        "vocabulary": words.name if vocabulary is words else str(vocabulary),
-        "device": device,
-        "precision": precision,
-        "batch_size": batch_size,
-        "max_pixels": max_pixels,
-        "limit": limit,
-        "formats": list(formats),
-        "checksum": checksum,
-        "update": update,
-        "max_failure_rate": max_failure_rate,
-        **options,
-    }
-    manifest = _manifest(words, weights, arguments, options)
-    records = find_images(sources)[:limit]
-
-    def load() -> "Predictor":
-        from frozenseg_label.inference.load_predictor import load_predictor
-
-        predictor = load_predictor(
-            weights,
-            words,
-            device=device,
-            precision=precision,
-            min_score=min_score,
-            sam_masks=sam_masks,
-            semantic=semantic,
-        )
-        log.debug("device %s, %s", predictor.device, "bf16" if predictor.bf16 else "fp32")
-        return predictor
-
-    if dry_run:
-        with RunFolder.preview(folder, manifest, update=update, semantic=semantic) as run:
-            plan = run.plan(records, checksum=checksum)
-        return _estimate(plan, load, folder, max_pixels)
-
+    records = find_images(job.sources)[: job.limit]
     opened = RunFolder.open_or_create(
-        folder, manifest, update=update, formats=formats, semantic=semantic
+        job.output, manifest, update=job.update, formats=job.formats, semantic=spec.semantic
     )
     with opened as run:
-        plan = run.plan(records, checksum=checksum)
+        plan = run.plan(records, checksum=job.checksum)
         log.info("%s", _announcement(plan))
+        for record in plan.touched:
+            log.warning(
+                "%s: another picture than the one that a person corrected; the corrections stay, "
+                "and the image is in review again",
+                record.path,
+            )
         try:
-            with shown_progress(plan, max_failure_rate, progress) as on_finished:
-                _label(
-                    plan,
-                    load,
-                    run,
-                    batch_size=batch_size,
-                    max_pixels=max_pixels,
-                    on_finished=on_finished,
-                )
+            with shown_progress(plan, job.max_failure_rate, progress) as on_finished:
+                _label_planned(plan, job, spec, run, on_finished)
         finally:
             summary = run.finish()  # also when interrupted: what was labelled is a whole run folder
     return AnnotateSummary(
-        output=folder,
+        output=job.output,
         labelled=summary.labelled,
         skipped=summary.skipped,
         failed=summary.failed,
@@ -181,48 +176,50 @@ def annotate(
     )
 
 
-def _label(
+def _label_planned(
     plan: "Plan",
-    load: Callable[[], "Predictor"],
+    job: _Job,
+    spec: PredictorSpec,
     run: "RunFolder",
-    *,
-    batch_size: int,
-    max_pixels: int,
     on_finished: Callable[["ImageError | None"], None],
 ) -> None:
-    """Label what is to do with the local engine; the model is loaded where it is needed alone."""
+    """Label the images of a plan on this machine."""
 
     def on_still_unreadable(record: "ImageRecord", error: "ImageError") -> None:
         run.fail(record, str(error))
         on_finished(error)
 
-    todo = _worth_a_model(plan, max_pixels, on_still_unreadable)
+    todo = _worth_a_model(plan, job.max_pixels, on_still_unreadable)
     if not todo:
         return
-    from frozenseg_label.annotation.local_engine import annotate_overlapped
+    from frozenseg_label.annotation.label_images import label_images
 
-    annotate_overlapped(
+    label_images(
         todo,
-        load(),
+        spec.load(),
         run,
-        batch_size=batch_size,
-        max_pixels=max_pixels,
+        batch_size=job.batch_size,
+        max_pixels=job.max_pixels,
         on_finished=on_finished,
     )
 
 
-def _estimate(
-    plan: "Plan", load: Callable[[], "Predictor"], folder: Path, max_pixels: int
-) -> AnnotateSummary:
-    """Say what a run would do; times a few images."""
+def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateSummary:
+    """Say what a run would do; time a few images, write nothing."""
+    from frozenseg_label.images import find_images
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    records = find_images(job.sources)[: job.limit]
+    with RunFolder.preview(job.output, manifest, update=job.update, semantic=spec.semantic) as run:
+        plan = run.plan(records, checksum=job.checksum)
     failed: list[ImageError] = []
-    todo = _worth_a_model(plan, max_pixels, lambda record, error: failed.append(error))
+    todo = _worth_a_model(plan, job.max_pixels, lambda record, error: failed.append(error))
     guess = None
     if todo:
         from frozenseg_label.annotation.dry_run import estimate
 
-        guess = estimate(todo, load(), folder, max_pixels)
-    return AnnotateSummary(folder, 0, len(plan.done), len(failed), estimate=guess)
+        guess = estimate(todo, spec.load(), job.output, job.max_pixels)
+    return AnnotateSummary(job.output, 0, len(plan.done), len(failed), estimate=guess)
 
 
 def _worth_a_model(
@@ -230,7 +227,7 @@ def _worth_a_model(
     max_pixels: int,
     on_still_unreadable: Callable[["ImageRecord", "ImageError"], None],
 ) -> list["ImageRecord"]:
-    """Return what is to do but for images that could not be read last time, nor can be now."""
+    """Return the images to label, but not those that failed last time and still cannot be read."""
     from frozenseg_label.errors import ImageError
     from frozenseg_label.images import decode_image
 
@@ -244,35 +241,44 @@ def _worth_a_model(
     return [record for record in plan.todo if record not in unreadable]
 
 
-def _manifest(
-    words: "Vocabulary",
-    weights: str | Path,
-    arguments: Mapping[str, "JsonValue"],
-    options: Mapping[str, "JsonValue"],
-) -> "Manifest":
-    """Say with what the labels are going to be made; reads the weights' header alone."""
+def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
+    """Say with what the labels will be made; `vocabulary` is what the caller named."""
     from frozenseg_label.checkpoints.header import read_checkpoint_info
     from frozenseg_label.checkpoints.named_weights import find_weights
     from frozenseg_label.runs.manifest import Manifest
     from frozenseg_label.version import __version__
 
-    info = read_checkpoint_info(find_weights(weights))
-    log.debug("weights %s, fingerprint %s", weights, info.fingerprint)
+    words = spec.vocabulary
+    info = read_checkpoint_info(find_weights(spec.weights))
+    log.debug("weights %s, fingerprint %s", spec.weights, info.fingerprint)
     log.debug("vocabulary %s, %d classes", words.name, len(words.categories))
+    arguments: dict[str, JsonValue] = {
+        "images": [str(source) for source in job.sources],
+        "vocabulary": vocabulary,
+        "device": spec.device,
+        "precision": spec.precision,
+        "batch_size": job.batch_size,
+        "max_pixels": job.max_pixels,
+        "limit": job.limit,
+        "formats": list(job.formats),
+        "checksum": job.checksum,
+        "update": job.update,
+        "max_failure_rate": job.max_failure_rate,
+    }
     return Manifest.of(
         tool_version=__version__,
-        arguments=arguments,
-        weights=str(weights),
+        arguments=arguments | spec.options,
+        weights=str(spec.weights),
         weights_fingerprint=info.fingerprint,
         vocabulary=words,
         seen_names=info.seen_names,
-        options=options,
+        options=spec.options,
         versions=_versions(),
     )
 
 
 def _versions() -> dict[str, str]:
-    """Python's and the libraries' versions, without importing a library."""
+    """Return Python's and the libraries' versions, without importing a library."""
     from importlib.metadata import version
     from platform import python_version
 
@@ -288,10 +294,12 @@ def _announcement(plan: "Plan") -> str:
 
 
 def _vocabulary(source: "str | Path | Vocabulary") -> "Vocabulary":
+    """Read a vocabulary, unless it is one."""
     from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
 
     return source if isinstance(source, Vocabulary) else read_vocabulary(source)
 
 
 def _sources(images: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return one folder or file, or several, as a list of paths."""
     return [Path(images)] if isinstance(images, str | Path) else [Path(image) for image in images]

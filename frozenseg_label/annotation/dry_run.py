@@ -1,4 +1,4 @@
-"""What a run would take, measured on a few of its images; nothing is written."""
+"""The time and the space that a run would take, measured on a few images; writes nothing."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from frozenseg_label.annotation.label_images import load_image, predict
+from frozenseg_label.annotation.label_images import load, predict
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import free_bytes
 from frozenseg_label.formats.coco_panoptic import encode_panoptic_png
@@ -19,13 +19,13 @@ SEGMENT_BYTES = 600  # of one segment in journal.jsonl and panoptic.json togethe
 
 @dataclass(frozen=True)
 class Estimate:
-    """What labelling would take.
+    """The time and the space of a run.
 
     Attributes:
         images: to label.
         seconds: for all of them, with one image at a time.
         disk_bytes: of COCO panoptic labels.
-        free_bytes: where they would lie.
+        free_bytes: on the disk of the run folder.
         memory_bytes: the most that was in use while images were timed; None on Windows.
     """
 
@@ -45,7 +45,7 @@ def estimate(
     for record in tried:
         start = time.perf_counter()
         try:
-            image = load_image(record, predictor.model.input_size, max_pixels)
+            image = load(record, predictor.model.input_size, max_pixels)
         except ImageError:
             continue
         panoptic = predict([image], predictor)[0].prediction.panoptic
@@ -74,7 +74,7 @@ def _spread(records: Sequence[ImageRecord], count: int) -> Sequence[ImageRecord]
 
 
 def _peak_memory() -> int | None:
-    """Return the bytes of the most memory that this program has had; None where none can tell."""
+    """Return the most memory that this program has used, in bytes; None on Windows."""
     if sys.platform == "win32":
         return None
     import resource

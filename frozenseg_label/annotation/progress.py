@@ -1,4 +1,4 @@
-"""What people see of a run while it lasts, and when it gives up."""
+"""The progress bar of a run, and the rule by which a run gives up."""
 
 import logging
 from collections.abc import Callable, Iterator

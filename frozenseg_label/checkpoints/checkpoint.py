@@ -1,8 +1,8 @@
-"""Our own checkpoints: safetensors with a header that names architecture, vocabulary and parts.
+"""Checkpoints of this project: safetensors, with a header that names the model and its parts.
 
-The two frozen encoders are large and shared by all decoders trained on them, so they may lie once
-in a folder of their own, `clip-<hash>.safetensors` and `sam-<hash>.safetensors`. The embedded
-model carries them inside.
+The two frozen encoders are large and shared by all decoders trained on them, so they may be kept
+once in a folder of their own, as `clip-<hash>.safetensors` and `sam-<hash>.safetensors`. The
+embedded model has them inside.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,7 +40,8 @@ def save_checkpoint(
     """Write a model, whole or not at all.
 
     Args:
-        frozen_folder: where the frozen parts are kept once for all; None puts them into the file.
+        frozen_folder: where the frozen parts are kept for all checkpoints; None puts them into the
+            file.
         half: store float16; the hashes are those of the rounded weights.
     """
     state = {key: _stored(value, half) for key, value in model.state_dict().items()}
@@ -70,7 +71,7 @@ def load_checkpoint(
     """Build the model that a checkpoint names and fill it, in evaluation mode, float32.
 
     Args:
-        frozen_folder: where frozen parts lie that are not in the file itself.
+        frozen_folder: of the frozen parts that are not in the file itself.
     """
     info = read_checkpoint_info(path)
     if info.builder not in BUILDERS:
@@ -85,8 +86,8 @@ def load_checkpoint(
 def build_filled(builder: str, state: Mapping[str, Tensor], source: str) -> FrozenSeg:
     """Build a model around given tensors; CheckpointError unless every name and shape fits.
 
-    The model takes the tensors themselves, so there is no second copy of the weights, and no time
-    goes into random numbers that nobody needs.
+    The model takes the tensors themselves: no second copy of the weights, no random numbers that
+    nobody needs.
 
     Args:
         builder: a name of `BUILDERS`.
@@ -105,6 +106,7 @@ def build_filled(builder: str, state: Mapping[str, Tensor], source: str) -> Froz
 def _refuse_other_model(
     state: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str
 ) -> None:
+    """Raise CheckpointError where names or shapes are not the model's own."""
     odd = [
         f"{key} is {tuple(state[key].shape)} in place of {tuple(value.shape)}"
         for key, value in own.items()
@@ -128,7 +130,7 @@ def verify_checkpoint(path: Path, frozen_folder: Path | None = None) -> None:
     """Raise CheckpointError unless all tensors have the hashes that the header promises.
 
     Args:
-        frozen_folder: where frozen parts lie that are not in the file itself; they are read too.
+        frozen_folder: of the frozen parts that are not in the file itself; they are read too.
     """
     info = read_checkpoint_info(path)
     state = _read_all(path, info, frozen_folder)
@@ -146,6 +148,7 @@ def verify_checkpoint(path: Path, frozen_folder: Path | None = None) -> None:
 
 
 def _read_all(path: Path, info: CheckpointInfo, frozen_folder: Path | None) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint and of its frozen parts."""
     missing = info.missing_parts(frozen_folder)
     if missing:
         raise CheckpointError(
@@ -161,6 +164,7 @@ def _read_all(path: Path, info: CheckpointInfo, frozen_folder: Path | None) -> d
 
 
 def _is_readable(file: Path) -> bool:
+    """Tell whether a file is there and its header can be read."""
     try:
         read_header(file)
     except CheckpointError:
@@ -169,6 +173,7 @@ def _is_readable(file: Path) -> bool:
 
 
 def _stored(value: Tensor, half: bool) -> Tensor:
+    """Return a tensor as it is written: on the CPU, floats rounded to float16 where asked."""
     value = value.detach().cpu()
     return value.to(torch.float16) if half and value.is_floating_point() else value
 
@@ -179,4 +184,5 @@ def _part(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 
 
 def _part_of(key: str) -> str:
+    """Return the part that a tensor of this name belongs to: clip, sam or decoder."""
     return key.split(".")[0] if is_frozen(key) else "decoder"

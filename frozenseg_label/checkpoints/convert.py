@@ -1,4 +1,4 @@
-"""A published FrozenSeg checkpoint becomes one of ours."""
+"""From a published FrozenSeg checkpoint to a checkpoint of this project."""
 
 import pickle
 import re
@@ -23,7 +23,7 @@ BUILDER_OF_EMBEDDING_SIZE = {768: "convnext-large", 1024: "rn50x64"}
 TRAINING_VOCABULARY = "coco-panoptic-133"  # of both; with the names that they were trained on
 REMEDY = "give the .pth that the FrozenSeg authors offer for ConvNeXt-L or R50x64, unchanged"
 
-# What torch.load stumbles over when bytes are missing or wrong.
+# Errors of torch.load when bytes are missing or wrong.
 _UNREADABLE = (
     pickle.UnpicklingError,
     struct.error,
@@ -43,7 +43,8 @@ def convert_published(source: Path, output: Path | None = None) -> Path:
     """Convert a published `.pth`; its frozen encoders go to the cache, for all that share them.
 
     Args:
-        output: the checkpoint to write; by default the file that the model's name stands for.
+        source: the published file.
+        output: the checkpoint to write; by default the file of the model's name in the cache.
     """
     state = read_published(source)
     converted = convert_official_state_dict(state, str(source))
@@ -91,16 +92,18 @@ def read_published(path: Path) -> Mapping[str, Tensor]:
 
 
 def _is_named_tensor(item: tuple[object, object]) -> bool:
+    """Tell whether an entry is a tensor with a name."""
     return isinstance(item[0], str) and isinstance(item[1], Tensor)
 
 
 def _embedding_size(converted: Mapping[str, Tensor]) -> int:
+    """Return D of the model whose tensors these are; 0 where they do not say."""
     void = converted.get("void_embedding")  # [1, D]
     return 0 if void is None else void.numel()
 
 
 def _why_unreadable(error: Exception) -> str:
-    """Say it in our words: PyTorch advises to load such files all the same."""
+    """Say why in words of our own: PyTorch's message advises to load the file anyway."""
     named = re.search(r"GLOBAL (\S+)", str(error))
     if named is not None:
         return (

@@ -1,6 +1,6 @@
-"""Published weights: where they lie, how they come here, and whether they are what they should be.
+"""Published weights: their addresses, their download, and the check that they are the right files.
 
-What was fetched is compared with the SHA-256 that is known: the published one, the digits in the
+A fetched file is compared with the SHA-256 that is known: the published one, the digits in the
 file's name, or the one that was written down beside the files at the first fetch. No torch.
 """
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from frozenseg_label.checkpoints.header import is_pickled
-from frozenseg_label.checkpoints.whole_file import whole_file
 from frozenseg_label.errors import CheckpointError
+from frozenseg_label.files import atomic_write
 
 if TYPE_CHECKING:
     import requests
@@ -26,7 +26,7 @@ TIMEOUT = 60  # seconds without a byte
 
 @dataclass(frozen=True)
 class Download:
-    """Where a published file lies.
+    """A published file.
 
     Attributes:
         file_name: under which it is kept in the cache.
@@ -44,7 +44,7 @@ class Download:
 
     @property
     def address(self) -> str:
-        """Where a browser finds the file."""
+        """Return the address for a browser."""
         return self.url or f"https://drive.google.com/file/d/{self.drive_id}/view"
 
     @property
@@ -97,7 +97,7 @@ def fetch(
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # A folder of its own takes whatever gdown leaves behind when it is stopped.
+        # gdown leaves files behind when it is stopped: they are in a folder that goes away.
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as temporary:
             arrived = Path(temporary) / target.name
             _bring(name, download, arrived, target, progress)
@@ -112,7 +112,7 @@ def fetch(
 
 
 def check_download(path: Path, download: Download, book: Path | None = None) -> str:
-    """Return a file's SHA-256 after comparing it with what is known; write down what was not.
+    """Return a file's SHA-256, compared with the known ones; write it down at the first fetch.
 
     Args:
         book: where hashes of first fetches are written down; by default beside the file.
@@ -136,19 +136,19 @@ def check_download(path: Path, download: Download, book: Path | None = None) -> 
                 f"still there, and fetch it again"
             )
     if path.name not in recorded:
-        with whole_file(book) as temporary:
-            temporary.write_text(json.dumps(recorded | {path.name: found}, indent=1))
+        content = json.dumps(recorded | {path.name: found}, indent=1)
+        atomic_write(book, content.encode(), error=CheckpointError)
     return found
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _bring(name: str, download: Download, arrived: Path, target: Path, progress: bool) -> None:
-    """Download a file to `arrived`; CheckpointError says how to get it to `target` otherwise."""
+    """Download a file to `arrived`; CheckpointError says how to get it by hand."""
     import gdown
     import pooch
     import requests
@@ -164,7 +164,7 @@ def _bring(name: str, download: Download, arrived: Path, target: Path, progress:
                 timeout=TIMEOUT,
             )
         else:
-            # The hash is checked by the caller: pooch's own check knows no first digits.
+            # The caller checks the hash: pooch cannot check its first digits only.
             hooks = {"response": _close_refusal}
             bring = pooch.HTTPDownloader(progress, chunk_size=1 << 20, timeout=TIMEOUT, hooks=hooks)
             bring(download.url, str(arrived), None)
@@ -184,6 +184,7 @@ def _close_refusal(response: "requests.Response", *_: object, **__: object) -> N
 
 
 def _read_book(book: Path) -> dict[str, str]:
+    """Return the hashes of first fetches, by file name."""
     if not book.exists():
         return {}
     try:

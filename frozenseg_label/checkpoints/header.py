@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself. Read from the file's header alone: no tensors, no torch."""
+"""The header of a checkpoint: which model it is. Reading it needs no tensors and no torch."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ _PICKLE = b"\x80"
 
 
 def is_frozen(key: str) -> bool:
-    """Whether a tensor of this name belongs to a frozen encoder, not to the decoder."""
+    """Tell whether a tensor of this name belongs to a frozen encoder, not to the decoder."""
     return key.split(".")[0] in FROZEN_PARTS
 
 
@@ -55,14 +55,14 @@ class CheckpointInfo(BaseModel):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all that makes this model give the labels that it gives."""
+        """Return the SHA-256 of everything that decides the labels of this model."""
         parts = [self.builder, self.clip_hash, self.sam_hash, self.decoder_hash]
         parts += ["|".join(category.names) for category in self.categories]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @property
     def seen_names(self) -> frozenset[str]:
-        """Every name of the training vocabulary, synonyms included."""
+        """Return every name of the training vocabulary, synonyms included."""
         return frozenset(name for category in self.categories for name in category.names)
 
     def part_hash(self, part: str) -> str:
@@ -82,7 +82,7 @@ class CheckpointInfo(BaseModel):
 
 
 def frozen_file(folder: Path, part: str, digest: str) -> Path:
-    """Where a frozen part lies: the hash is its name."""
+    """Return the file of a frozen part; its name holds the hash."""
     return folder / f"{part}-{digest}.safetensors"
 
 
@@ -104,7 +104,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """Return the text fields of a safetensors file, refusing everything that is none."""
+    """Return the text fields of a safetensors file; CheckpointError where it is another file."""
     if not path.is_file():
         raise CheckpointError(
             f"{path}: no such file; `frozenseg-label weights list` shows what there is"
@@ -132,4 +132,5 @@ def is_pickled(path: Path) -> bool:
 
 
 def _in_one_line(error: Exception) -> str:
+    """Return the message of an error, cut to one line."""
     return " ".join(str(error).split())[:200]

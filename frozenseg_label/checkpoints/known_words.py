@@ -1,4 +1,4 @@
-"""Which words a text tower can know: small towers store only the tokens that their training met."""
+"""The words that a text tower knows: small towers store only the tokens of their training."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,8 +22,8 @@ def stored_tokens(checkpoint: Path) -> frozenset[int] | None:
 def unknown_words(names: Iterable[str], stored: frozenset[int] | None) -> tuple[str, ...]:
     """Return the words of names with a token that is not stored, each once, in order.
 
-    Such a token stands for every other one that training never met, so the names of two such words
-    may mean the same to the tower.
+    All tokens that are not stored share one row, so two names with them may mean the same to the
+    tower.
     """
     if stored is None:
         return ()

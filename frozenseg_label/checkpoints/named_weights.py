@@ -1,4 +1,4 @@
-"""From a name to a file of weights: what is embedded, and what lies in the cache. No torch.
+"""From a name to a file of weights, embedded in the package or in the cache. No torch.
 
 The cache folder holds `weights/` (checkpoints by name), `frozen/` (encoders that they share, by
 hash), `downloads/` (published files as they came) and `text/` (text embeddings).
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from frozenseg_label.checkpoints.downloads import DOWNLOADS, check_download
 from frozenseg_label.checkpoints.header import CheckpointInfo, read_checkpoint_info
-from frozenseg_label.checkpoints.whole_file import whole_file
 from frozenseg_label.errors import CheckpointError
+from frozenseg_label.files import atomic_path
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "nano.safetensors"
 
@@ -27,7 +27,7 @@ class NamedWeights:
         name: for `--weights`.
         here: whether they are on this machine, whole as far as their headers tell.
         place: where they come from, for people.
-        problem: what is wrong with the file that is here; empty where nothing is.
+        problem: what is wrong with the file that is here; empty where it is good.
     """
 
     name: str
@@ -46,12 +46,12 @@ def cache_folder() -> Path:
 
 
 def frozen_folder() -> Path:
-    """Return where frozen encoders lie that several checkpoints share."""
+    """Return the folder of frozen encoders, which several checkpoints share."""
     return cache_folder() / "frozen"
 
 
 def downloads_folder() -> Path:
-    """Return where published files lie."""
+    """Return the folder of published files."""
     return cache_folder() / "downloads"
 
 
@@ -89,7 +89,7 @@ def added_names() -> list[str]:
 
 
 def named_file(name: str) -> Path:
-    """Return where the checkpoint of a name lies in the cache, whether or not it is there."""
+    """Return the path of a name's checkpoint in the cache, whether or not the file exists."""
     return cache_folder() / "weights" / f"{name}.safetensors"
 
 
@@ -107,7 +107,7 @@ def read_whole_info(path: Path) -> CheckpointInfo:
 
 
 def add(path: Path, name: str) -> Path:
-    """Copy one of our checkpoints into the cache under a name of its own."""
+    """Copy a checkpoint into the cache under a name of its own."""
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise CheckpointError(
             f"{name!r} cannot be a name of weights; use letters, digits, '.', '_', '+' and '-'"
@@ -118,7 +118,7 @@ def add(path: Path, name: str) -> Path:
     target = named_file(name)
     if target.exists():
         raise CheckpointError(f"{target} exists already; choose another name, or delete it first")
-    with whole_file(target) as temporary:
+    with atomic_path(target, error=CheckpointError) as temporary:
         shutil.copyfile(path, temporary)
     return target
 
@@ -137,7 +137,7 @@ def list_weights() -> list[NamedWeights]:
 
 
 def is_whole(name: str) -> bool:
-    """Tell whether the checkpoint of a name lies in the cache, with all parts that it needs."""
+    """Tell whether the checkpoint of a name is in the cache, with all parts that it needs."""
     return _describe(name, named_file(name), "").here
 
 
@@ -152,6 +152,7 @@ def verify_part(name: str) -> Path:
 
 
 def _describe(name: str, path: Path, place: str) -> NamedWeights:
+    """Say whether the weights of a name are on this machine, and what is wrong with them."""
     if not path.is_file():
         return NamedWeights(name, False, place)
     try:

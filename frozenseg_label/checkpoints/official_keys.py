@@ -1,4 +1,4 @@
-"""Names in the published FrozenSeg checkpoints -> names of this project, each used exactly once."""
+"""From names in the published FrozenSeg checkpoints to names of this project, one to one."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from frozenseg_label.errors import CheckpointError
 CONSUMED = frozenset({"criterion.empty_weight"})
 
 # published -> ours. A whole key must match. N is a number, P `weight` or `bias`, * a name that
-# open_clip or segment-anything gave: these stay as they are.
+# open_clip or segment-anything gave: these do not change.
 _DEFORMABLE_ENCODER = {
     "level_embed": "level_embedding",
     "encoder.layers.N.self_attn.sampling_offsets.P": "layers.N.attention.sampling_offsets.P",
@@ -54,10 +54,12 @@ _ATTENTION = {
 
 
 def _under(theirs: str, ours: str, rules: Mapping[str, str]) -> dict[str, str]:
+    """Return rules with a prefix on both sides."""
     return {f"{theirs}.{a}": f"{ours}.{b}" for a, b in rules.items()}
 
 
 def _attention(block: str, inner: str, ours: str) -> dict[str, str]:
+    """Return the rules of one kind of attention block of the transformer decoder."""
     rules = {a.replace("ATTENTION", inner): b for a, b in _ATTENTION.items()}
     return _under(f"{_QUERIES}.transformer_{block}", f"transformer_decoder.layers.N.{ours}", rules)
 
@@ -84,7 +86,7 @@ def convert_official_state_dict(
     """Return the same tensors under this project's names, without those that only training reads.
 
     Args:
-        state: what lies under `model` in the published file.
+        state: the entry `model` of the published file.
         source: the file, for messages.
     """
     names = {key: rename_official_key(key) for key in state if key not in CONSUMED}
@@ -107,17 +109,19 @@ def rename_official_key(key: str) -> str | None:
     return None
 
 
-# A placeholder stands between two dots, at an end, or after `in_proj_`.
+# A placeholder is between two dots, at an end, or after `in_proj_`.
 _PLACEHOLDER = re.compile(r"(?<![^._])[NP](?![^.])|\*")
 _MEANINGS = {"N": r"(\d+)", "P": r"(weight|bias)", "*": r"(.+)"}
 
 
 def _compile(rule: str) -> re.Pattern[str]:
+    """Return the pattern of a published name, with a group for each placeholder."""
     parts = re.split(f"({_PLACEHOLDER.pattern})", rule)
     return re.compile("".join(_MEANINGS.get(part, re.escape(part)) for part in parts))
 
 
 def _template(ours: str) -> str:
+    """Return our name with a reference to a group in place of each placeholder."""
     number = count(1)
     return _PLACEHOLDER.sub(lambda _: rf"\g<{next(number)}>", ours)
 

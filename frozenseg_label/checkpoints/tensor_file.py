@@ -1,15 +1,17 @@
-"""Tensors in safetensors files, and the SHA-256 that tells whether they are the promised ones."""
+"""Tensors in safetensors files, and the SHA-256 that tells whether they are the right ones."""
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from frozenseg_label.checkpoints.header import read_header
-from frozenseg_label.checkpoints.whole_file import whole_file
+from frozenseg_label.errors import CheckpointError
+from frozenseg_label.files import atomic_path
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -18,18 +20,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Tensors that are float32 already are mapped, not copied: their pages come from the disk when
     they are first read, and processes that use the same file share them.
     """
-    read_header(path)  # says what the file is if it is something else
+    read_header(path)  # raises an error that says what another kind of file is
     return {key: _widened(value) for key, value in load_file(path).items()}
 
 
 def write_tensors(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file, whole or not at all."""
-    with whole_file(path) as temporary:
-        save_file({key: value.contiguous() for key, value in state.items()}, temporary, metadata)
+    tensors = {key: value.contiguous() for key, value in state.items()}
+    with atomic_path(path, error=CheckpointError) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # what it makes of the system's refusal
+            raise OSError(f"{error}") from error
 
 
 def hash_tensors(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and float32 (or integer) values, in the order of the names."""
+    """Return the SHA-256 of names, shapes and float32 (or integer) values, sorted by name."""
     digest = hashlib.sha256()
     for key in sorted(state):
         value = _widened(state[key].detach().cpu())
@@ -39,4 +45,5 @@ def hash_tensors(state: Mapping[str, Tensor]) -> str:
 
 
 def _widened(value: Tensor) -> Tensor:
+    """Return floats as float32, anything else unchanged."""
     return value.float() if value.is_floating_point() else value

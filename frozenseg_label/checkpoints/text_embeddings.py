@@ -1,7 +1,7 @@
-"""Text embeddings of names, kept on disk: annotate and train ask here.
+"""Text embeddings of names, kept on disk; annotate and train get them here.
 
-A name is asked in 14 prompts; its vector is the mean of what CLIP's text tower answers. The vector
-depends only on CLIP's weights, the names and the prompts, so it is kept.
+A name is put into 14 prompts; its vector is the mean of the vectors that CLIP's text tower gives
+them. It depends only on CLIP's weights, the names and the prompts, so it is kept.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from frozenseg_label.checkpoints.tensor_file import write_tensors
 from frozenseg_label.errors import CheckpointError
 from frozenseg_label.model.clip_backbone import FrozenClip
 from frozenseg_label.model.text_classifier import TEMPLATES, TextClassifier, encode_names
-from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary import Vocabulary, seen_categories
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +36,13 @@ def build_text_classifier(
     cache_folder: Path | None = None,
     templates: Sequence[str] = TEMPLATES,
 ) -> TextClassifier:
-    """Ask CLIP about every name of a vocabulary, or the disk if it was asked before.
+    """Return the classifier of a vocabulary: vectors from the disk, or from CLIP the first time.
 
     Args:
         clip: whose text tower is asked.
         vocabulary: its categories become the classifier's, in the same order.
         seen_names: all names of the training vocabulary.
-        clip_fingerprint: tells CLIP's weights from any others.
+        clip_fingerprint: hash of CLIP's weights.
         cache_folder: where embeddings are kept; a file that is damaged is made again. None keeps
             nothing.
         templates: prompts with `{}` where the name goes.
@@ -61,8 +61,7 @@ def build_text_classifier(
 
     row = {name: number for number, name in enumerate(names)}
     rows = torch.tensor([row[name] for name in vocabulary.all_names()], device=device)  # [S]
-    categories = vocabulary.categories
-    seen = [any(name in seen_names for name in category.names) for category in categories]
+    seen = seen_categories(vocabulary, seen_names)
     return TextClassifier(
         embeddings[rows], vocabulary.names_per_category, torch.tensor(seen, device=device)
     )
@@ -72,7 +71,8 @@ def encode_words(words: str, weights: str | Path) -> tuple[NDArray[np.float32], 
     """Return the unit vector float32 [D] of words, and the hash of the CLIP that made it.
 
     Args:
-        weights: a name, or a checkpoint of ours.
+        words: a name, or any text.
+        weights: a name, or a checkpoint file.
     """
     model, info = load_checkpoint(find_weights(weights), frozen_folder())
     vector: NDArray[np.float32] = _encoded(model.clip, [words], TEMPLATES)[0].numpy()
@@ -80,6 +80,7 @@ def encode_words(words: str, weights: str | Path) -> tuple[NDArray[np.float32], 
 
 
 def _encoded(clip: FrozenClip, names: Sequence[str], templates: Sequence[str]) -> Tensor:
+    """Return CLIP's vectors of names, [S, D], and tell the user, because it takes a while."""
     log.info("encoding %d names in %d prompts each", len(names), len(templates))
     return encode_names(clip, names, templates)
 
@@ -87,6 +88,7 @@ def _encoded(clip: FrozenClip, names: Sequence[str], templates: Sequence[str]) -
 def _fingerprint(
     clip_fingerprint: str, names: Sequence[str], templates: Sequence[str], dtype: torch.dtype
 ) -> str:
+    """Return the SHA-256 of everything that decides the vectors."""
     facts = json.dumps([clip_fingerprint, list(names), list(templates), str(dtype)])
     return hashlib.sha256(facts.encode()).hexdigest()
 
@@ -109,7 +111,7 @@ def _read_embeddings(path: Path, names: int, size: int) -> Tensor | None:
 
 
 def _write_embeddings(path: Path, embeddings: Tensor) -> None:
-    """Keep embeddings in a file that appears whole or not at all; failing costs time only."""
+    """Keep embeddings in a file, whole or not at all; a failure only costs time later."""
     kept = embeddings.cpu().contiguous()
     try:
         write_tensors(path, {"embeddings": kept}, {"sha256": _digest(kept)})
@@ -118,4 +120,5 @@ def _write_embeddings(path: Path, embeddings: Tensor) -> None:
 
 
 def _digest(embeddings: Tensor) -> str:
+    """Return the SHA-256 of the values."""
     return hashlib.sha256(embeddings.numpy().tobytes()).hexdigest()

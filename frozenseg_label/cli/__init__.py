@@ -1,7 +1,9 @@
 """The command line: options in, messages out. Each command is a file, imported when called."""
 
 import importlib
+import io
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,6 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # a polite kill stops as cleanly as Ctrl-C
+    for stream in (sys.stdout, sys.stderr):  # words that the terminal cannot show are escaped
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     start_messages()
     try:
         code = commands.main(arguments, prog_name="frozenseg-label", standalone_mode=False)

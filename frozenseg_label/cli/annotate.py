@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from frozenseg_label.annotation.annotate_arguments import FORMATS, PRECISIONS
-from frozenseg_label.annotation.annotate_folder import AnnotateSummary
+from frozenseg_label.annotation.annotate_folder import FORMATS, AnnotateSummary
 from frozenseg_label.annotation.annotate_folder import annotate as label
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.inference.predictor_spec import PRECISIONS
 
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Vocabulary
@@ -116,7 +116,7 @@ def _print(result: AnnotateSummary, *, dry_run: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False, highlight=False, emoji=False)
     if result.estimate is not None:
         guess, memory = result.estimate, ""
         if guess.memory_bytes is not None:

@@ -95,7 +95,7 @@ def _torch() -> Finding:
 def _device() -> Finding:
     import torch
 
-    from frozenseg_label.inference.load_predictor import choose_device
+    from frozenseg_label.inference.predictor_spec import choose_device
 
     device = choose_device("auto")
     if device.type == "cuda":

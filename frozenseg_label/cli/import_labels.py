@@ -39,6 +39,12 @@ SCHEMA_VERSION = 1
 @option_of(
     take_in, "--overwrite", is_flag=True, help="Replace what people corrected in the run, too."
 )
+@option_of(
+    take_in,
+    "--trust-states",
+    is_flag=True,
+    help="Believe the states in labels of other tools; else all of them count as accepted.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @verbosity_options
 def import_labels(

@@ -18,8 +18,9 @@ from frozenseg_label.review.review_run import (
 )
 
 if TYPE_CHECKING:
-    from frozenseg_label.review.app.save_corrections import ImageReport, SaveReport
-    from frozenseg_label.review.corrections.regions import Change
+    from frozenseg_label.review.app.save_corrections import SaveReport
+    from frozenseg_label.review.corrections.apply_edits import Change
+    from frozenseg_label.review.corrections.correct_image import ImageReport
 
 log = logging.getLogger(__name__)
 
@@ -29,23 +30,23 @@ FINISHED_WITH_FAILURES = 3
 
 @click.command()
 @click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--save", is_flag=True, help="Bring the corrections back into OUT.")
+@click.option("--save", is_flag=True, help="Write the corrections into OUT.")
 @click.option(
     "--queue",
     metavar="CSV",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write what to look at first as CSV; needs no FiftyOne.",
+    help="Write a CSV file of what to look at first; needs no FiftyOne.",
 )
 @click.option(
     "--html",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write a page to look at, and to send to a colleague; needs no FiftyOne.",
+    help="Write a page to look at or to send to a colleague; needs no FiftyOne.",
 )
 @click.option("--search", metavar="WORDS", help="Save a view of the segments most like WORDS.")
 @option_of(open_review, "--port", type=click.IntRange(1, 65535), help="Port of the App.")
 @option_of(open_review, "--address", help="Address to bind to; 0.0.0.0 lets everybody in.")
-@option_of(open_review, "--remote", is_flag=True, help="Open no browser here; say how to tunnel.")
+@option_of(open_review, "--remote", is_flag=True, help="Open no browser; show how to tunnel.")
 @click.option("--json", "as_json", is_flag=True, help="With --save: print the report as JSON.")
 @verbosity_options
 @click.pass_context
@@ -63,8 +64,8 @@ def review(
 ) -> None:
     """Open the labels of the run folder OUT in FiftyOne, most doubtful images first.
 
-    Correct them in the App's Annotate tab, accept or reject them with our buttons or with tags,
-    then bring the corrections back with --save, or with "save corrections" in the App.
+    Correct them in the App's Annotate tab, and accept or reject them with our buttons or with tags.
+    Then write the corrections into OUT with --save, or with "save corrections" in the App.
     """
     if sum(map(bool, (save, queue, html, search))) > 1:
         raise click.UsageError("give one of --save, --queue, --html and --search")
@@ -92,24 +93,24 @@ def review(
             open_review(output, port=port, address=address, remote=remote)
         except KeyboardInterrupt:
             log.info(
-                "Closed. What was done is in FiftyOne; bring it into %s: "
+                "Closed. Your corrections are in FiftyOne; write them into %s: "
                 "frozenseg-label review %s --save",
                 output, output,
             )  # fmt: skip
 
 
 def _search(output: Path, words: str) -> None:
-    """Let CLIP say what the words mean, and the review find what looks like it."""
+    """Let CLIP turn the words into a vector, and save a view of the segments nearest to it."""
     from frozenseg_label.checkpoints.text_embeddings import encode_words
     from frozenseg_label.runs.manifest import read_manifest
 
     vector, clip_hash = encode_words(words, read_manifest(output).weights.name)
     name, count = search_review(output, words, vector, clip_hash)
-    log.info("%d segments, the most similar first: view %r in the App", count, name)
+    log.info("%d segments, the most similar first: see view %r in the App", count, name)
 
 
 def _print(report: "SaveReport") -> None:
-    """Show on stdout what became of each image."""
+    """Print what happened to each image."""
     for image in report.images:
         click.echo(f"{ascii(image.image)[1:-1]}: {_summary(image)}")
         for change in image.changes:

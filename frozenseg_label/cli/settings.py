@@ -39,7 +39,7 @@ def read_settings(path: Path, ctx: click.Context) -> dict[str, Any]:
         A default map for click: command -> parameter -> value.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`frozenseg-label train`: options in, one call, a table out."""
+"""`frozenseg-label train`: reads options, makes one call and prints a table."""
 
 import json
 from dataclasses import asdict
@@ -31,19 +31,19 @@ STOPPED = 130
 )
 @option_of(learn, "--weights", help="Name or file of the weights to start from.")
 @option_of(
-    learn, "--vocab", parameter="vocabulary", help="Words that labels may use, as of `annotate`."
+    learn, "--vocab", parameter="vocabulary", help="Words that labels may use, as for `annotate`."
 )
 @option_of(
     learn,
     "--images",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the pictures lie, if not where the labels say.",
+    help="Folder of the pictures, if not the one that the labels name.",
 )
 @option_of(
     learn,
     "--probe",
     type=click.Path(path_type=Path),
-    help="COCO panoptic set that tells what is forgotten; nano has one of its own.",
+    help="COCO panoptic set that shows what is forgotten; nano has its own.",
 )
 @option_of(
     learn,
@@ -55,10 +55,19 @@ STOPPED = 130
     learn,
     "--cache-folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where features are kept; by default in the output folder.",
+    help="Folder to keep features in; by default in the output folder.",
 )
 @option_of(
-    learn, "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="auto: a GPU if any."
+    learn,
+    "--trust-states",
+    is_flag=True,
+    help="Believe the states in labels of other tools; else all of them is truth.",
+)
+@option_of(
+    learn,
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    help="auto: a GPU, if any.",
 )
 @option_of(learn, "--resume", is_flag=True, help="Go on with a training that was stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -74,7 +83,7 @@ def train(
 ) -> None:
     """Train the decoder on corrected LABELS: run folders, and COCO panoptic sets.
 
-    CLIP and SAM stay as they are. Only segments that a person accepted, drew or imported are truth.
+    CLIP and SAM do not change. Only segments that a person accepted, drew or imported are truth.
     """
     result = learn(list(labels), output, progress=not is_quiet(), **options)
     if not result.is_main:
@@ -92,11 +101,11 @@ def train(
 
 
 def _print(result: TrainSummary, max_forgetting: float) -> None:
-    """Show the table on stdout."""
+    """Print the table on stdout."""
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False, highlight=False, emoji=False)
     table = Table("images", "classes", box=None, pad_edge=False)
     for heading in ("how many", "PQ before", "after", ""):
         table.add_column(heading, justify="right")
@@ -124,7 +133,7 @@ def _print(result: TrainSummary, max_forgetting: float) -> None:
         )
     if result.forgot_too_much:
         console.print(
-            f"[red]forgot too much:[/red] the probe set lost "
+            "forgot too much: the probe set lost "
             f"{result.forgetting:.1f} points of PQ, more than {max_forgetting:g}; the weights are "
             "kept. Fewer steps or a lower learning_rate forget less",
             soft_wrap=True,

@@ -149,13 +149,13 @@ def init(file: Path) -> None:
     click.echo(file)
 
 
-def _seen(words: "Vocabulary", weights: str) -> list[bool]:
+def _seen(words: "Vocabulary", weights: str) -> tuple[bool, ...]:
     """Of each class, whether the weights' training had one of its names."""
     from frozenseg_label.checkpoints.header import read_checkpoint_info
     from frozenseg_label.checkpoints.named_weights import find_weights
+    from frozenseg_label.vocabulary import seen_categories
 
-    seen = read_checkpoint_info(find_weights(weights)).seen_names
-    return [any(name in seen for name in category.names) for category in words.categories]
+    return seen_categories(words, read_checkpoint_info(find_weights(weights)).seen_names)
 
 
 def _shared_names(words: "Vocabulary") -> dict[str, list[str]]:

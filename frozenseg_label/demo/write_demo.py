@@ -49,7 +49,7 @@ def write_demo(
     from frozenseg_label.demo.atlas import demonstration_cutouts
     from frozenseg_label.demo.scenes import draw_scene
     from frozenseg_label.demo.textures import draw_textures
-    from frozenseg_label.files import atomic_write, explained, make_folder
+    from frozenseg_label.files import atomic_write, explained, make_folder, mark_folder
     from frozenseg_label.formats.coco_panoptic import write_coco_panoptic
     from frozenseg_label.vocabulary import read_vocabulary
 
@@ -72,6 +72,7 @@ def write_demo(
             annotations.append(_write_truth(truth, paths[-1].name, number + 1, scene, vocabulary))
     if truth is not None:
         write_coco_panoptic(truth / "panoptic.json", vocabulary, annotations)
+        mark_folder(truth)
     return paths
 
 

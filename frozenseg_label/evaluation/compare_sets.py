@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from frozenseg_label.errors import FormatError
 from frozenseg_label.evaluation.confusions import most_frequent_pixels, most_frequent_segments
 from frozenseg_label.evaluation.evaluation_report import (
     ClassFigures,
@@ -28,8 +29,8 @@ def compare_sets(
 ) -> EvaluationReport:
     """Compare two sets of labels; the arguments are those of `evaluate`."""
     with (
-        open_label_set(truth) as true_labels,
-        open_label_set(predicted, true_labels) as labels,
+        open_label_set(truth, images) as true_labels,
+        open_label_set(predicted, images, like=true_labels) as labels,
         tempfile.TemporaryDirectory(prefix="frozenseg-label-") as folder,
     ):
         pairing = pair(labels, true_labels)
@@ -37,15 +38,25 @@ def compare_sets(
         common = pairing.common
         tallies = Tallies(common.vocabulary, common.judged, has_segments, Path(folder))
         lowest = WorstImages(worst)
-        bar = tqdm(pairing, "images", len(pairing.images), disable=None if progress else True)
-        for paired in bar:
-            lowest.add(paired.name, tallies.add(paired))
+        faults = [*labels.faults, *true_labels.faults]
+        judged = 0
+        for name in tqdm(pairing.images, "images", disable=None if progress else True):
+            try:
+                paired = pairing.read(name)
+            except FormatError as error:
+                faults.append(f"{error}")
+                continue
+            judged += 1
+            lowest.add(name, tallies.add(paired))
+        if faults and not judged:
+            raise FormatError(faults[0])
         tallies.finish()
-        report = _report(pairing, tallies, lowest.images())
+        report = replace(
+            _report(pairing, tallies, lowest.images()), images=judged, faults=tuple(faults)
+        )
         if html is None:
             return report
-        root = images or labels.root or true_labels.root
-        return replace(report, html=write_comparison_pages(html, pairing, report, root))
+        return replace(report, html=write_comparison_pages(html, pairing, report))
 
 
 def _report(pairing: Pairing, tallies: Tallies, worst: tuple[ImageFigure, ...]) -> EvaluationReport:
@@ -122,6 +133,7 @@ def _classes(pairing: Pairing, tallies: Tallies) -> tuple[ClassFigures, ...]:
 
 def _notes(pairing: Pairing, tallies: Tallies) -> Iterator[str]:
     predicted, truth, common = pairing.predicted, pairing.truth, pairing.common
+    yield from (*predicted.notes, *truth.notes)
     for labels in (predicted, truth):
         if alone := len(labels.images) - len(pairing.images):
             yield f"{alone} images are in {labels.path} only; they are not judged"

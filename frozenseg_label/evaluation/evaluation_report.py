@@ -88,6 +88,7 @@ class EvaluationReport:
         unlabelled_predicted: share of the judged pixels that the predictions leave unlabelled.
         worst: the images with the lowest quality, the lowest first.
         notes: what could not be evaluated, and what to keep in mind.
+        faults: what is wrong with images that were therefore not judged, a sentence for each fault.
         html: the page of the worst images; None: none was asked for.
     """
 
@@ -106,6 +107,7 @@ class EvaluationReport:
     unlabelled_predicted: float
     worst: tuple[ImageFigure, ...] = ()
     notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
     html: Path | None = None
 
 

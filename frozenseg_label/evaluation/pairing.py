@@ -1,13 +1,16 @@
 """Two sets of labels brought together: the same images, and one vocabulary for both."""
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from frozenseg_label.errors import FormatError
+from frozenseg_label.evaluation.segment_overlap import one_segment_per_stuff
 from frozenseg_label.label_sets.label_set import LabelSet
+from frozenseg_label.label_sets.match_names import NameMatches, match_names
+from frozenseg_label.pages.html_report import existing
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
@@ -53,21 +56,24 @@ class Pairing:
     Attributes:
         predicted, truth: the sets.
         common: their vocabularies, matched.
-        images: names, in the order of the truth.
+        images: names in the truth, in its order.
+        predicted_names: the names that the same images have in the predictions.
     """
 
     predicted: LabelSet
     truth: LabelSet
     common: CommonVocabulary
     images: tuple[str, ...]
+    predicted_names: Mapping[str, str]
 
     def __iter__(self) -> Iterator[PairedImage]:
         return (self.read(name) for name in self.images)
 
     def read(self, name: str) -> PairedImage:
         """Both maps of one image; FormatError where their sizes differ."""
-        (predicted, predicted_png) = self.predicted.read(name)
-        (truth, truth_png) = self.truth.read(name)
+        other = self.predicted_names[name]
+        predicted, predicted_png = _read(self.predicted, other)
+        truth, truth_png = _read(self.truth, name)
         if predicted.ids.shape != truth.ids.shape:
             (height, width), (true_height, true_width) = predicted.ids.shape, truth.ids.shape
             raise FormatError(
@@ -88,19 +94,26 @@ class Pairing:
             truth_png,
         )
 
+    def picture(self, name: str) -> Path | None:
+        """Return where the picture of an image is, as the predictions say, else the truth."""
+        predicted = self.predicted.picture(self.predicted_names[name])
+        return existing(predicted) or self.truth.picture(name)
+
 
 def pair(predicted: LabelSet, truth: LabelSet) -> Pairing:
     """Bring two sets together by the names of images and classes; FormatError if they share none.
 
     Where one set does not say what are things (class PNGs), the other does.
     """
-    predicted_images = set(predicted.images)
-    images = tuple(name for name in truth.images if name in predicted_images)
+    matches = match_names(predicted.images, truth.images)
+    _refuse_ambiguous(matches, predicted, truth)
+    predicted_names = {here: there for there, here in matches.found.items()}
+    images = tuple(name for name in truth.images if name in predicted_names)
     if not images:
         raise FormatError(
             f"no image is in both sets: {predicted.path} has {_examples(predicted.images)}, "
-            f"{truth.path} has {_examples(truth.images)}; images are matched by their path and "
-            "file name, with suffix"
+            f"{truth.path} has {_examples(truth.images)}; images are matched by their path, or by "
+            "their file name where it is unique"
         )
     common = match_vocabularies(
         predicted.vocabulary, truth.vocabulary, kinds_of_truth=truth.has_segments
@@ -112,7 +125,7 @@ def pair(predicted: LabelSet, truth: LabelSet) -> Pairing:
             f"has {_examples(tuple(c.name for c in truth.vocabulary.categories))}; classes are "
             "matched by their names"
         )
-    return Pairing(predicted, truth, common, images)
+    return Pairing(predicted, truth, common, images, predicted_names)
 
 
 def match_vocabularies(
@@ -145,6 +158,33 @@ def match_vocabularies(
         only_predicted=tuple(category.name for category in by_name.values()),
         only_true=tuple(only_true),
     )
+
+
+def _read(labels: LabelSet, name: str) -> tuple[PanopticMap, Path | None]:
+    """Return the map of an image, and the PNG that has its ids; None where none has."""
+    said = labels.read_map(name)
+    if labels.form == "class-png":
+        return said, None
+    png = labels.labels_of(name).png
+    if labels.form != "run":
+        return said, png
+    joined = one_segment_per_stuff(said)
+    return joined, png if joined is said else None
+
+
+def _refuse_ambiguous(matches: NameMatches, predicted: LabelSet, truth: LabelSet) -> None:
+    """Raise FormatError where it is not clear which image of one set is which of the other."""
+    for name, candidates in matches.ambiguous.items():
+        meant = " or ".join(map(repr, candidates[:_SHOWN_NAMES]))
+        raise FormatError(
+            f"{name!r} of {predicted.path} may be {meant} of {truth.path}; give both sets the same "
+            "paths"
+        )
+    for name, claimants in matches.shared.items():
+        raise FormatError(
+            f"{' and '.join(map(repr, claimants[:_SHOWN_NAMES]))} of {predicted.path} are both "
+            f"{name!r} of {truth.path}; take one of them out"
+        )
 
 
 def _examples(names: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ segments paired as panoptic quality pairs them.
 
 import reprlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,19 +20,22 @@ from frozenseg_label.errors import RunError
 from frozenseg_label.evaluation.confusions import confused_segments, most_frequent_segments
 from frozenseg_label.evaluation.evaluation_report import Outcomes, ReviewedReport
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
-from frozenseg_label.evaluation.segment_overlap import SegmentOverlap, overlap_of
+from frozenseg_label.evaluation.segment_overlap import (
+    SegmentOverlap,
+    one_segment_per_stuff,
+    overlap_of,
+)
 from frozenseg_label.evaluation.worst_images import (
     ORDER,
     WorstImages,
     confusion_notes,
-    picture_of,
 )
-from frozenseg_label.label_sets.label_set import one_segment_per_stuff
 from frozenseg_label.pages.html_report import (
     Figure,
     ReportImage,
     ReportLayer,
     ReportTable,
+    existing,
     write_html_report,
 )
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
@@ -122,8 +125,8 @@ def compare_with_review(
         )
         if html is None:
             return report
-        root = images or (Path(run.manifest.root) if run.manifest.root else None)
-        return replace(report, html=_write_pages(html, run, report, root, judged))
+        picture = run.picture if images is None else images.joinpath
+        return replace(report, html=_write_pages(html, run, report, picture, judged))
 
 
 def _was_judged(entry: Entry) -> bool:
@@ -202,7 +205,7 @@ def _write_pages(
     html: Path,
     run: RunFolder,
     report: ReviewedReport,
-    root: Path | None,
+    picture: Callable[[str], Path | None],
     judged: Mapping[str, bool],
 ) -> Path:
     def images() -> Iterator[ReportImage]:
@@ -213,7 +216,7 @@ def _write_pages(
             )
             yield ReportImage(
                 name=worst.name,
-                path=picture_of(root, worst.name),
+                path=existing(picture(worst.name)),
                 layers=layers,
                 figures=(Figure("PQ", 100 * worst.quality, worst="lowest"),),
                 notes=confusion_notes(

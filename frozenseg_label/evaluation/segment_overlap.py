@@ -120,3 +120,23 @@ def _places(panoptic_map: PanopticMap) -> NDArray[np.int64]:
     for place, segment in enumerate(panoptic_map.segments, start=1):
         place_of[segment.id] = place
     return place_of[panoptic_map.ids]
+
+
+def one_segment_per_stuff(panoptic_map: PanopticMap) -> PanopticMap:
+    """Return the map with all regions of one kind of stuff as one segment.
+
+    A run keeps a person's part and the model's part of it apart; to panoptic quality they are one.
+    """
+    first: dict[int, Segment] = {}
+    ids, segments = panoptic_map.ids, []
+    for segment in panoptic_map.segments:
+        known = first.get(segment.category_id)
+        if segment.is_thing or segment.is_crowd or known is None:
+            segments.append(segment)
+            if not segment.is_thing and not segment.is_crowd:
+                first[segment.category_id] = segment
+            continue
+        ids = np.where(ids == segment.id, np.int32(known.id), ids)
+    if len(segments) == len(panoptic_map.segments):
+        return panoptic_map
+    return PanopticMap.of(ids, segments)

@@ -13,6 +13,7 @@ from frozenseg_label.pages.html_report import (
     ReportImage,
     ReportLayer,
     ReportTable,
+    existing,
     write_html_report,
 )
 from frozenseg_label.vocabulary import Vocabulary
@@ -41,14 +42,11 @@ class WorstImages:
         return tuple(ImageFigure(name, quality) for quality, name in ordered)
 
 
-def write_comparison_pages(
-    html: Path, pairing: Pairing, report: EvaluationReport, root: Path | None
-) -> Path:
-    """Write the page of the report's worst images; returns its path.
+def write_comparison_pages(html: Path, pairing: Pairing, report: EvaluationReport) -> Path:
+    """Write the page of the report's worst images, on grey where there is no picture.
 
     Args:
         html: folder to write.
-        root: folder of the images; None, or an image missing there: labels on grey.
     """
     vocabulary = pairing.common.vocabulary
     name = "PQ" if pairing.predicted.has_segments and pairing.truth.has_segments else "mIoU"
@@ -58,7 +56,7 @@ def write_comparison_pages(
             paired = pairing.read(worst.name)
             yield ReportImage(
                 name=worst.name,
-                path=picture_of(root, worst.name),
+                path=existing(pairing.picture(worst.name)),
                 layers=(
                     ReportLayer("predicted", paired.predicted),
                     ReportLayer("truth", paired.truth),
@@ -69,11 +67,6 @@ def write_comparison_pages(
 
     title = f"{report.predicted.name} against {report.truth.name}"
     return write_html_report(html, title, vocabulary, images(), _tables(report), order=ORDER)
-
-
-def picture_of(root: Path | None, name: str) -> Path | None:
-    """The image file, where there is one."""
-    return root / name if root is not None and (root / name).is_file() else None
 
 
 def confusion_notes(overlap: SegmentOverlap, vocabulary: Vocabulary) -> tuple[str, ...]:

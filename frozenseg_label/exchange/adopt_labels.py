@@ -1,4 +1,4 @@
-"""Labels from outside beside those that stand: which segment is which, and whose it is now."""
+"""Labels from outside beside those of the run: which segment is which, and whose it is now."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from frozenseg_label.runs.ownership import SAME_MASK_IOU
 
 @dataclass(frozen=True)
 class Changes:
-    """How imported labels differ from those that stood, in segments.
+    """How imported labels differ from those of before, in segments.
 
     Attributes:
         accepted: proposed by the model, class and pixels alike.
@@ -38,7 +38,7 @@ class Changes:
         )
 
     def alter_labels(self) -> bool:
-        """Whether any pixel gets another class or another segment."""
+        """Return whether any pixel gets another class or another segment."""
         return self != Changes(accepted=self.accepted)
 
 
@@ -48,7 +48,7 @@ class Adoption:
 
     Attributes:
         panoptic_map: the labels with the ids, sources and states that they get in the run.
-        changes: against the labels that stood.
+        changes: against the labels of before.
         overwritten: segments of a person that do not stay as they were.
     """
 
@@ -60,15 +60,15 @@ class Adoption:
 def adopt(imported: PanopticMap, current: PanopticMap) -> Adoption:
     """Make labels from outside a person's work in the run.
 
-    A segment that stands in the run just so (class and pixels) stays what it is there, accepted
+    A segment that the run has with the same class and pixels stays as it is there, accepted
     where it was proposed. Every other counts as accepted; it keeps the id of the segment that it
     overlaps with an IoU above 0.5: of those there is one at most, in both directions (Kirillov et
     al. 2019). Source and score stay what the imported labels say, unless they name the run's own
-    model: what that model did not propose so is a person's, and the score is no more true.
+    model: what that model did not propose is a person's, and its score is no longer true.
 
     Args:
         imported: with category ids of the run's vocabulary.
-        current: the labels as they stand, of the same size.
+        current: the labels in the run, of the same size.
     """
     if imported.ids.shape != current.ids.shape:
         raise ValueError(f"maps of sizes {imported.ids.shape} and {current.ids.shape}")
@@ -104,7 +104,7 @@ def adopt(imported: PanopticMap, current: PanopticMap) -> Adoption:
 
 
 def _counterparts(imported: PanopticMap, current: PanopticMap) -> dict[int, tuple[Segment, bool]]:
-    """By imported id: the current segment of IoU above 0.5, and whether its pixels are the same."""
+    """Return by imported id the present segment of IoU above 0.5, and whether all pixels agree."""
     new = {segment.id: segment for segment in imported.segments}
     old = {segment.id: segment for segment in current.segments}
     pairs = imported.ids.astype(np.int64) * (MAX_SEGMENT_ID + 1) + current.ids  # [H, W]
@@ -119,7 +119,7 @@ def _counterparts(imported: PanopticMap, current: PanopticMap) -> dict[int, tupl
 
 
 def _taken_over(segment: Segment, models: set[str]) -> Segment:
-    """An imported segment that does not stand in the run just so."""
+    """Return an imported segment that the run does not have with the same class and pixels."""
     if segment.source.startswith("model:") and segment.source in models:
         segment = segment.owned_by(IMPORTED, segment.state)
     return _accepted(segment)
@@ -134,7 +134,7 @@ def _unused(used: set[int]) -> Iterator[int]:
 
 
 def _renumbered(panoptic_map: PanopticMap, adopted: Mapping[int, Segment]) -> PanopticMap:
-    """The map with the ids of the adopted segments."""
+    """Return the map with the ids of the adopted segments."""
     before, places = np.unique(panoptic_map.ids, return_inverse=True)
     after = [adopted[id_].id if id_ in adopted else 0 for id_ in before.tolist()]
     ids = np.array(after, dtype=np.int32)[places.reshape(panoptic_map.ids.shape)]  # [H, W]

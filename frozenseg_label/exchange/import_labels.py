@@ -29,8 +29,8 @@ class ImportSummary:
         output: the run folder.
         images: whose labels are now the imported ones.
         unchanged: images that had just these labels already.
-        unknown: images of the imported labels that the run has not.
-        accepted: segments that the model had proposed just so.
+        unknown: images of the imported labels that are missing from the run.
+        accepted: segments that the model had proposed with the same class and pixels.
         changed_class: segments of the same region (IoU above 0.5), but of another class.
         reshaped: segments of the same region and class, but of other pixels.
         added, removed: segments without a counterpart on the other side.
@@ -55,6 +55,7 @@ def import_labels(
     pngs: str | Path | None = None,
     in_review: bool = False,
     overwrite: bool = False,
+    trust_states: bool = False,
     progress: bool = False,
 ) -> ImportSummary:
     """Take labels that a person corrected elsewhere into a run folder, as that person's work.
@@ -70,6 +71,8 @@ def import_labels(
         pngs: folder of the PNGs; None: the one named like the JSON, beside it.
         in_review: the person has not finished with these images: unlabelled pixels are not truth.
         overwrite: replace what people did in the run, too.
+        trust_states: believe the states that the labels say (rejected, edited); else every segment
+            counts as accepted, because other tools hand on fields that they do not know.
         progress: show a progress bar on stderr.
 
     Raises:
@@ -84,10 +87,16 @@ def import_labels(
     origin = source.absolute().as_posix()
     state: ImageState = "in review" if in_review else "reviewed"
     with RunFolder.open_to_correct(Path(output)) as run:
-        incoming = match_labels(run, source, None if pngs is None else Path(pngs), problems)
+        incoming = match_labels(
+            run,
+            source,
+            None if pngs is None else Path(pngs),
+            problems,
+            trust_states=trust_states,
+        )
         todo = _check(run, incoming, state, None if overwrite else origin, problems)
         problems.refuse(source)
-        unchanged = len(incoming.annotations) - len(todo)
+        unchanged = len(incoming.names) - len(todo)
         _announce(len(todo), unchanged, incoming.unknown)
         try:
             changes = _take_in(run, incoming, todo, state, origin, progress)
@@ -109,19 +118,21 @@ def _take_in(
 
     from frozenseg_label.exchange.adopt_labels import Changes
     from frozenseg_label.exchange.match_labels import Problems
-    from frozenseg_label.images import ImageRecord
 
     changes = Changes()
     # disable=None: no bar where stderr is no terminal
     for image in tqdm(todo, unit="image", disable=None if progress and todo else True):
         problems = Problems()
         entry, adoption = _adopted(run, incoming, image, problems)
-        problems.refuse(incoming.dataset.path)  # a file changed since it was checked
+        problems.refuse(incoming.labels.path)  # a file changed since it was checked
         if adoption is not None:
-            record = ImageRecord(
-                Path(run.manifest.root or "") / image, image, entry.size, entry.mtime_ns
+            run.correct(
+                run.record(entry),
+                adoption.panoptic_map,
+                state=state,
+                event="imported",
+                origin=origin,
             )
-            run.correct(record, adoption.panoptic_map, state=state, event="imported", origin=origin)
             changes += adoption.changes
     return changes
 
@@ -141,9 +152,9 @@ def _check(
     from frozenseg_label.exchange.match_labels import OVERWRITE
 
     todo = []
-    for image in incoming.annotations:
+    for image in incoming.names:
         entry, adoption = _adopted(run, incoming, image, problems)
-        if adoption is None or _stands(run, entry, adoption, state):
+        if adoption is None or _has_already(run, entry, adoption, state):
             continue
         todo.append(image)
         if origin is not None and (lost := _overwritten(entry, adoption, origin)):
@@ -160,8 +171,10 @@ def _adopted(
     return entry, incoming.adopted(entry, problems)
 
 
-def _stands(run: "RunFolder", entry: "Entry", adoption: "Adoption", state: "ImageState") -> bool:
-    """Whether the run holds just these labels already."""
+def _has_already(
+    run: "RunFolder", entry: "Entry", adoption: "Adoption", state: "ImageState"
+) -> bool:
+    """Return whether the run has exactly these labels already."""
     from frozenseg_label.runs.ownership import withdraw_rejected
 
     if entry.labels is None or entry.labels.state != state or adoption.changes.alter_labels():

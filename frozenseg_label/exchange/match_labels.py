@@ -3,27 +3,25 @@
 All that does not fit is told at once, each kind with its remedy, before anything is written.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from frozenseg_label.errors import FormatError, RunError
 from frozenseg_label.exchange.adopt_labels import Adoption, adopt
-from frozenseg_label.formats.coco_panoptic import PanopticAnnotation
-from frozenseg_label.formats.panoptic_dataset import (
-    FaultyLabelsError,
-    PanopticDataset,
-    read_coco_panoptic,
-)
+from frozenseg_label.formats.panoptic_dataset import FaultyLabelsError
+from frozenseg_label.label_sets.label_set import LabelSet, open_coco_panoptic
+from frozenseg_label.label_sets.match_names import match_names
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.runs.derived_files import PANOPTIC_JSON
 from frozenseg_label.runs.journal_rows import Entry
-from frozenseg_label.runs.label_files import load_map
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary, same_name
+
+log = logging.getLogger(__name__)
 
 MEND = "mend the labels where they were made, and write them again"
 ADD_CLASS = "rename the class there, or annotate with a vocabulary that has it (--update)"
@@ -64,23 +62,22 @@ class Incoming:
 
     Attributes:
         run: open to be corrected.
-        dataset: the labels.
-        annotations: by the name that the image has in the run.
+        labels: the set.
+        names: name in the run -> name in the set.
         classes: category id there -> the classes of the run that it may mean.
-        unknown: images there that the run has not.
+        unknown: images of the set that are missing from the run.
     """
 
     run: RunFolder
-    dataset: PanopticDataset
-    annotations: Mapping[str, PanopticAnnotation]
+    labels: LabelSet
+    names: Mapping[str, str]
     classes: Mapping[int, Sequence[Category]]
     unknown: int
 
     def adopted(self, entry: Entry, problems: Problems) -> Adoption | None:
-        """The labels as they would stand in the run; None where something does not fit."""
-        annotation = self.annotations[entry.image]
+        """Return the labels as they would be in the run; None where something does not fit."""
         try:
-            labels = self.dataset.read_map(annotation)
+            labels = self.labels.read_map(self.names[entry.image])
         except FaultyLabelsError as error:
             problems.add(MEND, [f"{entry.image}: {problem}" for problem in error.problems])
             return None
@@ -92,16 +89,16 @@ class Incoming:
         return None if current is None or unclear else adopt(self._translated(labels), current)
 
     def unclear_classes(self) -> dict[str, list[str]]:
-        """Sentences about classes that occur and mean none of the run's, or several, by remedy."""
+        """Return sentences about classes that mean none or several of the run's, by remedy."""
         images: dict[int, list[str]] = defaultdict(list)  # of each segment of a class
-        for image, annotation in self.annotations.items():
-            for segment in annotation.segments:
+        for image, name in self.names.items():
+            for segment in self.labels.labels_of(name).segments:
                 images[segment.category_id].append(image)
         found: dict[str, list[str]] = {ADD_CLASS: []}
         for category_id, where in images.items():
             meant = [f"{category.name!r}" for category in self.classes[category_id]]
             if len(meant) != 1:
-                name = self.dataset.vocabulary.by_id(category_id).name
+                name = self.labels.vocabulary.by_id(category_id).name
                 what = f"may be {' or '.join(meant)} of" if meant else "is not in"
                 found[ADD_CLASS].append(
                     f"class {name!r} {what} the run's vocabulary {self.run.vocabulary.name} "
@@ -110,7 +107,7 @@ class Incoming:
         return found
 
     def _current(self, entry: Entry, labels: PanopticMap, problems: Problems) -> PanopticMap | None:
-        """The labels that stand in the run, none of them where it has none."""
+        """Return the present labels of the run; an empty map where it has none."""
         if entry.labels is None:
             return PanopticMap(np.zeros_like(labels.ids), ())
         height, width = labels.ids.shape
@@ -119,13 +116,13 @@ class Incoming:
             problems.add(MEND, [f"{entry.image}: is {width} x {height}, and {there} in the run"])
             return None
         try:
-            return load_map(self.run.path, entry.image, entry.labels.current, self.run.vocabulary)
+            return self.run.read_map(entry.image)
         except (RunError, FormatError) as error:
             problems.add(RESTORE, [f"{error}"])
             return None
 
     def _translated(self, labels: PanopticMap) -> PanopticMap:
-        """The labels with category ids of the run."""
+        """Return the labels with category ids of the run."""
         segments = []
         for segment in labels.segments:
             [category] = self.classes[segment.category_id]
@@ -141,78 +138,57 @@ class Incoming:
         return PanopticMap(labels.ids, tuple(segments))
 
 
-def match_labels(run: RunFolder, source: Path, pngs: Path | None, problems: Problems) -> Incoming:
-    """Open a COCO panoptic set and match it; FormatError where no image is common.
+def match_labels(
+    run: RunFolder,
+    source: Path,
+    pngs: Path | None,
+    problems: Problems,
+    *,
+    trust_states: bool,
+) -> Incoming:
+    """Return a COCO panoptic set matched to a run; FormatError where no image is common.
 
     Args:
         source: its JSON file, or the folder that has `panoptic.json`.
-        pngs: the folder of its PNGs; None: named like the JSON, beside it.
-        problems: takes up what does not fit.
+        pngs: the folder of its PNGs; None: named like the JSON, or the JSON's own.
+        problems: takes what does not fit.
+        trust_states: as of `import_labels`.
     """
-    faults: list[str] = []
-    path = _json_of(source)
-    pngs = path.with_suffix("") if pngs is None else pngs
-    if not pngs.is_dir():
-        raise FormatError(f"{path}: there is no folder {pngs} of its PNGs; name it with --pngs")
-    dataset = read_coco_panoptic(path, pngs, faults)
-    problems.add(MEND, faults)
+    labels = open_coco_panoptic(source, pngs=pngs, trust_states=trust_states)
+    problems.add(MEND, labels.faults)
+    for note in labels.notes:
+        log.info("%s", note)
     names = [entry.image for entry in run.entries()]
-    images = _match_images(dataset.annotations, names, problems)
+    images = _match_images(labels, names, problems)
     if not images:
         problems.refuse(source)
         here = ", ".join(repr(name) for name in names[:_SHOWN_NAMES]) or "no image"
-        there = [annotation.file_name for annotation in dataset.annotations[:_SHOWN_NAMES]]
+        there = ", ".join(map(repr, labels.images[:_SHOWN_NAMES])) or "no image"
         raise FormatError(
-            f"{source}: none of its {len(dataset)} images is in {run.path}; there: "
-            f"{', '.join(map(repr, there)) or 'no image'}; in the run: {here}; {NAME_IMAGES}"
+            f"{source}: none of its {len(labels.images)} images is in {run.path}; there: {there}; "
+            f"in the run: {here}; {NAME_IMAGES}"
         )
-    incoming = Incoming(
-        run,
-        dataset,
-        images,
-        _match_classes(dataset.vocabulary, run.vocabulary),
-        len(dataset) - len(images),
-    )
+    classes = _match_classes(labels.vocabulary, run.vocabulary)
+    incoming = Incoming(run, labels, images, classes, len(labels.images) - len(images))
     for remedy, sentences in incoming.unclear_classes().items():
         problems.add(remedy, sentences)
     return incoming
 
 
-def _json_of(source: Path) -> Path:
-    if not source.is_dir():
-        return source
-    if not (source / PANOPTIC_JSON).is_file():
-        raise FormatError(f"{source}: has no {PANOPTIC_JSON}; name the JSON file")
-    return source / PANOPTIC_JSON
-
-
-def _match_images(
-    annotations: Sequence[PanopticAnnotation], names: Collection[str], problems: Problems
-) -> dict[str, PanopticAnnotation]:
-    """The annotations by the run's names: the same path, or the only one of that base name."""
-    known, by_base = set(names), defaultdict(list)
-    for name in names:
-        by_base[PurePosixPath(name).name].append(name)
-    claims: dict[str, list[PanopticAnnotation]] = defaultdict(list)
-    for annotation in annotations:
-        name = annotation.file_name
-        if name not in known:
-            name = PurePosixPath(name.replace("\\", "/")).as_posix()
-        candidates = [name] if name in known else by_base[name]  # a path is no base name
-        if len(candidates) > 1:
-            may_be = " or ".join(map(repr, candidates[:_SHOWN_NAMES]))
-            problems.add(NAME_IMAGES, [f"{annotation.file_name}: may be {may_be} of the run"])
-        elif candidates:
-            claims[candidates[0]].append(annotation)
-    for image, claimants in claims.items():
-        if len(claimants) > 1:
-            files = " and ".join(claimant.png_name for claimant in claimants)
-            problems.add(NAME_IMAGES, [f"{image}: {files} are both labels of it"])
-    return {image: claimants[0] for image, claimants in claims.items()}
+def _match_images(labels: LabelSet, names: Collection[str], problems: Problems) -> dict[str, str]:
+    """Return name in the run -> name in the labels."""
+    matches = match_names(labels.images, names)
+    for name, candidates in matches.ambiguous.items():
+        may_be = " or ".join(map(repr, candidates[:_SHOWN_NAMES]))
+        problems.add(NAME_IMAGES, [f"{name}: may be {may_be} of the run"])
+    for name, claimants in matches.shared.items():
+        files = " and ".join(f"{labels.labels_of(claimant).png}" for claimant in claimants)
+        problems.add(NAME_IMAGES, [f"{name}: {files} are both labels of it"])
+    return {here: there for there, here in matches.found.items()}
 
 
 def _match_classes(there: Vocabulary, here: Vocabulary) -> dict[int, list[Category]]:
-    """Category id there -> the class here of that name, else those that share any name with it."""
+    """Return category id there -> the class here of that name, else all that share a name."""
     by_name = {same_name(category.name): category for category in here.categories}
     sharing: dict[str, list[Category]] = defaultdict(list)
     for category in here.categories:

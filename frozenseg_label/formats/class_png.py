@@ -7,36 +7,37 @@ shows their colours. A palette holds 256 colours: with more than 255 classes the
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
 
+from frozenseg_label.errors import FormatError, VocabularyError
 from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.vocabulary import Vocabulary
-
-CLASS_PNG = "class-png"
-PER_CLASS_PNG = "per-class-png"
-SEMANTIC = "semantic"  # class PNGs too, but of the model's semantic output
+from frozenseg_label.vocabulary import Category, Color, Vocabulary
 
 PALETTE_CLASSES = 255
+CLASSES_FILE = "classes.json"
 
 
 def class_png_files(
     relative: str, panoptic_map: PanopticMap, vocabulary: Vocabulary
 ) -> Iterator[tuple[str, bytes]]:
-    """The class PNG of an image: its path in the run folder, and its bytes."""
+    """Yield the class PNG of an image: its path in the folder of class PNGs, and its bytes."""
     indices = class_indices(panoptic_map, vocabulary)
-    yield f"{CLASS_PNG}/{png_name(relative)}", encode_class_png(indices, vocabulary)
+    yield png_name(relative), encode_class_png(indices, vocabulary)
 
 
 def per_class_png_files(
     relative: str, panoptic_map: PanopticMap, vocabulary: Vocabulary
 ) -> Iterator[tuple[str, bytes]]:
-    """A PNG, 255 inside and 0 outside, for each class that occurs: paths and bytes."""
+    """Yield a PNG, 255 inside and 0 outside, for each class that occurs: paths and bytes."""
     indices = class_indices(panoptic_map, vocabulary)  # [H, W]
     for category_id in {segment.category_id: None for segment in panoptic_map.segments}:
         mask = indices == vocabulary.index_of(category_id) + 1  # [H, W]
@@ -45,17 +46,17 @@ def per_class_png_files(
 
 
 def per_class_png_path(relative: str, class_name: str) -> str:
-    """Where in the run folder the PNG of one class of an image lies."""
-    return f"{PER_CLASS_PNG}/{escaped(class_name)}/{png_name(relative)}"
+    """Return where the PNG of one class of an image is, in the folder of such PNGs."""
+    return f"{escaped(class_name)}/{png_name(relative)}"
 
 
 def escaped(class_name: str) -> str:
-    """A class name that any file system takes as a folder's; `urllib.parse.unquote` undoes it."""
+    """Return a class name as a folder's name on any system; `urllib.parse.unquote` undoes it."""
     return quote(class_name, safe="").replace(".", "%2E")
 
 
 def class_indices(panoptic_map: PanopticMap, vocabulary: Vocabulary) -> NDArray[np.uint16]:
-    """The class of each pixel [H, W]: 0 = unlabelled, 1..K in the order of the vocabulary."""
+    """Return the class of each pixel [H, W]: 0 = unlabelled, 1..K in the vocabulary's order."""
     highest = max((segment.id for segment in panoptic_map.segments), default=0)
     index_of_id = np.zeros(highest + 1, dtype=np.uint16)
     for segment in panoptic_map.segments:
@@ -64,7 +65,7 @@ def class_indices(panoptic_map: PanopticMap, vocabulary: Vocabulary) -> NDArray[
 
 
 def encode_class_png(indices: NDArray[np.integer], vocabulary: Vocabulary) -> bytes:
-    """The PNG file of class indices [H, W], 0..K."""
+    """Return the PNG file of class indices [H, W], 0..K."""
     if indices.size and not 0 <= indices.min() <= indices.max() <= len(vocabulary.categories):
         raise ValueError(
             f"class indices must lie in 0..{len(vocabulary.categories)}, "
@@ -79,7 +80,7 @@ def encode_class_png(indices: NDArray[np.integer], vocabulary: Vocabulary) -> by
 
 
 def classes_file(vocabulary: Vocabulary) -> bytes:
-    """What each pixel value of class PNGs stands for, as JSON."""
+    """Return the meaning of each pixel value of class PNGs, as JSON."""
     rows: list[dict[str, JsonValue]] = [{"index": 0, "name": "unlabelled", "color": [0, 0, 0]}]
     for index, category in enumerate(vocabulary.categories, start=1):
         color: list[JsonValue] = list(category.color)
@@ -87,6 +88,81 @@ def classes_file(vocabulary: Vocabulary) -> bytes:
             {"index": index, "name": category.name, "color": color, "category_id": category.id}
         )
     return (json.dumps(rows) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class ClassPngFolder:
+    """Class PNGs of many images.
+
+    Attributes:
+        path: of the folder.
+        vocabulary: the classes in the order of the pixel values 1..K; that they are things or stuff
+            is not in the file, all count as things.
+        images: names of the images, which are the PNGs' paths without their last `.png`.
+    """
+
+    path: Path
+    vocabulary: Vocabulary
+    images: tuple[str, ...]
+
+    def png(self, image: str) -> Path:
+        """Return the class PNG of an image."""
+        return self.path / f"{image}.png"
+
+    def read(self, image: str) -> NDArray[np.int32]:
+        """Return the class of each pixel [H, W]: 0 = unlabelled, 1..K."""
+        path = self.png(image)
+        try:
+            with Image.open(io.BytesIO(path.read_bytes())) as file:
+                pixels = np.asarray(file)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise FormatError(f"{path}: no whole PNG file ({error}); write it again") from error
+        if pixels.ndim != 2 or int(pixels.max(initial=0)) > len(self.vocabulary):
+            raise FormatError(
+                f"{path}: a class PNG has one channel with values 0..{len(self.vocabulary)}, this "
+                f"one has shape {pixels.shape} and values up to {int(pixels.max(initial=0))}; make "
+                f"it fit {CLASSES_FILE}"
+            )
+        return pixels.astype(np.int32)
+
+
+def read_class_png_folder(path: Path) -> ClassPngFolder:
+    """Open a folder that has a `classes.json`; PNGs are read when they are asked for."""
+    vocabulary = _read_classes(path / CLASSES_FILE)
+    images = sorted(png.relative_to(path).as_posix()[: -len(".png")] for png in path.rglob("*.png"))
+    return ClassPngFolder(path, vocabulary, tuple(images))
+
+
+@checked_dataclass(frozen=True)
+class _Row:
+    index: int
+    name: str
+    color: Color
+    category_id: int | None = None
+
+
+def _read_classes(path: Path) -> Vocabulary:
+    try:
+        rows = TypeAdapter(list[_Row]).validate_python(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read, {error.strerror}") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise FormatError(f"{path}: {where}: {fault['msg']}; write it again") from None
+    except ValueError as error:
+        raise FormatError(f"{path}: no whole JSON file ({error}); write it again") from error
+    rows = sorted((row for row in rows if row.index), key=lambda row: row.index)
+    if [row.index for row in rows] != list(range(1, len(rows) + 1)):
+        raise FormatError(f"{path}: the indices must be 0, 1, 2 and so on; write it again")
+    try:
+        categories = [
+            Category(row.name, row.index if row.category_id is None else row.category_id)
+            for row in rows
+        ]
+        return Vocabulary(path.parent.name, tuple(categories))
+    except VocabularyError as error:
+        raise FormatError(f"{path}: {error}") from error
 
 
 def _png(image: Image.Image) -> bytes:

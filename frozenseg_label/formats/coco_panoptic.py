@@ -1,9 +1,10 @@
 """COCO panoptic: a PNG per image whose colour is the segment id, and one JSON for all of them.
 
 The form is that of https://cocodataset.org/#format-data (panoptic segmentation) and of panopticapi.
-Our own fields stand beside COCO's in `segments_info`; readers that do not know them pass over them.
+Our own fields are beside COCO's in `segments_info`; readers that do not know them pass over them.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from PIL import Image, PngImagePlugin
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.files import atomic_stream, atomic_write
+from frozenseg_label.files import atomic_stream, atomic_write, read_regular
 from frozenseg_label.panoptic import (
     MAX_SEGMENT_ID,
     UNLABELLED,
@@ -26,6 +27,9 @@ from frozenseg_label.panoptic import (
     State,
 )
 from frozenseg_label.vocabulary import Vocabulary
+
+MAX_PIXELS = 178_956_970  # of labels whose hash nobody knows; as of pictures by default
+_PNG_HEAD = 33  # bytes of a PNG's signature and its first chunk, which tells the size
 
 
 class SegmentInfo(BaseModel):
@@ -48,7 +52,7 @@ class SegmentInfo(BaseModel):
     state: State = "accepted"
 
     def segment(self, is_thing: bool, area: int, bbox: BBox) -> Segment:
-        """The segment that the entry describes."""
+        """Return the segment that the entry describes."""
         return Segment(
             id=self.id,
             category_id=self.category_id,
@@ -69,10 +73,10 @@ class SegmentInfo(BaseModel):
 
 @dataclass(frozen=True)
 class PanopticAnnotation:
-    """What the JSON says of one image; the pixels lie in its PNG.
+    """What the JSON says of one image; the pixels are in its PNG.
 
     Attributes:
-        image_id: unique in its file.
+        image_id: unique in its file; a number in ours, other tools also write texts.
         file_name: of the image.
         png_name: of the PNG, relative to the folder of PNGs.
         width, height: of both.
@@ -80,7 +84,7 @@ class PanopticAnnotation:
         state: how far a person has looked at it; unlabelled pixels are truth in reviewed ones only.
     """
 
-    image_id: int
+    image_id: int | str
     file_name: str
     png_name: str
     width: int
@@ -90,7 +94,7 @@ class PanopticAnnotation:
 
 
 def png_name(relative: str) -> str:
-    """The label file of an image; it keeps the image's suffix, so no two images meet."""
+    """Return the label file of an image; it keeps the image's suffix, so no two images meet."""
     return f"{relative}.png"
 
 
@@ -99,29 +103,49 @@ def write_panoptic_png(path: Path, ids: NDArray[np.int32]) -> None:
     atomic_write(path, encode_panoptic_png(ids))
 
 
-def read_panoptic_png(path: Path) -> NDArray[np.int32]:
-    """The ids [H, W] of a COCO panoptic PNG."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read, {error.strerror}; restore the file") from error
-    return decode_panoptic_png(data, f"{path}")
+def read_panoptic_png(path: Path, sha256: str | None = None) -> NDArray[np.int32]:
+    """Return the ids [H, W] of a COCO panoptic PNG.
+
+    Args:
+        sha256: of the file (hex), where it is known; FormatError for another file.
+    """
+    return decode_panoptic_png(read_label_png(path, sha256), f"{path}")
+
+
+def read_label_png(path: Path, sha256: str | None = None) -> bytes:
+    """Return the bytes of a label PNG; the argument is as of `read_panoptic_png`.
+
+    The header is looked at first: a file of another kind is not read, and one whose hash is not
+    known may not unpack to more than `MAX_PIXELS`.
+    """
+    head = read_regular(path, FormatError, most=_PNG_HEAD)
+    if not head.startswith(b"\x89PNG\r\n\x1a\n") or len(head) < _PNG_HEAD:
+        raise FormatError(f"{path}: no whole PNG file; write it again")
+    width, height = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
+    if sha256 is None and width * height > MAX_PIXELS:
+        raise FormatError(
+            f"{path}: {width} x {height} pixels are more than the {MAX_PIXELS} allowed; cut it up"
+        )
+    png = read_regular(path, FormatError)
+    if sha256 is not None and hashlib.sha256(png).hexdigest() != sha256:
+        raise FormatError(f"{path}: is not the file whose hash was recorded; restore that one")
+    return png
 
 
 def encode_panoptic_png(ids: NDArray[np.int32]) -> bytes:
-    """The PNG file of ids [H, W]."""
+    """Return the PNG file of ids [H, W]."""
     file = io.BytesIO()
     Image.fromarray(ids_to_rgb(ids)).save(file, "PNG")
     return file.getvalue()
 
 
 def decode_panoptic_png(data: bytes, name: str) -> NDArray[np.int32]:
-    """The ids [H, W] in a PNG file's bytes; `name` is what an error calls it."""
+    """Return the ids [H, W] in a PNG file's bytes; `name` is what an error calls it."""
     try:
         # Not Image.open: its limit on pixels guards against strangers' files, these are labels.
         with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
-            pixels = np.asarray(image)  # [H, W, 3]
-    except (OSError, SyntaxError, ValueError) as error:
+            pixels = np.asarray(image.convert("RGB") if image.mode in ("RGBA", "P") else image)
+    except (OSError, SyntaxError, ValueError, MemoryError) as error:
         raise FormatError(f"{name}: no whole PNG file ({error}); write it again") from error
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise FormatError(f"{name}: mode {image.mode}, but a panoptic PNG is RGB, 8 bit a channel")
@@ -129,7 +153,7 @@ def decode_panoptic_png(data: bytes, name: str) -> NDArray[np.int32]:
 
 
 def ids_to_rgb(ids: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Colours [H, W, 3] of ids [H, W]: id = R + 256 G + 65536 B."""
+    """Return colours [H, W, 3] of ids [H, W]: id = R + 256 G + 65536 B."""
     if ids.size and not 0 <= ids.min() <= ids.max() < 256**3:
         raise ValueError(f"ids must lie in 0..2^24 - 1, got {ids.min()}..{ids.max()}")
     four = np.ascontiguousarray(ids, dtype="<u4").view(np.uint8).reshape(*ids.shape, 4)
@@ -137,14 +161,14 @@ def ids_to_rgb(ids: NDArray[np.int32]) -> NDArray[np.uint8]:
 
 
 def rgb_to_ids(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Ids [H, W] of colours [H, W, 3]."""
+    """Return ids [H, W] of colours [H, W, 3]."""
     four = np.zeros((*pixels.shape[:2], 4), dtype=np.uint8)
     four[..., :3] = pixels
     return four.view("<u4")[..., 0].astype(np.int32)
 
 
 def segment_row(segment: Segment) -> dict[str, JsonValue]:
-    """A segment as an entry of `segments_info`; what no model gave is left out."""
+    """Return a segment as an entry of `segments_info`; what no model gave is left out."""
     row: dict[str, JsonValue] = {
         "id": segment.id,
         "category_id": segment.category_id,
@@ -167,7 +191,7 @@ def segment_row(segment: Segment) -> dict[str, JsonValue]:
 
 
 def categories_of(vocabulary: Vocabulary) -> list[JsonValue]:
-    """The vocabulary as COCO's `categories`."""
+    """Return the vocabulary as COCO's `categories`."""
     return [
         {
             "id": category.id,
@@ -221,4 +245,4 @@ def _annotation_row(annotation: PanopticAnnotation) -> dict[str, JsonValue]:
 
 
 def _json(value: JsonValue) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()

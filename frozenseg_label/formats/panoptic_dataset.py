@@ -1,17 +1,28 @@
-"""Reading COCO panoptic: ours, or that of any other tool, with what is wrong in it told at once."""
+"""Reading COCO panoptic: ours, or that of any other tool.
 
-import json
+What labels need is read, all else is ignored. One faulty entry does not make the others worthless:
+it is left out and told, and so is what was passed over.
+"""
+
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from PIL import ImageColor
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from frozenseg_label.errors import FormatError, VocabularyError
-from frozenseg_label.formats.coco_panoptic import PanopticAnnotation, SegmentInfo, read_panoptic_png
-from frozenseg_label.panoptic import UNLABELLED, ImageState, PanopticMap
+from frozenseg_label.files import read_json
+from frozenseg_label.formats.coco_panoptic import (
+    PanopticAnnotation,
+    SegmentInfo,
+    read_panoptic_png,
+)
+from frozenseg_label.panoptic import IMPORTED, UNLABELLED, ImageState, PanopticMap, State
 from frozenseg_label.vocabulary import NO_COLOR, Category, Color, Vocabulary
 
 _SHOWN_PROBLEMS = 10
@@ -42,12 +53,16 @@ class PanopticDataset:
         vocabulary: the JSON's `categories`.
         annotations: in the order of the JSON; areas and boxes of segments come with the PNG, and
             are 0 here, like widths and heights that the JSON does not tell.
+        faults: what is wrong with annotations that were left out, a sentence for each fault.
+        notes: what was passed over, though nothing is wrong with it.
     """
 
     path: Path
     folder: Path
     vocabulary: Vocabulary
     annotations: tuple[PanopticAnnotation, ...]
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.annotations)
@@ -57,174 +72,247 @@ class PanopticDataset:
             yield annotation, self.read_map(annotation)
 
     def read_map(self, annotation: PanopticAnnotation) -> PanopticMap:
-        """The map of one image; FormatError lists where PNG and JSON differ."""
+        """Return the map of one image; FormatError lists where PNG and JSON differ."""
         ids = read_panoptic_png(self.folder / annotation.png_name)
         problems, height, width = [], *ids.shape
         if (annotation.width or width, annotation.height or height) != (width, height):
             stated = f"{annotation.width} x {annotation.height}"
             problems.append(f"the PNG is {width} x {height}, the JSON says {stated}")
-        panoptic_map = PanopticMap.of(ids, annotation.segments)
         listed = {segment.id for segment in annotation.segments}
-        found = {segment.id for segment in panoptic_map.segments}
-        if sum(segment.area for segment in panoptic_map.segments) != np.count_nonzero(ids):
-            strange = sorted(set(np.unique(ids).tolist()) - listed - {UNLABELLED})
-            problems += [f"id {id_} is in the PNG only" for id_ in strange]
+        found = set(np.unique(ids).tolist()) - {UNLABELLED}
+        problems += [f"id {id_} is in the PNG only" for id_ in sorted(found - listed)]
         problems += [f"id {id_} is in the JSON only" for id_ in sorted(listed - found)]
         if problems:
             raise FaultyLabelsError(self.folder / annotation.png_name, problems)
-        return panoptic_map
+        return PanopticMap.of(ids, annotation.segments)
 
 
 def read_coco_panoptic(
     path: Path,
     folder: Path | None = None,
-    problems: list[str] | None = None,
     *,
     like: PanopticDataset | None = None,
+    trust_states: bool = False,
 ) -> PanopticDataset:
     """Open a COCO panoptic JSON; PNGs are read when iterating.
+
+    FormatError: it is no such JSON, or none of its annotations is without faults.
 
     Args:
         path: of the JSON.
         folder: of the PNGs; None: the folder named like the JSON, without its suffix, beside it.
-        problems: takes up what is wrong in the JSON and which PNGs are missing; the images that
-            are right are returned then. None: FaultyLabelsError is raised.
+        like: tells the images and categories of a JSON that has only annotations.
+        trust_states: believe `state` of images and segments; else all of it is truth, because other
+            tools hand on fields that they do not know.
     """
     folder = path.with_suffix("") if folder is None else folder
-    document = _completed(_read_document(path), path, like)
-    vocabulary = _vocabulary_of(path, document.categories)
-    found = _problems(document)
-    images = {image.id: image for image in document.images}
+    document = _read_document(path)
+    images, categories = _images_and_categories(path, document, like)
+    rows, faults = _read_annotations(document)
+    notes = []
+    used = {info.category_id for row in rows for info in row.segments_info}
+    vocabulary = _vocabulary_of(path, categories, used)
+    by_id = {image.id: image for image in images}
+    faults += [f"image {id_} is listed twice" for id_ in _twice(image.id for image in images)]
+    twice = set(_twice(row.image_id for row in rows))
+    faults += [f"image {id_} has two annotations" for id_ in twice]
     annotations = []
-    for row in document.annotations:
-        faults = _faults(row, folder, vocabulary)
-        found += faults
-        if (image := images.get(row.image_id)) is not None and not faults:
-            annotations.append(_annotation(row, image, vocabulary))
-    if problems is not None:
-        problems += found
-    elif found:
-        raise FaultyLabelsError(path, found)
-    return PanopticDataset(path, folder, vocabulary, tuple(annotations))
+    for row in rows:
+        found = _faults(row, folder, vocabulary)
+        faults += found
+        image = by_id.get(row.image_id)
+        if image is not None and not found and row.image_id not in twice:
+            annotations.append(_annotation(row, image, vocabulary, trust_states))
+    annotated = {row.image_id for row in rows}
+    if missing := len(by_id.keys() - annotated):
+        notes.append(f"{missing} images have no annotation; they were passed over")
+    if strange := len(annotated - by_id.keys()):
+        notes.append(f"{strange} annotations are of no listed image; they were passed over")
+    if faults and not annotations:
+        raise FaultyLabelsError(path, faults)
+    return PanopticDataset(
+        path, folder, vocabulary, tuple(annotations), tuple(faults), tuple(notes)
+    )
+
+
+def _color(value: Any) -> Any:  # noqa: ANN401 - whatever a foreign file holds
+    """Return a colour of numbers for `#rrggbb` and for none at all."""
+    if isinstance(value, str):
+        try:
+            return ImageColor.getrgb(value)[:3]
+        except ValueError:
+            return NO_COLOR
+    is_triple = isinstance(value, list | tuple) and len(value) == 3
+    if is_triple and all(isinstance(part, int) and 0 <= part < 256 for part in value):
+        return value
+    return NO_COLOR
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(str(name) for name in value) if isinstance(value, list | tuple) else ()
+
+
+def _finite(value: object) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _side(value: object) -> int:
+    number = _finite(value)
+    return int(number) if number is not None and number > 0 else 0
+
+
+_Id = int | str  # Cityscapes', ADE20K's and Mapillary's own scripts write texts
+_Optional = Annotated[float | None, BeforeValidator(_finite)]
 
 
 class _Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+_AnyRow = TypeVar("_AnyRow", bound=_Row)
+
+
 class _Category(_Row):
     id: int
-    name: str
+    name: Annotated[str, BeforeValidator(lambda name: "" if name is None else str(name))] = ""
     isthing: bool = True
-    color: Color = NO_COLOR
-    synonyms: tuple[str, ...] = ()
+    color: Annotated[Color, BeforeValidator(_color)] = NO_COLOR
+    synonyms: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
 
 
 class _Image(_Row):
-    id: int
+    id: _Id
     file_name: str | None = None
-    width: int = 0
-    height: int = 0
+    width: Annotated[int, BeforeValidator(_side)] = 0
+    height: Annotated[int, BeforeValidator(_side)] = 0
+
+
+class _Segment(SegmentInfo):
+    """An entry of any tool: what our own fields say counts only where it can be true."""
+
+    score: _Optional = None
+    margin: _Optional = None
+    disagreement: _Optional = None
+    contested: _Optional = None
+    sam_disagreement: _Optional = None
+    second: Annotated[int | None, BeforeValidator(_whole)] = None
+    iscrowd: Annotated[bool, BeforeValidator(bool)] = False
+    source: Annotated[str, BeforeValidator(lambda s: s if isinstance(s, str) else IMPORTED)] = (
+        IMPORTED
+    )
+    state: Annotated[
+        State, BeforeValidator(lambda state: state if state in get_args(State) else "accepted")
+    ] = "accepted"
 
 
 class _Annotation(_Row):
-    image_id: int
+    image_id: _Id
     file_name: str
-    segments_info: tuple[SegmentInfo, ...]
-    state: ImageState = "reviewed"  # as its segments count as accepted: other tools know no states
+    segments_info: tuple[_Segment, ...]
+    state: Annotated[
+        ImageState,
+        BeforeValidator(lambda state: state if state in get_args(ImageState) else "reviewed"),
+    ] = "reviewed"
 
 
-class _Document(_Row):
-    annotations: tuple[_Annotation, ...]
-    images: tuple[_Image, ...] | None = None  # predictions have neither these
-    categories: tuple[_Category, ...] | None = None  # nor those
+def _read_document(path: Path) -> Mapping[str, Any]:
+    document = read_json(path, FormatError)
+    if not isinstance(document, dict) or not isinstance(document.get("annotations"), list):
+        raise FormatError(f"{path}: has no list of `annotations`; name a COCO panoptic JSON")
+    return document
 
 
-class _WholeDocument(_Row):
-    annotations: tuple[_Annotation, ...]
-    images: tuple[_Image, ...]
-    categories: tuple[_Category, ...]
-
-
-def _read_document(path: Path) -> _Document:
-    try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
+def _images_and_categories(
+    path: Path, document: Mapping[str, Any], like: PanopticDataset | None
+) -> tuple[list[_Image], list[_Category]]:
+    """Return both lists, from the other set where the document has none."""
+    lacking = [name for name in ("images", "categories") if document.get(name) is None]
+    if lacking and like is None:
         raise FormatError(
-            f"{path}: cannot be read, {error.strerror}; name the JSON file"
-        ) from error
-    except ValueError as error:
-        raise FormatError(f"{path}: no whole JSON file ({error}); write it again") from error
-    try:
-        # Not model_validate_json: it refuses the escapes of file names that are no Unicode.
-        return _Document.model_validate(data)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in error.errors()
-        ]
-        raise FaultyLabelsError(path, problems) from None
-
-
-def _completed(document: _Document, path: Path, like: PanopticDataset | None) -> _WholeDocument:
-    """The document with the images and categories of the other set where it has none."""
-    images, categories = document.images, document.categories
-    if like is None and (images is None or categories is None):
-        lacking = "images" if images is None else "categories"
-        raise FormatError(
-            f"{path}: has no `{lacking}`; a file of predictions alone can be read beside the COCO "
-            "panoptic JSON that they are predictions for"
+            f"{path}: has no `{lacking[0]}`; a file that has only predictions can be read beside "
+            "the COCO panoptic JSON that they are predictions for"
         )
-    if like is not None and images is None:
-        wanted = {row.image_id for row in document.annotations}
-        images = tuple(
-            _Image(id=known.image_id, file_name=known.file_name)
-            for known in like.annotations
-            if known.image_id in wanted
-        )
-    if like is not None and categories is None:
-        categories = tuple(
-            _Category(
-                id=category.id,
-                name=category.name,
-                isthing=category.is_thing,
-                color=category.color,
-                synonyms=category.synonyms,
-            )
-            for category in like.vocabulary.categories
-        )
-    return _WholeDocument(
-        annotations=document.annotations, images=images or (), categories=categories or ()
+    images = (
+        [_Image(id=a.image_id, file_name=a.file_name) for a in like.annotations]
+        if like is not None and "images" in lacking
+        else _checked(path, document, "images", _Image)
     )
+    categories = (
+        [
+            _Category(id=c.id, name=c.name, isthing=c.is_thing, color=c.color, synonyms=c.synonyms)
+            for c in like.vocabulary.categories
+        ]
+        if like is not None and "categories" in lacking
+        else _checked(path, document, "categories", _Category)
+    )
+    if like is not None and "images" in lacking:
+        rows = (row for row in document["annotations"] if isinstance(row, dict))
+        wanted = {str(row.get("image_id")) for row in rows}
+        images = [image for image in images if str(image.id) in wanted]
+    return images, categories
 
 
-def _vocabulary_of(path: Path, rows: Sequence[_Category]) -> Vocabulary:
+def _checked(
+    path: Path, document: Mapping[str, Any], name: str, kind: type[_AnyRow]
+) -> list[_AnyRow]:
+    rows = document[name]
+    if not isinstance(rows, list):
+        raise FormatError(f"{path}: `{name}` is no list; write it again")
+    problems, found = [], []
+    for place, row in enumerate(rows):
+        try:
+            found.append(kind.model_validate(row))
+        except ValidationError as error:
+            problems += _sentences(f"{name}.{place}", error)
+    if problems:
+        raise FaultyLabelsError(path, problems)
+    return found
+
+
+def _read_annotations(document: Mapping[str, Any]) -> tuple[list[_Annotation], list[str]]:
+    """Return the annotations that can be read, and what is wrong with the others."""
+    rows, faults = [], []
+    for place, row in enumerate(document["annotations"]):
+        name = row.get("file_name") if isinstance(row, dict) else None
+        try:
+            # Not model_validate_json: it refuses the escapes of file names that are no Unicode.
+            rows.append(_Annotation.model_validate(row))
+        except ValidationError as error:
+            faults += _sentences(f"{name or f'annotations.{place}'}", error)
+    return rows, faults
+
+
+def _sentences(where: str, error: ValidationError) -> list[str]:
+    return [
+        f"{'.'.join([where, *map(str, fault['loc'])])}: {fault['msg']}" for fault in error.errors()
+    ]
+
+
+def _vocabulary_of(path: Path, rows: Sequence[_Category], used: set[int]) -> Vocabulary:
     try:
         categories = [
-            Category(row.name, row.id, row.synonyms, row.isthing, row.color) for row in rows
+            Category(row.name, row.id, row.synonyms, row.isthing, row.color)
+            for row in rows
+            if row.name.strip() or row.id in used
         ]
         return Vocabulary(path.stem, tuple(categories))
     except VocabularyError as error:
         raise FormatError(f"{path}: in `categories`, {error}") from error
 
 
-def _problems(document: _WholeDocument) -> list[str]:
-    """Where the lists of images and annotations contradict each other."""
-    problems = []
-    images = Counter(image.id for image in document.images)
-    annotated = Counter(row.image_id for row in document.annotations)
-    problems += [f"image {id_} is listed twice" for id_, count in images.items() if count > 1]
-    problems += [f"image {id_} has two annotations" for id_, n in annotated.items() if n > 1]
-    problems += [f"image {id_} has no annotation" for id_ in sorted(images.keys() - annotated)]
-    problems += [f"image {id_} is not in `images`" for id_ in sorted(annotated.keys() - images)]
-    return problems
+def _twice(ids: Iterator[_Id]) -> list[_Id]:
+    return [id_ for id_, count in Counter(ids).items() if count > 1]
 
 
 def _faults(row: _Annotation, folder: Path, vocabulary: Vocabulary) -> list[str]:
-    """What is wrong in one annotation."""
+    """Return what is wrong in one annotation."""
     known = {category.id for category in vocabulary.categories}
-    ids = Counter(info.id for info in row.segments_info)
-    faults = [f"{row.file_name}: id {id_} twice" for id_, count in ids.items() if count > 1]
+    faults = [f"{row.file_name}: id {id_} twice" for id_ in _twice(i.id for i in row.segments_info)]
     faults += [
         f"{row.file_name}: segment {info.id} has category {info.category_id}, which is unknown"
         for info in row.segments_info
@@ -235,11 +323,15 @@ def _faults(row: _Annotation, folder: Path, vocabulary: Vocabulary) -> list[str]
     return faults
 
 
-def _annotation(row: _Annotation, image: _Image, vocabulary: Vocabulary) -> PanopticAnnotation:
+def _annotation(
+    row: _Annotation, image: _Image, vocabulary: Vocabulary, trust_states: bool
+) -> PanopticAnnotation:
     segments = tuple(
         info.segment(vocabulary.by_id(info.category_id).is_thing, 0, (0, 0, 0, 0))
         for info in row.segments_info
     )
+    if not trust_states:
+        segments = tuple(replace(segment, state="accepted") for segment in segments)
     return PanopticAnnotation(
         row.image_id,
         image.file_name or row.file_name,
@@ -247,5 +339,5 @@ def _annotation(row: _Annotation, image: _Image, vocabulary: Vocabulary) -> Pano
         image.width,
         image.height,
         segments,
-        row.state,
+        row.state if trust_states else "reviewed",
     )

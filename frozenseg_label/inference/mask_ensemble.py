@@ -1,11 +1,12 @@
 """SAM's own masks beside the queries', for categories that training never saw.
 
-`everything_masks` makes them, `FrozenClip.embed_masks` and `classify_by_clip` say what they are,
-and they come in by one of two doors: as votes in the semantic scores (published), or as further
-proposals for the panoptic map (this project's own form).
+`everything_masks` makes them and `name_further_masks` names them. They join an image's
+labels in two ways: as votes in the semantic scores (published), and as further proposals for the
+panoptic map (this project's own form).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,18 +18,40 @@ from segment_anything.utils.amg import (
 from torch import Tensor
 from torchvision.ops import nms
 
-from frozenseg_label.inference.mask_tiles import Size, single_image
+from frozenseg_label.inference.mask_tiles import single_image
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.inference.semantic_map import Votes, query_votes
-from frozenseg_label.model.everything_settings import EverythingSettings
+from frozenseg_label.model.frozenseg import FrozenSeg
+from frozenseg_label.model.mask_classification import classify_by_clip
 from frozenseg_label.model.proposals import ClassifiedMasks
 from frozenseg_label.model.sam import FrozenSam
+from frozenseg_label.model.settings import EverythingSettings
+from frozenseg_label.model.text_classifier import TextClassifier
+
+
+@dataclass(frozen=True)
+class FurtherMasks:
+    """Masks of one image that no query made, and the names that CLIP by itself gives them.
+
+    Attributes:
+        logits: [M, m, m] over the padded image.
+        probs: [M, K + 1] from CLIP only; void takes part in the softmax.
+        embeddings: CLIP's vectors of them, [M, D].
+        valid: bool [M], whether the vectors are meaningful.
+        chosen: int64 [N], places of the masks that become proposals; all of them may vote.
+    """
+
+    logits: Tensor
+    probs: Tensor
+    embeddings: Tensor
+    valid: Tensor
+    chosen: Tensor
 
 
 def everything_masks(
     sam: FrozenSam,
     embeddings: Tensor,
-    padded_size: Size,
-    image_sizes: Sequence[Size],
+    framings: Sequence[Framing],
     settings: EverythingSettings,
 ) -> list[Tensor]:
     """Return for each image the masks of everything that SAM finds, largest first.
@@ -40,125 +63,115 @@ def everything_masks(
     Args:
         sam: that made the embeddings.
         embeddings: [B, C, s, s], `Features.sam`.
-        padded_size: height and width of the model's input with padding.
-        image_sizes: height and width of each image without its padding; no point lies outside.
+        framings: of the images; no point lies in the padding.
         settings: grid and thresholds.
     """
     return [
-        _everything_of_image(sam, embedding[None], padded_size, image_size, settings)
-        for embedding, image_size in zip(embeddings, image_sizes, strict=True)
+        _everything_of_image(sam, embedding[None], framing, settings)
+        for embedding, framing in zip(embeddings, framings, strict=True)
     ]
 
 
+def name_further_masks(
+    model: FrozenSeg, names: TextClassifier, masks: ClassifiedMasks, dense: Tensor, logits: Tensor
+) -> FurtherMasks:
+    """Let CLIP name further masks of one image, and choose those that become proposals.
+
+    Args:
+        model: whose CLIP and `everything` settings decide.
+        names: the text classifier of the vocabulary.
+        masks: the queries' masks of the image, classified with the same names.
+        dense: [1, C_4, h, w], CLIP's last map of the image before pooling.
+        logits: [M, m, m], the further masks.
+    """
+    embeddings, valid = model.clip.embed_masks(dense, logits[None])
+    scale = model.clip.logit_scale
+    probs = classify_by_clip(embeddings, names, model.void_embedding, scale)[0]
+    chosen = choose_extra(masks, logits, probs, names.seen, model.everything)
+    return FurtherMasks(logits, probs, embeddings[0], valid[0], chosen)
+
+
 def combine_semantic(
-    masks: ClassifiedMasks,
-    sam_masks: Tensor,
-    sam_probs: Tensor,
-    seen: Tensor,
-    settings: EverythingSettings,
-    *,
-    with_padding: bool = True,
+    masks: ClassifiedMasks, further: FurtherMasks, seen: Tensor, settings: EverythingSettings
 ) -> tuple[Votes, Votes]:
     """Return the votes of the queries and of SAM's masks, for `semantic_map` (the published rule).
 
     Seen categories are left to the queries. For unseen ones the queries' votes count 0.8 and those
-    of SAM's masks 0.2, in every image, also where none of SAM's masks counts.
+    of SAM's masks 0.2, in every image, also where no mask of SAM counts.
 
     Args:
         masks: the queries' masks of one image.
-        sam_masks: logits [M, *, *].
-        sam_probs: [M, K + 1], from CLIP alone; void takes part in the softmax, and no further.
+        further: SAM's masks of it; their probability of void has no vote.
         seen: bool [K], categories that training saw.
         settings: which of SAM's masks count, and how much.
-        with_padding: `sam_masks` cover the padded image, as those of `everything_masks` do;
-            False: the image alone.
     """
     votes = query_votes(masks)
     unseen = ~seen.to(votes.weights.device)  # [K]
-    counted, _ = _sure_of_unseen(sam_probs, unseen, settings.min_probability)
+    counted, _ = _sure_of_unseen(further.probs, unseen, settings.min_probability)
     query_weights = torch.where(unseen[:, None], 1 - settings.sam_weight, 1.0) * votes.weights
-    sam_weights = settings.sam_weight * sam_probs[counted, :-1].T.float() * unseen[:, None]
+    sam_weights = settings.sam_weight * further.probs[counted, :-1].T.float() * unseen[:, None]
     return (
         Votes(votes.mask_logits, query_weights),  # [K, Q]
-        Votes(sam_masks[counted], sam_weights, with_padding),  # [K, M that count]
+        Votes(further.logits[counted], sam_weights),  # [K, M that count]
     )
-
-
-def extra_proposals(
-    masks: ClassifiedMasks,
-    sam_masks: Tensor,
-    sam_probs: Tensor,
-    seen: Tensor,
-    settings: EverythingSettings,
-) -> ClassifiedMasks:
-    """Return SAM's masks of unseen categories as further proposals of one image.
-
-    A mask counts where its best category is unseen and sure, and where no query that stands for a
-    category (void does not) has the same mask. Its class probabilities are CLIP's alone; there is
-    nobody to disagree with, so its disagreement is 0.
-
-    Args:
-        masks: the queries' masks of one image.
-        sam_masks: logits [M, m, m] of `everything_masks`.
-        sam_probs: [M, K + 1], from CLIP alone.
-        seen: bool [K], categories that training saw.
-        settings: which of SAM's masks count.
-    """
-    chosen = choose_extra(masks, sam_masks, sam_probs, seen, settings)
-    return as_proposals(sam_masks[chosen], sam_probs[chosen], masks)
 
 
 def choose_extra(
     masks: ClassifiedMasks,
-    sam_masks: Tensor,
-    sam_probs: Tensor,
+    logits: Tensor,
+    probs: Tensor,
     seen: Tensor,
     settings: EverythingSettings,
 ) -> Tensor:
-    """Return the places [N] of the masks that `extra_proposals` is about, among SAM's M."""
+    """Return the places [N] of those of M masks that are good proposals of unseen categories.
+
+    A mask is chosen where its best category is unseen and sure, and where no query has the same
+    mask, unless void is the query's best class.
+
+    Args:
+        masks: the queries' masks of one image.
+        logits: [M, m, m].
+        probs: [M, K + 1], from CLIP only.
+        seen: bool [K], categories that training saw.
+        settings: when a category is sure, and when two masks are the same.
+    """
     masks = single_image(masks)
-    unseen = ~seen.to(sam_probs.device)
-    counted, best = _sure_of_unseen(sam_probs, unseen, settings.min_probability)
-    counted = counted[
-        best[counted] >= sam_probs[counted].amax(dim=1)
-    ]  # no seen one, nor void, is better
+    unseen = ~seen.to(probs.device)
+    counted, best = _sure_of_unseen(probs, unseen, settings.min_probability)
+    # No seen category is better, and void is not.
+    counted = counted[best[counted] >= probs[counted].amax(dim=1)]
     named = masks.class_probs.argmax(dim=1) < len(seen)  # [Q]
-    logits = _resized(sam_masks[counted], masks)  # [N, h, w]
-    overlap = mask_iou(logits, masks.mask_logits[named])  # [N, Q that are named]
+    candidates = _resized(logits[counted], masks)  # [N, h, w]
+    overlap = mask_iou(candidates, masks.mask_logits[named])  # [N, Q that are named]
     return counted[(overlap < settings.max_mask_iou).all(dim=1)]
 
 
-def as_proposals(sam_masks: Tensor, sam_probs: Tensor, masks: ClassifiedMasks) -> ClassifiedMasks:
-    """Return SAM's masks in the form of one image's queries: of their size, agreeing with all.
+def join_masks(masks: ClassifiedMasks, further: FurtherMasks) -> ClassifiedMasks:
+    """Return one image's masks and the chosen further ones, [Q + N, ...] without the batch.
 
-    Args:
-        sam_masks: logits [N, m, m].
-        sam_probs: [N, K + 1].
-        masks: the queries'.
+    The class probabilities of further masks are CLIP's; nobody disagrees with it, so their
+    disagreement is 0.
     """
     masks = single_image(masks)
-    probs = sam_probs.to(masks.class_probs.dtype)
-    agreeing = masks.disagreement.new_zeros(len(probs))
-    return ClassifiedMasks(_resized(sam_masks, masks), probs, agreeing)
-
-
-def sam_disagreement(masks: ClassifiedMasks, sam_masks: Tensor) -> Tensor:
-    """Return how far each query's mask is from the nearest of SAM's, 1 - IoU, [Q] in 0..1."""
-    masks = single_image(masks)
-    if not len(sam_masks):
-        return torch.ones(len(masks.mask_logits), device=masks.mask_logits.device)
-    overlap = mask_iou(masks.mask_logits, _resized(sam_masks, masks))  # [Q, M]
-    return 1 - overlap.amax(dim=1)
-
-
-def join_masks(masks: ClassifiedMasks, further: ClassifiedMasks) -> ClassifiedMasks:
-    """Return two sets of masks of one image as one, [Q + N, ...] without the batch dimension."""
-    masks, further = single_image(masks), single_image(further)
+    logits, probs = further.logits[further.chosen], further.probs[further.chosen]
     return ClassifiedMasks(
-        torch.cat([masks.mask_logits, further.mask_logits.to(masks.mask_logits.dtype)]),
-        torch.cat([masks.class_probs, further.class_probs]),
-        torch.cat([masks.disagreement, further.disagreement]),
+        torch.cat([masks.mask_logits, _resized(logits, masks).to(masks.mask_logits.dtype)]),
+        torch.cat([masks.class_probs, probs.to(masks.class_probs.dtype)]),
+        torch.cat([masks.disagreement, masks.disagreement.new_zeros(len(probs))]),
     )
+
+
+def sam_disagreement(masks: ClassifiedMasks, further: FurtherMasks) -> Tensor:
+    """Return how far each of the joined masks is from the nearest of SAM's, [Q + N] in 0..1.
+
+    1 - IoU for the Q queries' masks, 0 for the N chosen ones, which are SAM's.
+    """
+    masks = single_image(masks)
+    nearest = torch.zeros(len(masks.mask_logits), device=masks.mask_logits.device)  # [Q]
+    if len(further.logits):
+        overlap = mask_iou(masks.mask_logits, _resized(further.logits, masks))  # [Q, M]
+        nearest = overlap.amax(dim=1)
+    return torch.cat([1 - nearest, nearest.new_zeros(len(further.chosen))])
 
 
 def mask_iou(a: Tensor, b: Tensor) -> Tensor:
@@ -167,7 +180,8 @@ def mask_iou(a: Tensor, b: Tensor) -> Tensor:
     Two empty masks have 0.
     """
     inside_a, inside_b = (a > 0).flatten(1).float(), (b > 0).flatten(1).float()
-    both = inside_a @ inside_b.T  # [N, M]
+    with torch.autocast(a.device.type, enabled=False):  # half precision cannot count so far
+        both = inside_a @ inside_b.T  # [N, M]
     either = inside_a.sum(dim=1)[:, None] + inside_b.sum(dim=1) - both
     return both / either.clamp(min=1)
 
@@ -185,14 +199,11 @@ def _sure_of_unseen(probs: Tensor, unseen: Tensor, min_probability: float) -> tu
 
 
 def _everything_of_image(
-    sam: FrozenSam,
-    embedding: Tensor,
-    padded_size: Size,
-    image_size: Size,
-    settings: EverythingSettings,
+    sam: FrozenSam, embedding: Tensor, framing: Framing, settings: EverythingSettings
 ) -> Tensor:
     """Return the masks of one image, [M, m, m]."""
-    visible = image_size[0] / padded_size[0], image_size[1] / padded_size[1]  # share, rows, columns
+    rows, columns = (of / to for of, to in zip(framing.image, framing.padded, strict=True))
+    visible = rows, columns  # shares of the padded image
     grid = torch.from_numpy(
         build_point_grid(settings.points_per_side)
     ).float()  # [P, 2] x, y in 0..1

@@ -1,7 +1,7 @@
-"""Bilinear resizing of which any few rows of the result can be had by themselves.
+"""Bilinear resizing that can compute a few rows of the result at a time.
 
-Q masks of full size are the largest thing that inference could make, so it never makes them: each
-result is computed from a few rows of all masks at a time, and memory does not grow with Q x H x W.
+Q masks of full size would be the largest tensor of inference, so they are never made: each result
+is computed from a few rows of all masks at a time, and memory does not grow with Q x H x W.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from frozenseg_label.inference.preprocess import Framing, Size
 from frozenseg_label.model.proposals import ClassifiedMasks
 
-Size = tuple[int, int]  # height, width
-
-TILE_VALUES = 2**22  # floats of one tile, 16 MiB: a few such tiles still meet in the cache
+TILE_VALUES = 2**22  # floats of one tile, 16 MiB: a few of them fit into the cache
 
 
 class TiledResize:
@@ -25,14 +24,14 @@ class TiledResize:
 
     Args:
         size: height and width that come in.
-        steps: for each resize the size to resize to and the size that is then kept of it, from the
-            upper left corner.
+        steps: for each resize the size to resize to, and the size of the part that is kept, from
+            the upper left corner.
     """
 
     def __init__(self, size: Size, steps: Sequence[tuple[Size, Size]]) -> None:
         heights = [(to[0], keep[0]) for to, keep in steps]
         self.widths = [(to[1], keep[1]) for to, keep in steps]
-        # What the resize makes of each unit vector: F.interpolate's own weights, to the last bit.
+        # Unit vectors, resized, are F.interpolate's own weights, to the last bit.
         self.weights = _resize_last(torch.eye(size[0])[None], heights)[0].T.contiguous()  # [H, h]
         self.output_size: Size = steps[-1][1]
 
@@ -70,21 +69,14 @@ def row_tiles(height: int, values_per_row: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + step, height)
 
 
-def masks_resize(
-    masks: Tensor, padded_size: Size, image_size: Size, output_size: Size
-) -> TiledResize:
-    """Return the published way of mask logits back to the image.
+def masks_resize(masks: Tensor, framing: Framing) -> TiledResize:
+    """Return the published way of mask logits [..., h, w] back to the image.
 
-    Up to the padded input size, padding cut off, then to the output size.
-
-    Args:
-        masks: [..., h, w] that cover the padded image.
-        padded_size: height and width of the model's input with padding.
-        image_size: the same without padding.
-        output_size: height and width of the labels.
+    Up to the padded input size, padding cut off, then to the size of the original.
     """
     size = masks.shape[-2], masks.shape[-1]
-    return TiledResize(size, [(padded_size, image_size), (output_size, output_size)])
+    original = framing.original
+    return TiledResize(size, [(framing.padded, framing.image), (original, original)])
 
 
 def single_image(masks: ClassifiedMasks) -> ClassifiedMasks:

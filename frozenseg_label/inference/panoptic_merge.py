@@ -1,7 +1,7 @@
 """From classified masks to one panoptic map: every pixel goes to the mask that claims it most.
 
-The rule is Mask2Former's (arXiv 2112.01527); what is new is that every segment keeps its scores,
-and that a model may have masks of one thing dropped but for the most probable one.
+The rule is Mask2Former's (arXiv 2112.01527). Two things are new: every segment keeps its scores,
+and a model may keep only the most probable of several masks of one thing.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from torch import Tensor
 
 from frozenseg_label.inference.mask_ensemble import mask_iou
 from frozenseg_label.inference.mask_tiles import (
-    Size,
     TiledResize,
     masks_resize,
     row_tiles,
     single_image,
 )
-from frozenseg_label.model.merge_settings import MergeSettings
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.model.proposals import ClassifiedMasks
+from frozenseg_label.model.settings import MergeSettings
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -31,7 +31,7 @@ AS_PUBLISHED = MergeSettings()
 
 @dataclass(frozen=True)
 class MergedMasks:
-    """A panoptic map, and what it is made of.
+    """A panoptic map, and the masks that it is made of.
 
     Attributes:
         panoptic: the map.
@@ -44,33 +44,7 @@ class MergedMasks:
 
 def panoptic_merge(
     masks: ClassifiedMasks,
-    padded_size: Size,
-    image_size: Size,
-    output_size: Size,
-    vocabulary: Vocabulary,
-    *,
-    source: str,
-    min_score: float = 0.0,
-    settings: MergeSettings = AS_PUBLISHED,
-) -> PanopticMap:
-    """The map of `merge_masks` alone."""
-    return merge_masks(
-        masks,
-        padded_size,
-        image_size,
-        output_size,
-        vocabulary,
-        source=source,
-        min_score=min_score,
-        settings=settings,
-    ).panoptic
-
-
-def merge_masks(
-    masks: ClassifiedMasks,
-    padded_size: Size,
-    image_size: Size,
-    output_size: Size,
+    framing: Framing,
     vocabulary: Vocabulary,
     *,
     source: str,
@@ -80,24 +54,22 @@ def merge_masks(
     """Give every pixel to the mask that claims it most strongly, if that mask is sure of it.
 
     Segments are numbered from 1 in the order of the masks. A second segment of a stuff category
-    joins the first; the part that covers the most pixels then speaks for the whole.
+    joins the first; the scores are then those of the part with the most pixels.
 
     Args:
         masks: of one image.
-        padded_size: height and width of the model's input with padding.
-        image_size: the same without padding.
-        output_size: height and width of the map.
+        framing: of that image; the map has its original size.
         vocabulary: names the K columns of `masks.class_probs`.
         source: `Segment.source` of every segment, `model:<hash>`.
         min_score: masks whose class probability is not above this, or not above the `min_score` of
             their category, take no part at all, 0..1 (published: 0.0; BDD 0.4).
-        settings: which masks are hidden too much, which are the same.
+        settings: when a mask is hidden too much, and when two are the same.
     """
     if not 0.0 <= min_score <= 1.0:
         raise ValueError(f"expected 0..1, got min_score {min_score}")
     masks = single_image(masks)
     candidates = _candidates(masks, vocabulary, min_score, settings.max_mask_iou)
-    resize = masks_resize(masks.mask_logits, padded_size, image_size, output_size)
+    resize = masks_resize(masks.mask_logits, framing)
     claims = _claim_pixels(candidates, resize)
     ids, parts = _number_segments(candidates, claims, vocabulary, settings.min_visible)
     segments = _describe(ids, parts, candidates, claims, vocabulary, source)
@@ -125,7 +97,7 @@ class _Candidates:
 def _candidates(
     masks: ClassifiedMasks, vocabulary: Vocabulary, min_score: float, max_mask_iou: float
 ) -> _Candidates:
-    """Drop what is void, below its threshold or the same as a more probable mask."""
+    """Drop masks that are void, below their threshold or the same as a more probable one."""
     probs = masks.class_probs.float()  # [Q, K + 1]
     if probs.shape[1] != len(vocabulary) + 1:
         raise ValueError(
@@ -162,7 +134,7 @@ def _distinct(mask_logits: Tensor, scores: Tensor, max_mask_iou: float) -> list[
 
 @dataclass(frozen=True)
 class _Claims:
-    """Who gets which pixel. A mask covers the pixels where its probability is at least one half."""
+    """The owner of each pixel. A mask covers a pixel where its probability is at least one half."""
 
     owner: NDArray[np.int32]  # [H, W], 1 + the mask that wins the pixel and covers it; 0 = nobody
     won: NDArray[np.int64]  # [N], pixels that the mask wins, covered or not

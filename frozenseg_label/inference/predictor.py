@@ -1,6 +1,6 @@
 """From prepared images to panoptic maps: the body of `annotate`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,20 +9,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frozenseg_label.inference.mask_ensemble import (
-    as_proposals,
-    choose_extra,
+    FurtherMasks,
     combine_semantic,
     everything_masks,
     join_masks,
+    name_further_masks,
     sam_disagreement,
 )
-from frozenseg_label.inference.panoptic_merge import MergedMasks, merge_masks
-from frozenseg_label.inference.preprocess import PreparedImage
+from frozenseg_label.inference.panoptic_merge import MergedMasks, panoptic_merge
+from frozenseg_label.inference.preprocess import Framing, PreparedImage
 from frozenseg_label.inference.segment_embeddings import image_embeddings, segment_embeddings
 from frozenseg_label.inference.semantic_map import query_votes, semantic_map
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.mask_classification import classify_by_clip
-from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
+from frozenseg_label.model.proposals import ClassifiedMasks, Features
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
@@ -30,7 +29,7 @@ from frozenseg_label.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one image.
+    """The labels of one image and its vectors.
 
     Attributes:
         panoptic: the panoptic map at the image's own size.
@@ -46,13 +45,18 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class _SamMasks:
-    """SAM's own masks of one image: logits [M, m, m], and CLIP's vectors [M, D] of them."""
+class ImageLabels:
+    """The labels of one image, without vectors.
 
-    logits: Tensor
-    embeddings: Tensor
-    valid: Tensor  # [M]
-    probs: Tensor  # [M, K + 1], by CLIP alone
+    Attributes:
+        panoptic: the panoptic map at the image's own size.
+        parts: by segment id, which masks it is made of: place among the masks -> pixels.
+        semantic: as in `Prediction`.
+    """
+
+    panoptic: PanopticMap
+    parts: Mapping[int, Mapping[int, int]]
+    semantic: NDArray[np.uint16] | None
 
 
 @dataclass(frozen=True)
@@ -83,94 +87,88 @@ class Predictor:
 
     @torch.inference_mode()
     def predict(self, images: Sequence[PreparedImage]) -> list[Prediction]:
-        """Label images of one padded shape."""
+        """Label images of one padded size."""
         pixels = torch.stack([image.pixels for image in images]).to(self.device)  # [B, 3, h, w]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            features = self.model.extract_features(pixels, [image.image_size for image in images])
-        return self.predict_from_features(features, images)
+        framings = [image.framing for image in images]
+        with self._autocast():
+            sizes = [framing.image for framing in framings]
+            features = self.model.extract_features(pixels, sizes)
+        return self.predict_from_features(features, framings)
 
     @torch.inference_mode()
     def predict_from_features(
-        self, features: Features, images: Sequence[PreparedImage]
+        self, features: Features, framings: Sequence[Framing]
     ) -> list[Prediction]:
         """Label images that the encoders have seen.
 
         Args:
             features: of all images, on `device`.
-            images: only their sizes are asked for.
+            framings: of the same images.
         """
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+        with self._autocast():
             proposals = self.model.propose(features)
-            sizes = [image.image_size for image in images]
-            seen = image_embeddings(self.model.clip, features.dense, images[0].padded_size, sizes)
-        masks = self.model.classify(proposals, self.names)
-        # SAM's masks serve unseen names alone.
-        wanted = self.sam_masks and not bool(self.names.seen.all())
-        sam = self._everything(features, images) if wanted else [None] * len(images)
-        return [
-            self._label(
-                _of_image(masks, i), _vectors_of_image(proposals, i), sam[i], image, seen[i]
-            )
-            for i, image in enumerate(images)
-        ]
+            seen = image_embeddings(self.model.clip, features.dense, framings)
+        classified = self.model.classify(proposals, self.names)
+        everything = self._everything_masks(features, framings)
+        predictions = []
+        for i, framing in enumerate(framings):
+            masks, further = _of_image(classified, i), None
+            vectors, valid = proposals.clip_embeddings[i], proposals.valid[i]  # [Q, D], [Q]
+            if everything is not None:
+                dense = features.dense[i : i + 1]
+                with self._autocast():
+                    further = name_further_masks(
+                        self.model, self.names, masks, dense, everything[i]
+                    )
+                chosen = further.chosen
+                vectors = torch.cat([vectors, further.embeddings[chosen].to(vectors.dtype)])
+                valid = torch.cat([valid, further.valid[chosen]])  # [Q + N]
+            labels = self.label(masks, framing, further)
+            of_segments = segment_embeddings(labels.parts, vectors, valid)
+            predictions.append(Prediction(labels.panoptic, seen[i], of_segments, labels.semantic))
+        return predictions
 
-    def _label(
-        self,
-        masks: ClassifiedMasks,
-        vectors: tuple[Tensor, Tensor],
-        sam: _SamMasks | None,
-        image: PreparedImage,
-        embedding: NDArray[np.float16],
-    ) -> Prediction:
-        """Paint one image's masks, and SAM's beside them where there are any."""
-        sizes = image.padded_size, image.image_size, image.original_size
-        votes, distances = [query_votes(masks)], None
-        if sam is not None:
-            settings, seen = self.model.everything, self.names.seen
-            votes = list(combine_semantic(masks, sam.logits, sam.probs, seen, settings))
-            distances = sam_disagreement(masks, sam.logits)  # [Q]
-            extra = choose_extra(masks, sam.logits, sam.probs, seen, settings)
-            masks = join_masks(masks, as_proposals(sam.logits[extra], sam.probs[extra], masks))
-            distances = torch.cat([distances, distances.new_zeros(len(extra))])
-            vectors = (
-                torch.cat([vectors[0], sam.embeddings[extra].to(vectors[0].dtype)]),
-                torch.cat([vectors[1], sam.valid[extra]]),
-            )
-        merged = merge_masks(
-            masks,
-            *sizes,
+    def label(
+        self, masks: ClassifiedMasks, framing: Framing, further: FurtherMasks | None = None
+    ) -> ImageLabels:
+        """Turn the classified masks of one image into its labels.
+
+        Args:
+            masks: of the queries.
+            framing: of the image.
+            further: masks beside them: they vote in the semantic map, and the chosen ones become
+                segments too.
+        """
+        votes, joined = [query_votes(masks)], masks
+        if further is not None:
+            votes = [*combine_semantic(masks, further, self.names.seen, self.model.everything)]
+            joined = join_masks(masks, further)
+        merged = panoptic_merge(
+            joined,
+            framing,
             self.vocabulary,
             source=self.source,
             min_score=self.min_score,
             settings=self.model.merge,
         )
         panoptic = merged.panoptic
-        if distances is not None:
-            panoptic = _with_sam_disagreement(merged, distances.tolist())
-        of_segments = segment_embeddings(merged.parts, *vectors)
-        semantic = semantic_map(votes, *sizes) if self.semantic else None
-        return Prediction(panoptic, embedding, of_segments, semantic)
+        if further is not None:
+            panoptic = _with_sam_disagreement(merged, sam_disagreement(masks, further).tolist())
+        semantic = semantic_map(votes, framing) if self.semantic else None
+        return ImageLabels(panoptic, merged.parts, semantic)
 
-    def _everything(self, features: Features, images: Sequence[PreparedImage]) -> list[_SamMasks]:
-        """Return for each image SAM's masks and what CLIP alone calls them."""
-        sizes = [image.image_size for image in images]
-        found = []
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            everything = everything_masks(
-                self.model.sam, features.sam, images[0].padded_size, sizes, self.model.everything
-            )
-            for masks, dense in zip(everything, features.dense, strict=True):
-                found.append((masks, *self.model.clip.embed_masks(dense[None], masks[None])))
-        void, scale = self.model.void_embedding, self.model.clip.logit_scale
-        return [
-            _SamMasks(
-                logits=masks,
-                embeddings=embeddings[0],
-                valid=valid[0],
-                probs=classify_by_clip(embeddings, self.names, void, scale)[0],
-            )
-            for masks, embeddings, valid in found
-        ]
+    def _everything_masks(
+        self, features: Features, framings: Sequence[Framing]
+    ) -> list[Tensor] | None:
+        """Return SAM's masks of each image; None where they are not asked for or serve no name."""
+        if not self.sam_masks or bool(self.names.seen.all()):  # only unseen names need them
+            return None
+        with self._autocast():
+            return everything_masks(self.model.sam, features.sam, framings, self.model.everything)
+
+    def _autocast(self) -> torch.autocast:
+        """Return the context in which encoders and decoder run."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
 
 def _of_image(masks: ClassifiedMasks, index: int) -> ClassifiedMasks:
@@ -181,13 +179,8 @@ def _of_image(masks: ClassifiedMasks, index: int) -> ClassifiedMasks:
     )
 
 
-def _vectors_of_image(proposals: MaskProposals, index: int) -> tuple[Tensor, Tensor]:
-    """Return CLIP's vectors [Q, D] of one image's masks, and whether they mean anything [Q]."""
-    return proposals.clip_embeddings[index], proposals.valid[index]
-
-
 def _with_sam_disagreement(merged: MergedMasks, distances: list[float]) -> PanopticMap:
-    """Let each segment say how far its largest part is from SAM's nearest mask."""
+    """Note in each segment how far its largest part is from SAM's nearest mask."""
     speakers = {id_: max(parts, key=parts.__getitem__) for id_, parts in merged.parts.items()}
     segments = tuple(
         replace(segment, sam_disagreement=distances[speakers[segment.id]])

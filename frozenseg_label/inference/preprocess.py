@@ -1,4 +1,4 @@
-"""An image as the model wants it: resized, as floats, padded; and how to undo that."""
+"""An image as the model takes it: resized, as floats, padded; and the sizes to undo that."""
 
 from dataclasses import dataclass
 
@@ -12,23 +12,31 @@ Size = tuple[int, int]  # height, width
 
 
 @dataclass(frozen=True)
+class Framing:
+    """The place of one image in the model's input: its upper left part; leads from masks to pixels.
+
+    Attributes:
+        padded: height and width of the input with padding, which the masks cover.
+        image: height and width inside the padding.
+        original: height and width before resizing, which the labels will have.
+    """
+
+    padded: Size
+    image: Size
+    original: Size
+
+
+@dataclass(frozen=True)
 class PreparedImage:
     """One image on its way into the model.
 
     Attributes:
         pixels: float32 [3, h, w] RGB 0..255, padded with zeros right and below.
-        image_size: height and width inside the padding.
-        original_size: height and width before resizing, which the labels will have.
+        framing: the sizes; images of one batch have the same padded size.
     """
 
     pixels: Tensor
-    image_size: Size
-    original_size: Size
-
-    @property
-    def padded_size(self) -> Size:
-        """Height and width with the padding; images of one batch share it."""
-        return self.pixels.shape[1], self.pixels.shape[2]
+    framing: Framing
 
 
 def prepare_image(
@@ -47,13 +55,12 @@ def prepare_image(
     original = image.shape[0], image.shape[1]
     height, width = resized_size(original, shortest, longest)
     # On uint8 and with Pillow's smoothing when it shrinks, as detectron2 does it: the published
-    # weights have seen nothing else.
+    # weights were trained on it only.
     resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-    padded_height = -(-height // divisor) * divisor
-    padded_width = -(-width // divisor) * divisor
-    padded = np.zeros((3, padded_height, padded_width), np.float32)
-    padded[:, :height, :width] = np.asarray(resized).transpose(2, 0, 1)
-    return PreparedImage(torch.from_numpy(padded), (height, width), original)
+    padded = -(-height // divisor) * divisor, -(-width // divisor) * divisor
+    pixels = np.zeros((3, *padded), np.float32)
+    pixels[:, :height, :width] = np.asarray(resized).transpose(2, 0, 1)
+    return PreparedImage(torch.from_numpy(pixels), Framing(padded, (height, width), original))
 
 
 def resized_size(original: Size, shortest: int, longest: int) -> Size:

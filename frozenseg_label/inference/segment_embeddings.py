@@ -1,6 +1,6 @@
-"""What CLIP saw, pooled over each segment and over the whole image."""
+"""CLIP's vectors, pooled over each segment and over the whole image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frozenseg_label.inference.mask_tiles import Size
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.model.clip_backbone import FrozenClip
 
 
@@ -17,12 +17,12 @@ def segment_embeddings(
 ) -> dict[int, NDArray[np.float16]]:
     """Return a unit vector float16 [D] by segment id: the mean of its masks', weighed by pixels.
 
-    Segments none of whose masks has a meaningful vector are missing.
+    A segment is missing where no mask of it has a meaningful vector.
 
     Args:
         parts: by segment id, place among the masks -> pixels.
         embeddings: [Q, D] of the masks, of any length.
-        valid: bool [Q], whether they mean anything.
+        valid: bool [Q], whether they are meaningful.
     """
     if not parts:
         return {}
@@ -38,20 +38,20 @@ def segment_embeddings(
 
 
 def image_embeddings(
-    clip: FrozenClip, dense: Tensor, padded_size: Size, image_sizes: list[Size]
+    clip: FrozenClip, dense: Tensor, framings: Sequence[Framing]
 ) -> NDArray[np.float16]:
     """Return a unit vector for each whole image, padding left out: float16 [B, D].
 
     Args:
+        clip: that made the maps.
         dense: [B, C_4, h, w], CLIP's last map before pooling.
-        padded_size: height and width of the model's input.
-        image_sizes: without padding.
+        framings: of the images.
     """
     height, width = dense.shape[-2:]
     inside = -torch.ones(len(dense), 1, height, width, device=dense.device)
-    for row, size in enumerate(image_sizes):
-        rows = -(-size[0] * height // padded_size[0])
-        columns = -(-size[1] * width // padded_size[1])
+    for row, framing in enumerate(framings):
+        rows = -(-framing.image[0] * height // framing.padded[0])
+        columns = -(-framing.image[1] * width // framing.padded[1])
         inside[row, :, :rows, :columns] = 1
     vectors, _ = clip.embed_masks(dense, inside)  # [B, 1, D]
     return F.normalize(vectors[:, 0].float(), dim=-1).half().cpu().numpy()

@@ -1,73 +1,116 @@
-"""A set of labels to compare, whatever form it is stored in."""
+"""A set of labels, whatever form it has on disk: the only reader of what labels say.
+
+Evaluation, training and import ask here: which images there are, what is said of each, its pixels,
+and where the picture is. Pixels are read image by image, and checked where their hash is known.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Literal
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.formats.class_png_folder import (
-    CLASSES_FILE,
-    ClassPngFolder,
-    read_class_png_folder,
-)
-from frozenseg_label.formats.coco_panoptic import png_name
+from frozenseg_label.formats.class_png import CLASSES_FILE, read_class_png_folder
 from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_panoptic
-from frozenseg_label.panoptic import PanopticMap, Segment, measure
-from frozenseg_label.runs.derived_files import PANOPTIC_JSON
-from frozenseg_label.runs.label_files import PANOPTIC
-from frozenseg_label.runs.manifest import MANIFEST
+from frozenseg_label.panoptic import ImageState, PanopticMap, Segment, measure
+from frozenseg_label.runs.layout import MANIFEST, PANOPTIC_JSON
+from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.runs.run_folder import RunFolder
-from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary import Vocabulary, seen_categories
+
+PICTURE_FOLDERS = ("", "images")  # below the folder of a COCO panoptic JSON
+
+Form = Literal["run", "coco-panoptic", "class-png"]
+
+
+@dataclass(frozen=True)
+class ImageLabels:
+    """What a set says of one image; no pixel has been read.
+
+    Attributes:
+        segments: areas and boxes may be missing; they come with the map.
+        state: how far a person has looked at it; unlabelled pixels are truth in reviewed ones only.
+        size: height and width; 0 where the set does not tell.
+        rejected: segments that a person refused.
+        png: the panoptic PNG with the ids; None: there is no such file.
+        sha256: of that file (hex); None: not known.
+    """
+
+    segments: tuple[Segment, ...]
+    state: ImageState
+    size: tuple[int, int] = (0, 0)
+    rejected: tuple[RejectedSegment, ...] = ()
+    png: Path | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Labels of many images; pixels are read image by image.
+    """Labels of many images.
 
     Attributes:
         path: that the user named.
+        form: a run folder, COCO panoptic, or class PNGs, where each class of an image is one
+            segment.
         vocabulary: its classes.
-        images: names (relative paths, with suffix), which pairing goes by.
-        read: the map of an image, with the category ids of `vocabulary`, and the panoptic PNG that
-            holds its ids; None: there is no such file.
-        has_segments: False where pixels have classes alone: each class of an image is one segment.
+        images: names (relative paths, with suffix) in the order of the set.
+        labels_of: what is said of an image, with the category ids of `vocabulary`.
+        read_map: the map of an image; FormatError where it is not the one that the set names.
+        picture: where the picture of an image is, or should be; None: not known.
         seen: ids of the classes that the weights have seen; None: not known.
-        root: folder of the images themselves; None: not known.
         unreviewed: images of a run folder that no person has finished looking at.
-        dataset: of a COCO panoptic JSON; None of other sets.
+        dataset: of COCO panoptic; None of other forms.
+        faults: what is wrong with images that were left out, a sentence for each fault.
+        notes: what was passed over, though nothing is wrong with it.
     """
 
     path: Path
+    form: Form
     vocabulary: Vocabulary
     images: tuple[str, ...]
-    read: Callable[[str], tuple[PanopticMap, Path | None]]
-    has_segments: bool = True
+    labels_of: Callable[[str], ImageLabels]
+    read_map: Callable[[str], PanopticMap]
+    picture: Callable[[str], Path | None]
     seen: frozenset[int] | None = None
-    root: Path | None = None
     unreviewed: frozenset[str] = frozenset()
     dataset: PanopticDataset | None = None
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_segments(self) -> bool:
+        """Return whether it tells the segments of one class apart."""
+        return self.form != "class-png"
 
 
 @contextmanager
-def open_label_set(path: Path, like: LabelSet | None = None) -> Iterator[LabelSet]:
+def open_label_set(
+    path: Path,
+    pictures: Path | None = None,
+    pngs: Path | None = None,
+    *,
+    like: LabelSet | None = None,
+    trust_states: bool = False,
+) -> Iterator[LabelSet]:
     """Yield the labels in a run folder, a COCO panoptic folder or JSON, or a class PNG folder.
 
     Args:
         path: of the folder or of the JSON.
+        pictures: folder of the pictures; None: where the run says, or beside the JSON.
+        pngs: folder of the PNGs of a COCO panoptic JSON; None: the one named like the JSON, as COCO
+            has it, else the JSON's own, as detectron2 has it.
         like: the set that predictions belong to; from COCO panoptic, it tells the images and
-            categories of a JSON that has annotations alone.
+            categories of a JSON that has only annotations.
+        trust_states: as of `open_coco_panoptic`.
     """
     if (path / MANIFEST).is_file():
         with RunFolder.read(path) as run:
-            yield _of_run(run)
-    elif (json_file := _panoptic_json(path)) is not None:
-        other = like.dataset if like is not None else None
-        yield _of_dataset(path, read_coco_panoptic(json_file, _pngs_of(json_file), like=other))
+            yield _of_run(run, pictures)
+    elif panoptic_json(path) is not None:
+        yield open_coco_panoptic(path, pictures, pngs, like=like, trust_states=trust_states)
     elif (path / CLASSES_FILE).is_file():
-        yield _of_class_pngs(read_class_png_folder(path))
+        yield _of_class_pngs(path, pictures)
     else:
         what = "has none of these" if path.is_dir() else "is none" if path.exists() else "is absent"
         raise FormatError(
@@ -76,102 +119,134 @@ def open_label_set(path: Path, like: LabelSet | None = None) -> Iterator[LabelSe
         )
 
 
-def one_segment_per_stuff(panoptic_map: PanopticMap) -> PanopticMap:
-    """The map with all regions of one kind of stuff as one segment.
+def open_coco_panoptic(
+    path: Path,
+    pictures: Path | None = None,
+    pngs: Path | None = None,
+    *,
+    like: LabelSet | None = None,
+    trust_states: bool = False,
+) -> LabelSet:
+    """Return the labels of a COCO panoptic JSON, also of one in a run folder.
 
-    A run keeps a person's part and the model's part of it apart; to panoptic quality they are one.
+    Args:
+        path: of the JSON, or of a folder with `panoptic.json`.
+        pictures: as of `open_label_set`, as are `pngs` and `like`.
+        trust_states: believe what a set of another tool says of states; else all of it is truth.
+            A run folder's own JSON is believed in any case.
     """
-    first: dict[int, Segment] = {}
-    ids, segments = panoptic_map.ids, []
-    for segment in panoptic_map.segments:
-        known = first.get(segment.category_id)
-        if segment.is_thing or segment.is_crowd or known is None:
-            segments.append(segment)
-            if not segment.is_thing and not segment.is_crowd:
-                first[segment.category_id] = segment
-            continue
-        ids = np.where(ids == segment.id, np.int32(known.id), ids)
-    if len(segments) == len(panoptic_map.segments):
-        return panoptic_map
-    return PanopticMap.of(ids, segments)
+    json_file = panoptic_json(path)
+    if json_file is None:
+        raise FormatError(f"{path}: has no {PANOPTIC_JSON}; name the JSON file")
+    folder = _pngs_of(json_file) if pngs is None else pngs
+    other = like.dataset if like is not None else None
+    ours = (json_file.parent / MANIFEST).is_file() and json_file.name == PANOPTIC_JSON
+    dataset = read_coco_panoptic(json_file, folder, like=other, trust_states=ours or trust_states)
+    annotations = {annotation.file_name: annotation for annotation in dataset.annotations}
+    if len(annotations) < len(dataset):
+        names = [annotation.file_name for annotation in dataset.annotations]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FormatError(f"{dataset.path}: two images are called {twice!r}; rename one")
+    folders = [pictures] if pictures else [json_file.parent / name for name in PICTURE_FOLDERS]
 
+    def labels_of(image: str) -> ImageLabels:
+        said = annotations[image]
+        png = dataset.folder / said.png_name
+        return ImageLabels(said.segments, said.state, (said.height, said.width), png=png)
 
-def seen_ids(vocabulary: Vocabulary, seen_names: tuple[str, ...]) -> frozenset[int]:
-    """Ids of the categories that have a name in common with the training's vocabulary."""
-    seen = set(seen_names)
-    return frozenset(c.id for c in vocabulary.categories if seen.intersection(c.names))
-
-
-def _of_run(run: RunFolder) -> LabelSet:
-    states = {
-        entry.image: entry.labels.state
-        for entry in run.entries()
-        if entry.labels is not None and not entry.labels.current.lost_classes(run.vocabulary)
-    }
-    manifest = run.manifest
-
-    def read(image: str) -> tuple[PanopticMap, Path | None]:
-        stored = run.read_map(image)
-        merged = one_segment_per_stuff(stored)
-        return merged, run.path / PANOPTIC / png_name(image) if merged is stored else None
+    def picture(image: str) -> Path:
+        paths = [folder / image for folder in folders]
+        return next((path for path in paths if path.is_file()), paths[-1])
 
     return LabelSet(
-        path=run.path,
-        vocabulary=run.vocabulary,
-        images=tuple(states),
-        read=read,
-        seen=seen_ids(run.vocabulary, manifest.seen_names),
-        root=Path(manifest.root) if manifest.root is not None else None,
-        unreviewed=frozenset(image for image, state in states.items() if state != "reviewed"),
+        path=path,
+        form="coco-panoptic",
+        vocabulary=dataset.vocabulary,
+        images=tuple(annotations),
+        labels_of=labels_of,
+        read_map=lambda image: dataset.read_map(annotations[image]),
+        picture=picture,
+        dataset=dataset,
+        faults=dataset.faults,
+        notes=dataset.notes,
     )
 
 
-def _panoptic_json(path: Path) -> Path | None:
+def panoptic_json(path: Path) -> Path | None:
+    """Return the COCO panoptic JSON that a path names: itself, or the one in the folder."""
     if path.is_file() and path.suffix.lower() == ".json":
         return path
     return path / PANOPTIC_JSON if (path / PANOPTIC_JSON).is_file() else None
 
 
 def _pngs_of(json_file: Path) -> Path:
-    """The folder named like the JSON, as COCO has it; else the JSON's own, as detectron2 has it."""
     folder = json_file.with_suffix("")
-    return folder if folder.is_dir() else json_file.parent
+    if folder.is_dir():
+        return folder
+    beside = json_file.parent
+    if next(beside.glob("*.png"), None) is None and next(beside.glob("*/*.png"), None) is None:
+        raise FormatError(
+            f"{json_file}: there is no folder {folder} of its PNGs, and there are none beside it; "
+            "move them there, or name their folder with --pngs (import)"
+        )
+    return beside
 
 
-def _of_dataset(path: Path, dataset: PanopticDataset) -> LabelSet:
-    annotations = {annotation.file_name: annotation for annotation in dataset.annotations}
-    if len(annotations) < len(dataset):
-        names = [annotation.file_name for annotation in dataset.annotations]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise FormatError(f"{dataset.path}: two images are called {twice!r}; rename one")
+def _of_run(run: RunFolder, pictures: Path | None) -> LabelSet:
+    states: dict[str, ImageState] = {}
+    outdated = 0
+    for entry in run.entries():
+        if entry.labels is not None and entry.labels.current.lost_classes(run.vocabulary):
+            outdated += 1
+        elif entry.labels is not None:
+            states[entry.image] = entry.labels.state
+    categories = run.vocabulary.categories
+    seen = zip(categories, seen_categories(run.vocabulary, run.manifest.seen_names), strict=True)
+    lost = f"{outdated} images have classes that the vocabulary no longer has; annotate them again"
 
-    def read(image: str) -> tuple[PanopticMap, Path | None]:
-        annotation = annotations[image]
-        return dataset.read_map(annotation), dataset.folder / annotation.png_name
+    def labels_of(image: str) -> ImageLabels:
+        entry = run.entry(image)
+        if entry is None or entry.labels is None:
+            raise ValueError(f"{run.path} has no labels of an image {image!r}")
+        labels = entry.labels
+        return ImageLabels(
+            segments=labels.current.segments(run.vocabulary),
+            state=labels.state,
+            size=(labels.height, labels.width),
+            rejected=labels.rejected,
+            png=run.png(image),
+            sha256=labels.current.png,
+        )
 
     return LabelSet(
-        path=path,
-        vocabulary=dataset.vocabulary,
-        images=tuple(annotations),
-        read=read,
-        dataset=dataset,
+        path=run.path,
+        form="run",
+        vocabulary=run.vocabulary,
+        images=tuple(states),
+        labels_of=labels_of,
+        read_map=run.read_map,
+        picture=run.picture if pictures is None else lambda image: pictures / image,
+        seen=frozenset(category.id for category, is_seen in seen if is_seen),
+        unreviewed=frozenset(image for image, state in states.items() if state != "reviewed"),
+        notes=(lost,) if outdated else (),
     )
 
 
-def _of_class_pngs(folder: ClassPngFolder) -> LabelSet:
-    def read(image: str) -> tuple[PanopticMap, Path | None]:
+def _of_class_pngs(path: Path, pictures: Path | None) -> LabelSet:
+    folder = read_class_png_folder(path)
+
+    def read_map(image: str) -> PanopticMap:
         ids = folder.read(image)
-        segments = tuple(
-            Segment(index, category.id, category.is_thing, *measured)
-            for index, measured in measure(ids).items()
-            for category in (folder.vocabulary.categories[index - 1],)
-        )
-        return PanopticMap(ids, segments), None
+        categories = folder.vocabulary.categories
+        found = ((index, categories[index - 1]) for index in measure(ids))
+        return PanopticMap.of(ids, (Segment(i, c.id, c.is_thing) for i, c in found))
 
     return LabelSet(
         path=folder.path,
+        form="class-png",
         vocabulary=folder.vocabulary,
         images=folder.images,
-        read=read,
-        has_segments=False,
+        labels_of=lambda image: ImageLabels(read_map(image).segments, "reviewed"),
+        read_map=read_map,
+        picture=lambda image: pictures / image if pictures is not None else None,
     )

@@ -1,4 +1,4 @@
-"""All numbers of the models that can be built by name live here, and nowhere else."""
+"""The models that can be built by name; all their numbers are here."""
 
 from collections.abc import Callable
 
@@ -9,17 +9,20 @@ from frozenseg_label.model.clip_backbone import (
     convnext_clip,
     resnet_clip,
 )
-from frozenseg_label.model.everything_settings import EverythingSettings
-from frozenseg_label.model.frozenseg import FrozenSeg, InputSize
-from frozenseg_label.model.mask_classification import EnsembleSettings
-from frozenseg_label.model.merge_settings import MergeSettings
+from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.pixel_decoder import PixelDecoder
-from frozenseg_label.model.sam import FrozenSam, vit_sam
+from frozenseg_label.model.sam import DecoderSizes, FrozenSam, vit_sam
+from frozenseg_label.model.settings import (
+    EnsembleSettings,
+    EverythingSettings,
+    InputSize,
+    MergeSettings,
+)
 from frozenseg_label.model.transformer_decoder import TransformerDecoder
 
 
 def build_frozenseg_convnext_large() -> FrozenSeg:
-    """The published FrozenSeg with open_clip's `convnext_large_d_320` and SAM ViT-B."""
+    """Build the published FrozenSeg with open_clip's `convnext_large_d_320` and SAM ViT-B."""
     clip = convnext_clip(
         embedding_size=768,
         depths=(3, 3, 27, 3),
@@ -30,7 +33,7 @@ def build_frozenseg_convnext_large() -> FrozenSeg:
 
 
 def build_frozenseg_rn50x64() -> FrozenSeg:
-    """The published FrozenSeg with OpenAI's `RN50x64` and SAM ViT-B."""
+    """Build the published FrozenSeg with OpenAI's `RN50x64` and SAM ViT-B."""
     clip = resnet_clip(
         embedding_size=1024,
         layers=(3, 15, 36, 10),
@@ -43,7 +46,7 @@ def build_frozenseg_rn50x64() -> FrozenSeg:
 
 
 def build_frozenseg_nano() -> FrozenSeg:
-    """The embedded model for the nano world, all of it trained from nothing by `recipes/nano`."""
+    """Build the embedded model of the nano world; `recipes/nano` trains it from nothing."""
     clip = build_nano_clip()
     return FrozenSeg(
         clip=clip,
@@ -77,7 +80,7 @@ def build_frozenseg_nano() -> FrozenSeg:
 
 
 def _published(clip: FrozenClip) -> FrozenSeg:
-    """What the two published models share."""
+    """Build a published model around its CLIP; all other parts are the same in both."""
     return FrozenSeg(
         clip=clip,
         sam=build_sam_vit_b(),
@@ -106,7 +109,7 @@ def _published(clip: FrozenClip) -> FrozenSeg:
 
 
 def build_sam_vit_b() -> FrozenSam:
-    """SAM ViT-B as published (segment_anything/build_sam.py); FrozenSeg's checkpoints hold it."""
+    """Build SAM ViT-B as published (segment_anything/build_sam.py)."""
     return vit_sam(
         image_size=1024,
         embed_dim=768,
@@ -119,7 +122,7 @@ def build_sam_vit_b() -> FrozenSam:
 
 
 def build_nano_clip() -> ConvNextClip:
-    """A CLIP of 3.8 M parameters for the nano world, trained by `recipes.nano.making.train_clip`.
+    """Build a CLIP of 3.8 M parameters for the nano world (recipes.nano.making.train_clip).
 
     res5 has stride 16, as res4. The text tower stores 1024 tokens: those of the nano world's words
     and of the templates. Which ones, the recipe writes into the buffer
@@ -141,7 +144,7 @@ def build_nano_clip() -> ConvNextClip:
 
 
 def build_nano_sam() -> FrozenSam:
-    """A SAM of 3.9 M parameters for the nano world, trained by `recipes.nano.making.train_sam`."""
+    """Build a SAM of 3.9 M parameters for the nano world (recipes.nano.making.train_sam)."""
     return vit_sam(
         image_size=256,
         embed_dim=160,
@@ -149,9 +152,7 @@ def build_nano_sam() -> FrozenSam:
         heads=4,
         channels=128,
         conv_stem=(32, 64, 128),
-        decoder_heads=4,
-        decoder_feedforward=512,
-        iou_hidden=128,
+        decoder=DecoderSizes(heads=4, feedforward=512, iou_hidden=128),
     )
 
 

@@ -20,8 +20,7 @@ from timm.layers.norm import LayerNorm2d
 from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
-from frozenseg_label.model.mask_attention_pool import pool_by_attention
-from frozenseg_label.model.mask_pooling import mask_on_grid, pool_masks
+from frozenseg_label.model.mask_pooling import mask_on_grid, pool_by_attention, pool_masks
 from frozenseg_label.model.pixel_normalisation import normalise_pixels
 from frozenseg_label.model.token_embedding import CompactTokenEmbedding
 
@@ -34,7 +33,7 @@ FourStages = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class TextTower:
-    """Sizes of a text tower; the defaults are what all of CLIP's published towers share.
+    """Sizes of a text tower; the defaults are those of all of CLIP's published towers.
 
     Attributes:
         width: channels of a token.
@@ -42,8 +41,8 @@ class TextTower:
         layers: transformer blocks.
         context_length: tokens of a prompt, its begin and end included; longer ones are cut.
         vocab_size: tokens that the tokeniser knows.
-        token_ids: the only tokens with a row of their own, all others share one
-            (`CompactTokenEmbedding`, which says what to give before loading weights); None: all.
+        token_ids: the only tokens with a row of their own, all others share one; None: all. See
+            `CompactTokenEmbedding` for what to give before weights are loaded.
         quick_gelu: OpenAI's approximate GELU in place of the exact one.
     """
 
@@ -57,7 +56,7 @@ class TextTower:
 
 
 class FrozenClip(nn.Module, ABC):
-    """What both families share. Nothing here forbids gradients; `FrozenSeg` does the freezing.
+    """The common parts of both families. Gradients are possible; `FrozenSeg` does the freezing.
 
     Attributes:
         model: image tower, text tower and scale under open_clip's names.
@@ -77,7 +76,7 @@ class FrozenClip(nn.Module, ABC):
 
     @property
     def logit_scale(self) -> Tensor:
-        """CLIP's own scale: a logarithm, scalar."""
+        """Return CLIP's own scale: a logarithm, scalar."""
         return self.model.logit_scale
 
     def extract_features(
@@ -116,7 +115,7 @@ class ConvNextClip(FrozenClip):
 
     @property
     def visual(self) -> "ConvNextTower":
-        """The image tower."""
+        """Return the image tower."""
         return cast("ConvNextTower", self.model.visual)
 
     def encode_pixels(self, normalised: Tensor) -> tuple[Pyramid, Tensor]:
@@ -147,7 +146,7 @@ class ResNetClip(FrozenClip):
 
     @property
     def visual(self) -> ModifiedResNet:
-        """The image tower."""
+        """Return the image tower."""
         return self.model.visual
 
     def encode_pixels(self, normalised: Tensor) -> tuple[Pyramid, Tensor]:
@@ -194,7 +193,7 @@ class ClipModel(nn.Module):
     def encode_tokens(self, tokens: Tensor) -> Tensor:
         """Return a vector per row of tokens [N, L], taken at its end token: [N, D]."""
         end = tokens.argmax(dim=-1)  # [N]; the end token has the highest id of all
-        # Tokens see only what stands before them, so the padding behind the last end is left out.
+        # Tokens see only the tokens before them, so the padding behind the last end is left out.
         length = int(end.max()) + 1
         x = self.token_embedding(tokens[:, :length]) + self.positional_embedding[:length]
         later = torch.full((length, length), -torch.inf, dtype=x.dtype, device=x.device).triu(1)

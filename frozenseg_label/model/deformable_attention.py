@@ -4,13 +4,14 @@ Deformable DETR (Zhu et al. 2020, arXiv 2010.04159), section 4.1.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from frozenseg_label.model.weighted_rows import sum_weighted_rows
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx
 
 Size = tuple[int, int]  # h, w of one map
 
@@ -49,7 +50,7 @@ class DeformableAttention(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Begin by looking evenly at rings of places: a direction per head, a radius per point."""
+        """Start with even rings of places: a direction per head, a radius per point."""
         for linear in (self.sampling_offsets, self.attention_weights):
             nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -67,7 +68,7 @@ class DeformableAttention(nn.Module):
     def forward(
         self, x: Tensor, positions: Tensor, places: Tensor, sizes: Sequence[Size]
     ) -> Tensor:
-        """Return [B, N, C]: what every cell found in the maps.
+        """Return [B, N, C]: for every cell, the values that it found in the maps.
 
         Args:
             x: [B, N, C], the cells of all maps, one map after the other, row by row.
@@ -102,7 +103,7 @@ class DeformableAttention(nn.Module):
 
 
 def read_flat(entries: Tensor, queries: int, levels: int) -> Tensor:
-    """Read what was laid out for several maps as if for fewer, each image by itself.
+    """Read entries that were laid out for several maps as if for fewer, each image by itself.
 
     Args:
         entries: [B, Q', heads, slots, points, ...]; Q' x slots is at least queries x levels.
@@ -135,7 +136,7 @@ def sample(values: Tensor, sizes: Sequence[Size], locations: Tensor, weights: Te
     width, height, start = _slot_constants(sizes, heads, points, values.device)
     stride = (width.int() + 2) * heads  # rows of the table from a cell to the one below
 
-    # In cells of the bordered map. What lies more than a cell outside is pulled onto the border,
+    # In cells of the bordered map. A place more than a cell outside is pulled onto the border,
     # where all is zero. (`fmax` takes 0 for NaN: a table row of that number does not exist.)
     x, y = locations.flatten(2, 4).unbind(-1)  # [B, Q, heads levels points] each
     nothing = torch.zeros_like(width)
@@ -184,5 +185,70 @@ def _with_borders(values: Tensor, sizes: Sequence[Size]) -> Tensor:
 
 
 def _per_bag(bags: int, *corners: Tensor) -> Tensor:
-    """Return [bags, ...]: what the four corners of the same query and head hold, side by side."""
+    """Return [bags, ...]: the values of a query's and a head's four corners, side by side."""
     return torch.cat([corner.view(bags, -1) for corner in corners], dim=1)
+
+
+def sum_weighted_rows(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """Return [N, d]: for each bag of K rows their weighted sum.
+
+    Args:
+        table: float32 [M, d].
+        rows: int32 [N, K], 0..M-1.
+        weights: float32 [N, K].
+    """
+    if table.device.type == "cpu" and torch.is_grad_enabled():
+        result: Tensor = _WeightedRows.apply(table, rows, weights)
+        return result
+    return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+
+
+class _WeightedRows(Function):
+    """`embedding_bag` whose backward is two sparse products.
+
+    PyTorch's own backward adds row by row. This one is about 2.5 times faster on one CPU core
+    (2026-11-23), with the 6144 x 4 bags of 48 rows of 32 channels that four images are to nano.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(table, rows, weights)
+        return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, Tensor]:
+        table, rows, weights = ctx.saved_tensors  # type: ignore[attr-defined]
+        gradient = gradient.contiguous()
+        return (
+            _gradient_of_table(table, rows, weights, gradient),
+            None,
+            _gradient_of_weights(table, rows, weights, gradient),
+        )
+
+
+def _gradient_of_table(table: Tensor, rows: Tensor, weights: Tensor, gradient: Tensor) -> Tensor:
+    """Return [M, d]: for each row the weighted sum of the gradients of the bags it lies in."""
+    entries = rows.flatten()
+    by_row = entries.argsort()
+    counts = entries.bincount(minlength=len(table))
+    bags = by_row.div(rows.shape[1], rounding_mode="floor")
+    return F.embedding_bag(
+        bags,
+        gradient,
+        offsets=counts.cumsum(0) - counts,
+        mode="sum",
+        per_sample_weights=weights.flatten().index_select(0, by_row),
+    )
+
+
+def _gradient_of_weights(table: Tensor, rows: Tensor, weights: Tensor, gradient: Tensor) -> Tensor:
+    """Return [N, K]: the product of each bag's gradient with each of its rows."""
+    bags, size = rows.shape
+    starts = torch.arange(0, bags * size + 1, size, dtype=torch.int32)
+    with warnings.catch_warnings():  # that sparse tensors are in beta is no news for the user
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+        entries = torch.sparse_csr_tensor(
+            starts, rows.flatten(), weights.flatten(), (bags, len(table)), check_invariants=False
+        )
+        products: Tensor = torch.sparse.sampled_addmm(entries, gradient, table.T, beta=0.0)
+    return products.values().view(bags, size)

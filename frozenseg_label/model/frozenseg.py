@@ -1,34 +1,28 @@
 """FrozenSeg (Chen et al. 2024, arXiv 2409.03525): two frozen encoders, a light trained decoder.
 
-Read from top to bottom: an image becomes features, features become masks without names, and only
-then do words come in. The vocabulary is an argument; the model keeps none.
+Read from top to bottom: an image becomes features, features become masks without names, and words
+come in last. The vocabulary is an argument; the model does not keep it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from frozenseg_label.model.clip_backbone import FrozenClip
-from frozenseg_label.model.everything_settings import EverythingSettings
-from frozenseg_label.model.mask_classification import EnsembleSettings, classify_masks
-from frozenseg_label.model.merge_settings import MergeSettings
+from frozenseg_label.model.mask_classification import classify_masks
 from frozenseg_label.model.pixel_decoder import PixelDecoder
 from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
 from frozenseg_label.model.sam import FrozenSam
+from frozenseg_label.model.settings import (
+    EnsembleSettings,
+    EverythingSettings,
+    InputSize,
+    MergeSettings,
+)
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.model.transformer_decoder import TransformerDecoder
-
-
-@dataclass(frozen=True)
-class InputSize:
-    """How large an image enters: its shortest side, its longest at most, padded to a divisor."""
-
-    shortest: int
-    longest: int
-    divisor: int = 32
 
 
 class FrozenSeg(nn.Module):
@@ -64,7 +58,7 @@ class FrozenSeg(nn.Module):
 
     @torch.no_grad()
     def extract_features(self, pixels: Tensor, image_sizes: Sequence[tuple[int, int]]) -> Features:
-        """See the images with both frozen encoders.
+        """Run both frozen encoders.
 
         Args:
             pixels: [B, 3, h, w] RGB, 0..255, padded right and bottom.
@@ -81,7 +75,7 @@ class FrozenSeg(nn.Module):
         return MaskProposals(decoded.mask_logits, decoded.class_embeddings, clip_embeddings, valid)
 
     def classify(self, proposals: MaskProposals, names: TextClassifier) -> ClassifiedMasks:
-        """Say what each mask is, in the words of one vocabulary."""
+        """Give each mask its probabilities over the categories of one vocabulary."""
         return classify_masks(
             proposals,
             names,

@@ -1,38 +1,20 @@
 """From embeddings to a distribution over the categories of a vocabulary and void.
 
 Two opinions on every mask: the decoder's (in-vocabulary, trained on the seen categories) and
-CLIP's (out-of-vocabulary, trained on none); FC-CLIP's geometric ensemble joins them
+CLIP's (out-of-vocabulary, not trained on them); FC-CLIP's geometric ensemble joins them
 (Yu et al. 2023, arXiv 2308.02487, section 3.3).
 """
-
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from frozenseg_label.model.proposals import ClassifiedMasks, MaskProposals
+from frozenseg_label.model.settings import EnsembleSettings
 from frozenseg_label.model.text_classifier import TextClassifier
 
 MAX_SCALE = 100.0  # CLIP's own limit in training (arXiv 2103.00020, section 2.5)
 PROBABILITY_FLOOR = 1e-8  # upstream hands log(p + 1e-8) on, and takes its softmax again
-
-
-@dataclass(frozen=True)
-class EnsembleSettings:
-    """How the two opinions are joined; the defaults are the published numbers (section 3.3).
-
-    Attributes:
-        alpha: weight of CLIP's opinion for categories seen in training, 0 (none) to 1 (all).
-        beta: the same for unseen ones.
-        void_bias: added to the decoder's logit of void; 0 as published. A small model spreads its
-            probability over many names and drops good masks unless this is a little negative; far
-            below, masks of one thing crowd each other out in the merge.
-    """
-
-    alpha: float = 0.4
-    beta: float = 0.8
-    void_bias: float = 0.0
 
 
 def classify_masks(
@@ -64,7 +46,7 @@ def classify_masks(
 def classify_by_clip(
     clip_embeddings: Tensor, classifier: TextClassifier, void_embedding: Tensor, out_scale: Tensor
 ) -> Tensor:
-    """Return CLIP's opinion alone, [B, Q, K + 1]; void takes part, unlike in the ensemble.
+    """Return only CLIP's opinion, [B, Q, K + 1]; void takes part, unlike in the ensemble.
 
     Args:
         clip_embeddings: [B, Q, D], of SAM's masks for instance.
@@ -109,7 +91,7 @@ def geometric_ensemble(
         in_logits: [B, Q, K + 1], void last.
         out_logits: likewise; its void has no say.
         seen: bool [K], categories that the decoder was trained on.
-        valid: bool [B, Q]; elsewhere `in_logits` decide alone, and out_logits may even be NaN.
+        valid: bool [B, Q]; elsewhere only `in_logits` decide, and out_logits may even be NaN.
         settings: the weights of `out_logits`, and what is added to the logit of void.
     """
     # The softmax of void, written so that it is rounded alike on every CPU: where void is nearly 1,

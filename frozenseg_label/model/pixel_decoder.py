@@ -1,4 +1,4 @@
-"""The pixel decoder: what CLIP and SAM see becomes mask features and maps of tokens."""
+"""The pixel decoder: from the features of CLIP and SAM to mask features and maps of tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ NORM_GROUPS = 32
 
 @dataclass(frozen=True)
 class DecodedPixels:
-    """What the queries look at.
+    """The maps that the queries look at.
 
     Attributes:
         mask_features: [B, C, h, w] at res2's size (stride 4); a mask is their product with the
@@ -80,7 +80,7 @@ class PixelDecoder(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, features: Features) -> DecodedPixels:
-        """Decode both branches; they do not meet here but in the transformer decoder."""
+        """Decode both branches; they meet later, in the transformer decoder."""
         res2, res3, res4, res5 = features.pyramid
         projected = [
             projection(x)
@@ -170,6 +170,7 @@ class DeformableLayer(nn.Module):
 
 
 def _normed(convolution: nn.Conv2d) -> nn.Sequential:
+    """Return a convolution with a group norm after it."""
     return nn.Sequential(convolution, nn.GroupNorm(NORM_GROUPS, convolution.out_channels))
 
 

@@ -1,4 +1,4 @@
-"""Pixels as an encoder was trained to see them; the padding becomes exactly zero."""
+"""Pixels in the range that an encoder was trained on; the padding becomes exactly zero."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ def normalise_pixels(
     """Return (pixels - mean) / std inside each image and 0 in its padding, [B, 3, h, w].
 
     Args:
-        pixels: [B, 3, h, w] RGB, 0..255; an image lies in the top left corner of its frame, and
-            anything at all right of it and below.
+        pixels: [B, 3, h, w] RGB, 0..255; an image is in the top left corner, with any values
+            right of it and below.
         image_sizes: height and width of each image without its padding.
         mean: of the three channels, on the same 0..255 scale.
         std: likewise.

@@ -1,4 +1,4 @@
-"""Sine position encoding: where a cell of a map lies (Carion et al. 2020, arXiv 2005.12872)."""
+"""Sine position encoding: the place of a cell in its map (Carion et al. 2020, arXiv 2005.12872)."""
 
 import math
 
@@ -12,7 +12,8 @@ _TINY = 1e-6  # DETR's; added to height and width
 def sine_position_encoding(size: tuple[int, int], channels: int, device: torch.device) -> Tensor:
     """Return float32 [h w, C], row by row: the first half of the channels says y, the second x.
 
-    Rows and columns count from 1 and end at 2 pi, so that maps of all sizes speak of one place.
+    Rows and columns count from 1 and end at 2 pi, so a place has the same numbers in maps of all
+    sizes.
 
     Args:
         size: h, w of the map.

@@ -1,4 +1,4 @@
-"""What passes between the three methods of FrozenSeg.
+"""The values that pass between the three methods of FrozenSeg.
 
 Letters: B images, Q mask proposals, K categories, D size of the embedding.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Features:
-    """What the two frozen encoders see in a batch of equally padded images.
+    """The output of the two frozen encoders for a batch of equally padded images.
 
     Attributes:
         pyramid: CLIP's res2, res3, res4, res5, each [B, C_i, h_i, w_i].
@@ -38,8 +38,8 @@ class MaskProposals:
         class_embeddings: [B, Q, D] from the decoder, not normalised.
         clip_embeddings: [B, Q, D] CLIP's features pooled over each mask and brought into CLIP
             space, not normalised.
-        valid: bool [B, Q]; False where `clip_embeddings` means nothing (ResNet CLIP, no position in
-            the mask).
+        valid: bool [B, Q]; False where `clip_embeddings` is meaningless (ResNet CLIP, mask without
+            a position).
     """
 
     mask_logits: Tensor

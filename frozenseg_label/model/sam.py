@@ -1,11 +1,14 @@
 """The frozen SAM: image embedding for the decoder, and masks from points for the mask ensemble.
 
 The modules are segment-anything's, with its parameter names (arXiv 2304.02643); only the attention
-of the image encoder is computed another way, see `relative_position_attention`.
+of the image encoder is computed another way, see `attend_with_relative_positions`, and nano's SAM
+starts with convolutions, see `ConvStem`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +16,31 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from torch import Tensor, nn
 
-from frozenseg_label.model.conv_stem import ConvStem
 from frozenseg_label.model.pixel_normalisation import normalise_pixels
-from frozenseg_label.model.relative_position_attention import attend_with_relative_positions
 
 SAM_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255; segment_anything/build_sam.py
 SAM_STD = (58.395, 57.12, 57.375)
+
+PATCH = 16  # pixels of the image per cell of the embedding, in every SAM
+DECODER_LAYERS = 2  # two-way layers of the mask decoder, likewise
+
+
+@dataclass(frozen=True)
+class DecoderSizes:
+    """Sizes of SAM's mask decoder; the defaults are the published ones.
+
+    Attributes:
+        heads: attention heads of the two-way layers.
+        feedforward: their hidden width.
+        iou_hidden: hidden width of the IoU head.
+    """
+
+    heads: int = 8
+    feedforward: int = 2048
+    iou_hidden: int = 256
+
+
+AS_PUBLISHED = DecoderSizes()
 
 
 class FrozenSam(nn.Module):
@@ -118,14 +140,10 @@ def vit_sam(
     depth: int,
     heads: int,
     channels: int,
-    patch_size: int = 16,
     window: int = 0,
     global_blocks: Sequence[int] = (),
     conv_stem: Sequence[int] | None = None,
-    decoder_depth: int = 2,
-    decoder_heads: int = 8,
-    decoder_feedforward: int = 2048,
-    iou_hidden: int = 256,
+    decoder: DecoderSizes = AS_PUBLISHED,
 ) -> FrozenSam:
     """Build a SAM with random weights.
 
@@ -135,18 +153,14 @@ def vit_sam(
         depth: number of blocks.
         heads: attention heads of each block.
         channels: C, of the image embedding and the mask decoder.
-        patch_size: pixels of the image per cell of the embedding.
         window: side of the attention windows; 0 = every block is global.
         global_blocks: blocks without windows.
         conv_stem: widths of a `ConvStem` in place of the patch embedding (nano).
-        decoder_depth: two-way layers of the mask decoder.
-        decoder_heads: their attention heads.
-        decoder_feedforward: their hidden width.
-        iou_hidden: hidden width of the IoU head.
+        decoder: sizes of the mask decoder.
     """
     encoder = ImageEncoderViT(
         img_size=image_size,
-        patch_size=patch_size,
+        patch_size=PATCH,
         embed_dim=embed_dim,
         depth=depth,
         num_heads=heads,
@@ -156,23 +170,23 @@ def vit_sam(
         window_size=window,
         global_attn_indexes=tuple(global_blocks),
     )
-    side = image_size // patch_size
+    side = image_size // PATCH
     for block in encoder.blocks:
         block.attn = RelativePositionAttention(
             embed_dim, heads, use_rel_pos=True, input_size=(block.window_size or side,) * 2
         )
     if conv_stem is not None:
-        if 2 ** (len(conv_stem) + 1) != patch_size:
+        if 2 ** (len(conv_stem) + 1) != PATCH:
             raise ValueError(
-                f"conv_stem {tuple(conv_stem)} does not make patches of {patch_size} pixels"
+                f"conv_stem {tuple(conv_stem)} does not make patches of {PATCH} pixels"
             )
         encoder.patch_embed = ConvStem(conv_stem, embed_dim)
     prompt_encoder = PromptEncoder(
         channels, (side, side), (image_size, image_size), mask_in_chans=16
     )
-    transformer = TwoWayTransformer(decoder_depth, channels, decoder_heads, decoder_feedforward)
+    transformer = TwoWayTransformer(DECODER_LAYERS, channels, decoder.heads, decoder.feedforward)
     mask_decoder = MaskDecoder(
-        transformer_dim=channels, transformer=transformer, iou_head_hidden_dim=iou_hidden
+        transformer_dim=channels, transformer=transformer, iou_head_hidden_dim=decoder.iou_hidden
     )
     return FrozenSam(encoder, prompt_encoder, mask_decoder, channels, image_size)
 
@@ -190,3 +204,97 @@ class RelativePositionAttention(Attention):  # type: ignore[misc]  # segment-any
         mixed = attend_with_relative_positions(q, k, v, row_table, column_table)
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(n, h, w, -1))
         return out
+
+
+def attend_with_relative_positions(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    row_table: Tensor,
+    column_table: Tensor,
+) -> Tensor:
+    """Return the weighted sum of the values for every query, [N, heads, h * w, d].
+
+    SAM's encoder adds q . R_row + q . R_column to each attention logit; R depends on the difference
+    of rows or columns only (MViTv2, arXiv 2112.01526, section 4.1). So the bias of a query and a
+    key is entry row(k) of one vector of the query plus entry column(k) of another: the scalar
+    product of [row vector, column vector] with [one-hot row, one-hot column]. Therefore
+
+        logit = [q * scale, rows(q), columns(q)] . [k, one-hot row, one-hot column]
+
+    is what fused attention computes, without the [tokens, tokens] bias that costs most of SAM's
+    memory.
+
+    Args:
+        queries: [N, heads, h * w, d], tokens row by row, not scaled.
+        keys: [N, heads, h * w, d].
+        values: [N, heads, h * w, d].
+        row_table: [h, h, d], vector of (row of the query, row of the key).
+        column_table: [w, w, d], likewise for columns.
+    """
+    n, heads, tokens, d = queries.shape
+    h, w = row_table.shape[0], column_table.shape[0]
+    if tokens != h * w:
+        raise ValueError(f"{tokens} tokens do not fill a map of {h} x {w}")
+    on_map = queries.view(n, heads, h, w, d)
+    by_row = torch.einsum("nahwd,hkd->nahwk", on_map, row_table)  # [N, heads, h, w, h]
+    by_column = torch.einsum("nahwd,wkd->nahwk", on_map, column_table)  # [N, heads, h, w, w]
+    long_queries = torch.cat(
+        [
+            queries * d**-0.5,
+            by_row.reshape(n, heads, tokens, h).to(queries.dtype),
+            by_column.reshape(n, heads, tokens, w).to(queries.dtype),
+        ],
+        dim=-1,
+    )  # [N, heads, h * w, d + h + w]
+    one_hot = _one_hot_positions(h, w, keys).expand(n, heads, -1, -1)
+    long_keys = torch.cat([keys, one_hot], dim=-1)  # [N, heads, h * w, d + h + w]
+    # The fused kernels want values as wide as the keys; PyTorch on CPUs is silently slow otherwise.
+    long_values = F.pad(values, (0, h + w))
+    return F.scaled_dot_product_attention(long_queries, long_keys, long_values, scale=1.0)[..., :d]
+
+
+def _one_hot_positions(h: int, w: int, like: Tensor) -> Tensor:
+    """Return for each token a one in its row and a one in its column, [h * w, h + w]."""
+    rows = torch.eye(h, dtype=like.dtype, device=like.device).repeat_interleave(w, dim=0)
+    columns = torch.eye(w, dtype=like.dtype, device=like.device).repeat(h, 1)
+    return torch.cat([rows, columns], dim=1)
+
+
+class ConvStem(nn.Module):
+    """Strided convolutions that end as SAM's patch embedding does, channels last.
+
+    Early convolutions make small transformers train fast and stably (arXiv 2106.14881). nano's SAM
+    has them in place of the patch embedding; the blocks and the neck after them are SAM's own.
+
+    Args:
+        widths: channels after each stride-2 step but the last; n = len(widths) + 1.
+        embed_dim: channels of the tokens.
+    """
+
+    def __init__(self, widths: Sequence[int], embed_dim: int) -> None:
+        super().__init__()
+        sizes = [3, *widths, embed_dim]
+        self.steps = nn.ModuleList(_conv_norm(a, b, stride=2) for a, b in pairwise(sizes))
+        # Residual steps at half the final resolution, where edges are sharp, and at the final one.
+        self.refine = nn.ModuleList(_conv_norm(widths[-1], widths[-1], stride=1) for _ in range(2))
+        self.gather = nn.ModuleList(_conv_norm(embed_dim, embed_dim, stride=1) for _ in range(2))
+        self.proj = nn.Conv2d(embed_dim, embed_dim, kernel_size=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Turn images [B, 3, H, W] into tokens [B, H / 2^n, W / 2^n, embed_dim]."""
+        x = image
+        for step in self.steps[:-1]:
+            x = F.relu(step(x))
+        for step in self.refine:
+            x = x + F.relu(step(x))
+        x = F.relu(self.steps[-1](x))
+        for step in self.gather:
+            x = x + F.relu(step(x))
+        tokens: Tensor = self.proj(x).permute(0, 2, 3, 1)
+        return tokens
+
+
+def _conv_norm(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))

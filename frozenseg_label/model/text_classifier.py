@@ -29,10 +29,10 @@ TEMPLATES = (
 
 @dataclass(frozen=True)
 class TextClassifier:
-    """What masks are compared with: S names of K categories.
+    """The vectors that masks are compared with: S names of K categories.
 
     Attributes:
-        embeddings: float32 [S, D], of unit length; the names of one category stand together.
+        embeddings: float32 [S, D], of unit length; the names of one category are neighbours.
         synonyms: how many names each of the K categories has, all at least 1; they sum to S.
         seen: bool [K]; True where some name equals a name of the training vocabulary.
     """
@@ -63,7 +63,7 @@ def encode_names(
         batch_size: names that are encoded at once.
     """
     parts = []
-    # Full precision always: what is kept on disk must not depend on how a run was started.
+    # Full precision always: the vectors on disk must not depend on the precision of a run.
     with torch.no_grad(), torch.autocast(clip.logit_scale.device.type, enabled=False):
         for first in range(0, len(names), batch_size):
             batch = names[first : first + batch_size]

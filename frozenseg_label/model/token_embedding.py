@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 
 class CompactTokenEmbedding(nn.Module):
-    """Stands in for `nn.Embedding`: a row for each stored token, and a last one for all others.
+    """Takes the place of `nn.Embedding`: a row for each stored token, and one for all others.
 
-    A tokeniser's 49,408 rows outweigh a small text tower by far, and rows that no training touched
-    say nothing. The stored ids are a buffer that travels with the weights, so whoever is about to
-    load weights has to give the right number of ids, not the right ids.
+    A tokeniser's 49,408 rows are far larger than a small text tower, and rows that training never
+    touched are useless. The stored ids are a buffer that is saved with the weights: before weights
+    are loaded, give the right number of ids; any ids will do.
 
     Args:
         token_ids: the tokens to store, each once; kept in ascending order.

@@ -50,7 +50,7 @@ class Tokens:
 
     @property
     def keys(self) -> Tensor:
-        """The values with their positions [B, N, C]."""
+        """Return the values with their positions, [B, N, C]."""
         return self.values + self.positions
 
 
@@ -96,7 +96,7 @@ class TransformerDecoder(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))  # CLIP's own beginning
 
     def forward(self, pixels: DecodedPixels, sam_embedding: Tensor) -> DecoderOutput:
-        """Return the masks after the last layer, and compute nothing else that is not needed.
+        """Return the masks after the last layer; those of earlier layers are not computed.
 
         Args:
             pixels: from the pixel decoder.
@@ -113,6 +113,7 @@ class TransformerDecoder(nn.Module):
         return [self._predict(queries, pixels.mask_features) for queries in states]
 
     def _predict(self, queries: Tensor, mask_features: Tensor) -> DecoderOutput:
+        """Turn normed queries [B, Q, C] into masks and class embeddings."""
         mask_logits = _mask_logits(self.mask_embedding(queries), mask_features)
         pooled = self.pooled_projection(pool_masks(mask_features, mask_logits))
         queries = queries + pooled
@@ -147,16 +148,18 @@ class TransformerDecoder(nn.Module):
             normed = self.norm(queries)
             yield normed
             if self.inject_queries and level == LEVELS - 1 and i + 1 < len(self.layers):
-                # After the layer's own masks: what is added here shows in the next layer only.
+                # After the layer's own masks: this changes only the next layers.
                 masks = self._coarse_masks(normed, sam_features)
                 queries = queries + self.pooled_projection(pool_masks(sam_embedding, masks))
 
     def _tokens(self, x: Tensor, level_embedding: Tensor) -> Tokens:
+        """Return a map [B, C, h, w] as tokens."""
         positions = sine_position_encoding((x.shape[-2], x.shape[-1]), x.shape[1], x.device)
         return Tokens(x.flatten(2).transpose(1, 2) + level_embedding, positions)
 
     @torch.no_grad()  # only the sign of these masks is used
     def _coarse_masks(self, normed: Tensor, mask_features: Tensor) -> Tensor:
+        """Return mask logits at the size of the features."""
         return _mask_logits(self.mask_embedding(normed), mask_features)
 
 
@@ -216,6 +219,7 @@ def _allowed(mask_logits: Tensor) -> Tensor:
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:
+    """Return a map at another size, bilinear."""
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

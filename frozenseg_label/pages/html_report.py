@@ -14,18 +14,25 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.files import PREFIX, atomic_stream, explained, make_folder
+from frozenseg_label.files import (
+    atomic_stream,
+    explained,
+    make_folder,
+    mark_folder,
+    remove_leftovers,
+)
 from frozenseg_label.pages.report_image import (
     Figure,
     ReportImage,
     ReportLayer,
+    existing,
     is_report_file,
     write_report_image,
 )
 from frozenseg_label.pages.report_text import ReportTable, plain_text, table_html
 from frozenseg_label.vocabulary import Vocabulary
 
-__all__ = ["Figure", "ReportImage", "ReportLayer", "ReportTable", "write_html_report"]
+__all__ = ["Figure", "ReportImage", "ReportLayer", "ReportTable", "existing", "write_html_report"]
 
 INDEX = "index.html"
 FILES = "report-files"  # no name that a user's own folder of images would have
@@ -89,9 +96,10 @@ def _clear(folder: Path) -> None:
                 "ours; name a new folder or an empty one"
             )
         index.unlink(missing_ok=True)  # before its pictures: no page ever shows another's
+        mark_folder(folder)
         make_folder(files)
-        leftovers = [folder / name for name in names if name.startswith(PREFIX)]  # of a killed run
-        for path in (*leftovers, *filter(is_report_file, files.iterdir())):
+        remove_leftovers(folder)
+        for path in filter(is_report_file, files.iterdir()):
             path.unlink()
 
 

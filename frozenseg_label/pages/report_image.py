@@ -79,6 +79,11 @@ class ReportImage:
     state: str = ""
 
 
+def existing(picture: Path | None) -> Path | None:
+    """Return the path of a picture where there is a file."""
+    return picture if picture is not None and picture.is_file() else None
+
+
 def write_report_image(
     folder: Path, number: int, image: ReportImage, vocabulary: Vocabulary, max_side: int
 ) -> JsonValue:

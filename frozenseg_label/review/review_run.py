@@ -1,4 +1,4 @@
-"""The `review` job: show a run folder in FiftyOne, and bring back what people did there.
+"""The `review` job: show a run folder in FiftyOne, and save what people did there.
 
 Heavy imports stay inside the functions: the command line reads its defaults here.
 """
@@ -29,14 +29,14 @@ def open_review(
     address: str = "127.0.0.1",
     remote: bool = False,
 ) -> None:
-    """Show a run folder in FiftyOne's App until Ctrl-C; most doubtful images come first.
+    """Show a run folder in FiftyOne's App until Ctrl-C; the most doubtful images come first.
 
     Opening it again brings in what is new in the folder, and keeps what people did.
 
     Args:
         output: the run folder.
         port: of the App.
-        address: to bind to; anybody who reaches it may change labels.
+        address: to bind to; everybody who can reach it may change labels.
         remote: open no browser here.
     """
     from frozenseg_label.review.app.server import open_browser, wait_for_interrupt
@@ -56,7 +56,7 @@ def open_review(
 def review_server(
     output: str | Path, *, port: int = 5151, address: str = "127.0.0.1"
 ) -> Iterator[str]:
-    """Serve the App while the block runs; yields the page of the run's dataset.
+    """Serve the App while the block runs; yield the address of the page with the run's dataset.
 
     Args:
         output: the run folder.
@@ -81,7 +81,7 @@ def review_server(
     )  # fmt: skip
     if opened.kept:
         log.info(
-            "%d images have new labels that wait, because you edited the old ones: save first",
+            "%d images keep their old labels, because you edited these: save first",
             opened.kept,
         )
     for image, reason in opened.left_out.items():
@@ -91,15 +91,15 @@ def review_server(
 
 
 def _recover(output: Path) -> None:
-    """Finish what a killed program left behind; RunError is told by whoever reads the folder."""
+    """Finish what a killed program left behind, unless another program is at work there now."""
     from frozenseg_label.runs.run_folder import RunFolder
 
-    with suppress(RunError), RunFolder.open_to_correct(output):  # locked: somebody is at work there
+    with suppress(RunError), RunFolder.open_to_correct(output):  # other errors come again on read
         pass
 
 
 def _add_similarity(run: "RunFolder", dataset: "fo.Dataset") -> None:
-    """Make "more like this" and the maps; runs of earlier versions have no vectors for them."""
+    """Add "more like this" and the maps; runs of earlier versions have no vectors for them."""
     from frozenseg_label.review.app.similarity import add_similarity, read_vectors
 
     try:
@@ -113,13 +113,13 @@ def _add_similarity(run: "RunFolder", dataset: "fo.Dataset") -> None:
 def search_review(
     output: str | Path, words: str, vector: "NDArray[np.floating]", clip_hash: str
 ) -> tuple[str, int]:
-    """Save a view of the segments that look most like words; returns its name, and how many.
+    """Save a view of the segments that look most like words; returns its name and their number.
 
     Args:
         output: the run folder.
-        words: what was searched for; names the view.
+        words: to search for; they name the view.
         vector: of the words, [D], unit length.
-        clip_hash: of the CLIP whose vector it is.
+        clip_hash: of the CLIP that made the vector.
     """
     from frozenseg_label.review.app.database import require_database
     from frozenseg_label.runs.embeddings import short_clip_hash
@@ -144,13 +144,13 @@ def save_review(output: str | Path) -> "SaveReport":
     from frozenseg_label.review.app.database import require_database
 
     require_database()  # before FiftyOne is imported: it would wait for half a minute
-    from frozenseg_label.review.app import save_corrections
+    from frozenseg_label.review.app.save_corrections import save_corrections
 
-    return save_corrections.save_review(Path(output))
+    return save_corrections(Path(output))
 
 
 def review_page(output: str | Path, folder: str | Path) -> Path:
-    """Write a static page of the labels, most doubtful first; returns its path. Needs no FiftyOne.
+    """Write a static page of the labels, most doubtful first, without FiftyOne; return its path.
 
     Args:
         output: the run folder.
@@ -164,7 +164,7 @@ def review_page(output: str | Path, folder: str | Path) -> Path:
 
 
 def queue_csv(output: str | Path, path: str | Path) -> int:
-    """Write the review queue as CSV; returns the number of images. Needs no FiftyOne.
+    """Write the review queue as CSV, without FiftyOne; return the number of images.
 
     Args:
         output: the run folder.

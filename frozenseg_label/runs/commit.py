@@ -24,30 +24,30 @@ from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry, Labels
-from frozenseg_label.runs.label_files import PANOPTIC, PROPOSED
+from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, label_file
 
 
 def staging_key(file: str, png: str) -> str:
-    """The name under which a file (path in the run folder, SHA-256 of its content) is staged."""
+    """Return the name under which a file is staged: of its path in the run and its SHA-256."""
     return hashlib.sha256(os.fsencode(f"{file}\0{png}")).hexdigest()[:32]
 
 
 def committed_files(image: str, labels: Labels) -> Iterator[tuple[str, str]]:
-    """The files that a row commits: path in the run folder, and SHA-256 of the content."""
-    yield f"{PANOPTIC}/{png_name(image)}", labels.current.png
+    """Yield the files that a row commits: path in the run folder, and SHA-256 of the content."""
+    yield label_file(PANOPTIC, image), labels.current.png
     if labels.proposed is not None:
-        yield f"{PROPOSED}/{png_name(image)}", labels.proposed.png
+        yield label_file(PROPOSED, image), labels.proposed.png
 
 
 def files_in(folder: Path) -> Iterator[str]:
-    """Paths of all files in the folder and below, relative to it, with `/`."""
+    """Yield paths of all files in the folder and below, relative to it, with `/`."""
     for here, _, names in os.walk(folder):
         prefix = Path(here).relative_to(folder).as_posix()
         yield from (name if prefix == "." else f"{prefix}/{name}" for name in names)
 
 
 def lacking_files(folder: Path, kinds: Sequence[str], records: Sequence[ImageRecord]) -> set[str]:
-    """Names of the images that have no PNG in one of these folders of the run."""
+    """Return names of the images that have no PNG in one of these folders of the run."""
     there = [set(files_in(folder / kind)) for kind in kinds]
     return {
         record.relative
@@ -59,7 +59,7 @@ def lacking_files(folder: Path, kinds: Sequence[str], records: Sequence[ImageRec
 def commit_entry(
     folder: Path, journal: Journal, entry: Entry, files: Mapping[str, bytes], *, durable: bool
 ) -> None:
-    """Write files and append the row that names them: all of it stands afterwards, or nothing.
+    """Write files and append the row that names them: afterwards all of it counts, or nothing.
 
     Args:
         files: contents by path in the folder, those that `committed_files` says of the entry.

@@ -15,12 +15,9 @@ from frozenseg_label.formats.coco_panoptic import (
 from frozenseg_label.panoptic import Segment
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry
+from frozenseg_label.runs.layout import FAILURES, PANOPTIC_JSON, SUMMARY
 from frozenseg_label.runs.manifest import ClassTotals, Manifest, Totals, write_manifest
 from frozenseg_label.vocabulary import Vocabulary
-
-PANOPTIC_JSON = "panoptic.json"
-SUMMARY = "summary.json"
-FAILURES = "failures.jsonl"
 
 SUMMARY_VERSION = 1
 
@@ -61,7 +58,7 @@ def assemble(
 
 
 def is_assembled(folder: Path, journal: Journal, manifest: Manifest) -> bool:
-    """Whether `panoptic.json` and `summary.json` say what the journal says."""
+    """Return whether `panoptic.json` and `summary.json` say what the journal says."""
     there = (folder / PANOPTIC_JSON).exists() and (folder / SUMMARY).exists()
     return there and manifest.totals is not None and manifest.assembled == journal.length
 
@@ -70,7 +67,7 @@ def write_panoptic_json(path: Path, journal: Journal, manifest: Manifest) -> Tot
     """Write `panoptic.json`, one journal row at a time; returns what is in it.
 
     An image keeps its number as long as the journal lives. Images labelled with words that the
-    vocabulary has no more are left out.
+    vocabulary no longer has are left out.
     """
     vocabulary = manifest.vocabulary.vocabulary()
     counter = _Counter(vocabulary)
@@ -148,7 +145,7 @@ class _Counter:
             self.classes[category_id] = (images + 1, count + len(areas), pixels + sum(areas))
 
     def totals(self) -> Totals:
-        """What was counted."""
+        """Return what was counted."""
         classes = {}
         for category in self.vocabulary.categories:
             if category.id in self.classes:

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from frozenseg_label.files import atomic_stream, explained, make_folder, sync_folder
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Entry
+from frozenseg_label.runs.layout import EMBEDDINGS
 
-EMBEDDINGS = "embeddings"
 SHARD_BYTES = 64 * 1024**2
 CLIP_DIGITS = 16  # of CLIP's hash, hexadecimal
 
@@ -55,17 +55,17 @@ class ImageEmbeddings:
         image: NDArray[np.float16],
         segments: Mapping[int, NDArray[np.float16]],
     ) -> "ImageEmbeddings":
-        """What the CLIP of this hash (hexadecimal) saw."""
+        """Return what the CLIP of this hash (hexadecimal) saw."""
         return cls(short_clip_hash(clip_hash), image, segments)
 
 
 def short_clip_hash(clip_hash: str) -> str:
-    """The part of a CLIP's hash that embeddings carry; zeros where it is not known."""
+    """Return the part of a CLIP's hash that embeddings carry; zeros where it is not known."""
     return clip_hash[:CLIP_DIGITS].ljust(CLIP_DIGITS, "0")
 
 
 class _Place(NamedTuple):
-    """Where a record lies."""
+    """Where a record is."""
 
     shard: Path
     offset: int
@@ -109,7 +109,7 @@ class EmbeddingShards:
         fused: PanopticMap,
         last: Entry | None,
     ) -> str | None:
-        """Write down what CLIP saw by the ids of the labels as they stand; returns its key.
+        """Write down what CLIP saw by the ids of the present labels; return its key.
 
         Args:
             embeddings: by the ids of `proposal`; None: nothing is known, nothing is written.
@@ -123,7 +123,7 @@ class EmbeddingShards:
         return self.append(embeddings)
 
     def read(self, key: str | None) -> ImageEmbeddings | None:
-        """The record of a key; None where there is none, or none that is whole."""
+        """Return the record of a key; None where there is none, or none that is whole."""
         place = self._index().get(key) if key is not None else None
         if place is None:
             return None
@@ -143,7 +143,7 @@ class EmbeddingShards:
             self._file = None
 
     def is_mostly_unused(self, images: int) -> bool:
-        """Whether there are more than two records per image: later runs came over earlier ones."""
+        """Return whether later runs left more than two records per image."""
         return len(self._index()) > 2 * images
 
     def keep_only(self, keys: Collection[str]) -> None:
@@ -163,7 +163,7 @@ class EmbeddingShards:
         self._places = None
 
     def _open_shard(self) -> FileIO:
-        """The shard that is written now; an earlier one is taken up, its torn end cut off."""
+        """Return the shard to write: the last one with its torn end cut off, or a new one."""
         if self._file is not None and self._end < SHARD_BYTES:
             return self._file
         with explained(self.folder):
@@ -196,7 +196,7 @@ def embeddings_of_fused(
     fused: PanopticMap,
     before: ImageEmbeddings | None,
 ) -> ImageEmbeddings:
-    """The vectors by the ids of a map that has a person's segments beside proposed ones.
+    """Return the vectors by the ids of a map that has a person's segments beside proposed ones.
 
     A person's segments keep the vectors that they had, if the same CLIP saw them.
 
@@ -241,7 +241,7 @@ def _digest(content: bytes) -> bytes:
 
 
 def _scan(shard: Path) -> Iterator[tuple[str, _Place]]:
-    """Keys and places of a shard's records, up to one that is torn."""
+    """Yield keys and places of a shard's records, up to one that is torn."""
     offset, size = 0, shard.stat().st_size
     with shard.open("rb") as file:
         while len(header := file.read(_HEADER.size)) == _HEADER.size:

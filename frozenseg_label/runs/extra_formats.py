@@ -10,19 +10,22 @@ from numpy.typing import NDArray
 
 from frozenseg_label.files import atomic_write, explained
 from frozenseg_label.formats.class_png import (
-    CLASS_PNG,
-    PER_CLASS_PNG,
-    SEMANTIC,
+    CLASSES_FILE,
     class_png_files,
     classes_file,
     encode_class_png,
     per_class_png_files,
     per_class_png_path,
 )
-from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.commit import files_in
 from frozenseg_label.runs.journal_rows import Entry, Labels
+from frozenseg_label.runs.layout import (
+    CLASS_PNG,
+    PER_CLASS_PNG,
+    SEMANTIC,
+    label_file,
+)
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -37,7 +40,7 @@ _FILES_OF: dict[ExtraFormat, FilesOf] = {
 
 
 def extra_formats_of(manifest: Manifest) -> tuple[ExtraFormat, ...]:
-    """The formats that the manifest's command was asked for."""
+    """Return the formats that the manifest's command was asked for."""
     asked = manifest.arguments.get("formats")
     return tuple(name for name in _FILES_OF if isinstance(asked, list) and name in asked)
 
@@ -48,8 +51,8 @@ class ExtraFiles:
 
     Attributes:
         folder: of the run.
-        formats: those that are asked for. Files of others vanish once they say what is true no
-            more.
+        formats: those that are asked for. Files of other formats vanish once they are no longer
+            true.
     """
 
     folder: Path
@@ -60,7 +63,8 @@ class ExtraFiles:
         """Write an image's files; `before`: the labels that the map replaces."""
         written = set()
         for name in self.formats:
-            for path, data in _FILES_OF[name](image, panoptic_map, self.vocabulary):
+            for file, data in _FILES_OF[name](image, panoptic_map, self.vocabulary):
+                path = f"{name}/{file}"
                 atomic_write(self.folder / path, data, lasting=False)
                 written.add(path)
         for path in _paths(image, before, tuple(_FILES_OF)) - written if before else ():
@@ -68,7 +72,7 @@ class ExtraFiles:
 
     def write_semantic(self, image: str, indices: NDArray[np.integer] | None) -> None:
         """Write the semantic map, category indices 0..K-1 [H, W]; None removes an earlier one."""
-        path = f"{SEMANTIC}/{png_name(image)}"
+        path = label_file(SEMANTIC, image)
         if indices is None:
             self._remove(path)
         else:
@@ -76,7 +80,7 @@ class ExtraFiles:
             atomic_write(self.folder / path, png, lasting=False)
 
     def lacking(self, entries: Iterable[Entry]) -> Iterator[str]:
-        """The labelled images of which a file is missing."""
+        """Yield the labelled images of which a file is missing."""
         if not self.formats:
             return
         there = {f"{name}/{path}" for name in self.formats for path in files_in(self.folder / name)}
@@ -91,7 +95,7 @@ class ExtraFiles:
         """Write `classes.json` into folders of class PNGs; leave those that say the same."""
         content = classes_file(self.vocabulary)
         for name in (CLASS_PNG, SEMANTIC):
-            path = self.folder / name / "classes.json"
+            path = self.folder / name / CLASSES_FILE
             if path.parent.is_dir() and not (path.exists() and path.read_bytes() == content):
                 atomic_write(path, content)
 
@@ -101,8 +105,9 @@ class ExtraFiles:
 
 
 def _paths(image: str, labels: Labels, formats: Sequence[ExtraFormat]) -> set[str]:
-    """Where the files of an image with these labels lie."""
-    paths = {f"{CLASS_PNG}/{png_name(image)}"} if CLASS_PNG in formats else set()
+    """Return where the files of an image with these labels are."""
+    paths = {label_file(CLASS_PNG, image)} if CLASS_PNG in formats else set()
     if PER_CLASS_PNG in formats:
-        paths |= {per_class_png_path(image, name) for name in labels.current.class_names()}
+        names = labels.current.class_names()
+        paths |= {f"{PER_CLASS_PNG}/{per_class_png_path(image, name)}" for name in names}
     return paths

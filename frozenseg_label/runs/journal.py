@@ -30,8 +30,9 @@ class Known(NamedTuple):
 
     Attributes:
         offset, length: of the row in the file, bytes.
-        has_labels: whether labels stand, be the last event a failure or not.
+        has_labels: whether there are labels, even where the last event is a failure.
         is_reviewed: whether these labels are a person's last word.
+        is_corrected: whether a person has done anything to them.
         others: as in `Entry`.
     """
 
@@ -44,6 +45,7 @@ class Known(NamedTuple):
     run: str | None
     has_labels: bool
     is_reviewed: bool
+    is_corrected: bool
 
 
 class Journal:
@@ -74,26 +76,26 @@ class Journal:
 
     @property
     def known(self) -> dict[str, Known]:
-        """The last row of each image, images in the order in which they first came."""
+        """Return the last row of each image, images in the order in which they first came."""
         return self._known
 
     @property
     def length(self) -> int:
-        """Bytes of whole rows."""
+        """Return bytes of whole rows."""
         return self._end
 
     def last(self, image: str) -> Entry | None:
-        """The last row of an image; None if it never came."""
+        """Return the last row of an image; None if it never came."""
         known = self._known.get(image)
         return None if known is None else self._read(known)
 
     def entries(self) -> Iterator[Entry]:
-        """The last row of each image, read one by one, in the order of `known`."""
+        """Yield the last row of each image, read one by one, in the order of `known`."""
         for known in list(self._known.values()):
             yield self._read(known)
 
     def rows(self) -> Iterator[Entry]:
-        """All rows, the oldest first."""
+        """Yield all rows, the oldest first."""
         offset, end = 0, self._end
         with self.path.open("rb") if end else io.BytesIO() as file:
             while offset < end:
@@ -148,7 +150,7 @@ class Journal:
 
 
 def _replay(path: Path) -> tuple[dict[str, Known], int]:
-    """The last row of each image, and where whole rows end."""
+    """Return the last row of each image, and where whole rows end."""
     known: dict[str, Known] = {}
     end = 0
     if not path.exists():
@@ -175,7 +177,7 @@ def _replay(path: Path) -> tuple[dict[str, Known], int]:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """The row in a line; None if the line is torn."""
+    """Return the row in a line; None if the line is torn."""
     try:
         row = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
@@ -184,6 +186,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _known(row: Mapping[str, Any], offset: int, length: int) -> Known:
+    labels = row.get("labels") or {}
     return Known(
         offset=offset,
         length=length,
@@ -193,7 +196,8 @@ def _known(row: Mapping[str, Any], offset: int, length: int) -> Known:
         sha256=row.get("sha256"),
         run=row.get("run"),
         has_labels="labels" in row,
-        is_reviewed="labels" in row and row["labels"]["state"] == "reviewed",
+        is_reviewed=labels.get("state") == "reviewed",
+        is_corrected=labels.get("state", "unseen") != "unseen" or bool(labels.get("proposed")),
     )
 
 

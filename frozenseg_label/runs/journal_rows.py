@@ -1,4 +1,4 @@
-"""One line of the journal: what happened to one image, and the labels that stand since then."""
+"""One line of the journal: what happened to one image, and its labels from then on."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from frozenseg_label.formats.coco_panoptic import SegmentInfo, segment_row
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import OWNED_STATES, BBox, ImageState, Segment
 from frozenseg_label.runs.ownership import RejectedSegment
-from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary import Vocabulary, same_name
 
 Event = Literal["annotated", "failed", "reviewed", "imported"]
 
@@ -25,7 +25,7 @@ class StoredSegment(SegmentInfo):
 
 
 class StoredMap(BaseModel):
-    """A panoptic map whose pixels lie in a PNG.
+    """A panoptic map whose pixels are in a PNG.
 
     Attributes:
         png: SHA-256 (hex) of the PNG file.
@@ -40,7 +40,7 @@ class StoredMap(BaseModel):
 
     @classmethod
     def of(cls, png: str, segments: Sequence[Segment], vocabulary: Vocabulary) -> "StoredMap":
-        """The record of a map whose segments are of this vocabulary."""
+        """Return the record of a map whose segments are of this vocabulary."""
         used = {segment.category_id for segment in segments}
         used |= {segment.second for segment in segments if segment.second is not None}
         return cls(
@@ -52,20 +52,23 @@ class StoredMap(BaseModel):
         )
 
     def class_names(self) -> set[str]:
-        """Names of the classes that occur."""
+        """Return names of the classes that occur."""
         return {self.names[info.category_id] for info in self.segments_info}
 
     def lost_classes(self, vocabulary: Vocabulary) -> set[str]:
-        """Names of the classes that occur here and that the vocabulary has not."""
-        return self.class_names() - {category.name for category in vocabulary.categories}
+        """Return names of the classes that occur here and are missing from the vocabulary."""
+        known = {same_name(category.name) for category in vocabulary.categories}
+        return {name for name in self.class_names() if same_name(name) not in known}
 
     def segments(self, vocabulary: Vocabulary) -> tuple[Segment, ...]:
-        """The segments with the ids of this vocabulary, those of lost classes left out."""
-        by_name = {category.name: category for category in vocabulary.categories}
+        """Return the segments with the ids of this vocabulary, those of lost classes left out."""
+        by_name = {same_name(category.name): category for category in vocabulary.categories}
         segments = []
         for info in self.segments_info:
-            category = by_name.get(self.names[info.category_id])
-            second = by_name.get(self.names[info.second]) if info.second is not None else None
+            category = by_name.get(same_name(self.names[info.category_id]))
+            second = None
+            if info.second is not None:
+                second = by_name.get(same_name(self.names[info.second]))
             if category is not None:
                 segment = info.segment(category.is_thing, info.area, info.bbox)
                 second_id = second.id if second is not None else None
@@ -79,7 +82,7 @@ class Labels(BaseModel):
     Attributes:
         width, height: of the image, in pixels.
         state: how far a person has looked at it.
-        current: the labels as they stand, `panoptic/REL.png`.
+        current: the present labels, `panoptic/REL.png`.
         proposed: the model's own map, `proposed/REL.png`; None until a person corrects the image.
         rejected: proposals that a person refused.
     """
@@ -93,12 +96,12 @@ class Labels(BaseModel):
     rejected: tuple[RejectedSegment, ...] = ()
 
     def owned_classes(self) -> set[str]:
-        """Names of the classes of the segments that a person owns."""
+        """Return names of the classes of the segments that a person owns."""
         infos = [info for info in self.current.segments_info if info.state in OWNED_STATES]
         return {self.current.names[info.category_id] for info in infos}
 
     def is_corrected(self) -> bool:
-        """Whether a person has done anything here that a later run must not undo."""
+        """Return whether a person has done anything here that a later run must not undo."""
         touched = self.state != "unseen" or self.rejected or self.proposed
         return bool(touched or self.owned_classes())
 
@@ -115,9 +118,9 @@ class Entry(BaseModel):
         run: fingerprint of the weights, words and options that proposed the labels; None where no
             model did.
         seconds: that the image took; None where nobody timed it.
-        origin: where imported labels came from; None of others.
+        origin: where imported labels came from; None for other events.
         message: why it failed; None where it did not.
-        labels: that stand after the event. A failure keeps what stood before; None: nothing did.
+        labels: after the event. A failure keeps the labels of before; None: there are none.
         embeddings: key of what CLIP saw of these labels (`runs/embeddings.py`); None: not kept.
     """
 
@@ -144,11 +147,11 @@ class Entry(BaseModel):
         labels: Labels,
         origin: str | None,
     ) -> "Entry":
-        """The row of a person's labels.
+        """Return the row of a person's labels.
 
         Args:
-            last: row of the image: it is the file that was labelled, not the one that lies there
-                now, that was corrected.
+            last: row of the image: the person corrected the file that was labelled, not the one
+                that is there now.
         """
         seen = record if last is None else last
         return cls(
@@ -164,6 +167,6 @@ class Entry(BaseModel):
         )
 
     def is_failure_of(self, size: int, mtime_ns: int, message: str) -> bool:
-        """Whether this says that the very same file failed for the very same reason."""
+        """Return whether this says that the very same file failed for the very same reason."""
         last = self.event, self.size, self.mtime_ns, self.message
         return last == ("failed", size, mtime_ns, message)

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import atomic_write
+from frozenseg_label.runs.layout import MANIFEST
 from frozenseg_label.vocabulary import Category, Color, Vocabulary
 
-MANIFEST = "run.json"
 SCHEMA_VERSION = 1
 
 
@@ -47,7 +47,7 @@ class RecordedVocabulary(_Recorded):
 
     @classmethod
     def of(cls, vocabulary: Vocabulary) -> "RecordedVocabulary":
-        """The record of a vocabulary."""
+        """Return the record of a vocabulary."""
         return cls(
             name=vocabulary.name,
             fingerprint=vocabulary.fingerprint,
@@ -65,7 +65,7 @@ class RecordedVocabulary(_Recorded):
         )
 
     def vocabulary(self) -> Vocabulary:
-        """The vocabulary of the record."""
+        """Return the vocabulary of the record."""
         return Vocabulary(
             self.name,
             tuple(
@@ -90,7 +90,7 @@ class Totals(_Recorded):
         images: that have labels.
         failed: images whose last attempt failed.
         outdated: images left out of `panoptic.json`, because they were labelled with words that
-            the vocabulary has no more; the next run labels them again.
+            the vocabulary no longer has; the next run labels them again.
         segments: in all labelled images.
         classes: by name, in the order of the vocabulary; those that occur.
     """
@@ -146,7 +146,7 @@ class Manifest(_Recorded):
         options: Mapping[str, object],
         versions: Mapping[str, str] | None = None,
     ) -> "Manifest":
-        """The manifest of a run that is about to start.
+        """Return the manifest of a run that is about to start.
 
         Args:
             arguments: all that the person asked for, as JSON can hold it.
@@ -168,12 +168,12 @@ class Manifest(_Recorded):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of all that decides labels."""
+        """Return SHA-256 (hex) of all that decides labels."""
         facts = [self.weights.fingerprint, self.vocabulary.fingerprint, self.options]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def differences(self, new: "Manifest") -> list[str]:
-        """What a run by `new` would do otherwise, in words; empty if the labels would be alike."""
+        """Return in words what a run by `new` would do differently; empty if nothing."""
         found = []
         if self.weights.fingerprint != new.weights.fingerprint:
             found.append(f"weights ({_weights(self)} there, {_weights(new)} now)")
@@ -187,7 +187,7 @@ class Manifest(_Recorded):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a run folder; RunError where it is damaged or of a later version."""
+    """Return the manifest of a run folder; RunError where it is damaged or of a later version."""
     path = folder / MANIFEST
     try:
         data = json.loads(path.read_bytes())

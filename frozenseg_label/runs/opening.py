@@ -1,31 +1,31 @@
 """Opening a run folder: is it ours, is it free, and does it agree with what is asked?"""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import PREFIX, explained, make_folder
 from frozenseg_label.runs.commit import recover
 from frozenseg_label.runs.derived_files import write_failures
 from frozenseg_label.runs.journal import Journal
-from frozenseg_label.runs.label_files import PANOPTIC
-from frozenseg_label.runs.lock import LOCK_FILE, hold_lock
-from frozenseg_label.runs.manifest import MANIFEST, Manifest, read_manifest, write_manifest
-
-JOURNAL = "journal.jsonl"
+from frozenseg_label.runs.layout import JOURNAL, LOCK_FILE, MANIFEST, PANOPTIC
+from frozenseg_label.runs.manifest import Manifest, read_manifest, write_manifest
 
 
 @contextmanager
 def open_to_write(
     folder: Path, manifest: Manifest, update: bool
 ) -> Iterator[tuple[Manifest, Journal]]:
-    """Yield the manifest and the journal of a folder that is ours alone until the block ends."""
+    """Yield the manifest and the journal of a folder, locked until the block ends."""
     _refuse_foreign(folder)
     with explained(folder):
         make_folder(folder)
-    with hold_lock(folder):
+    with _hold_lock(folder):
         before = read_manifest(folder) if (folder / MANIFEST).exists() else None
         if before is not None and not update:
             _refuse_differences(folder, before, manifest)
@@ -44,14 +44,14 @@ def open_to_write(
 def open_to_correct(folder: Path) -> Iterator[tuple[Manifest, Journal]]:
     """Yield what `open_to_write` does, of a folder that is there and whose manifest stays."""
     _refuse_no_run(folder)
-    with hold_lock(folder):
+    with _hold_lock(folder):
         manifest = read_manifest(folder)
         with _mended_journal(folder) as journal:
             yield manifest, journal
 
 
 def open_to_preview(folder: Path, manifest: Manifest, update: bool) -> tuple[Manifest, Journal]:
-    """What `open_to_write` would yield, read alone; RunError where that would refuse the folder."""
+    """Return what `open_to_write` would yield, to read only; RunError where it would refuse."""
     _refuse_foreign(folder)
     journal = Journal(folder / JOURNAL, writable=False)
     try:
@@ -68,9 +68,36 @@ def open_to_preview(folder: Path, manifest: Manifest, update: bool) -> tuple[Man
 
 
 def open_to_read(folder: Path) -> tuple[Manifest, Journal]:
-    """The manifest and the journal of a run folder as they are now; nothing is locked or mended."""
+    """Return the present manifest and journal of a run folder; nothing is locked or mended."""
     _refuse_no_run(folder)
     return read_manifest(folder), Journal(folder / JOURNAL, writable=False)
+
+
+@contextmanager
+def _hold_lock(folder: Path) -> Iterator[None]:
+    """Keep the folder for this process; RunError at once if another one has it.
+
+    The system frees the lock of a process that died. The file stays and holds the number of the
+    process that has the lock.
+    """
+    path = folder / LOCK_FILE
+    holder = path.read_text(errors="replace").strip() if path.is_file() else ""
+    lock = FileLock(path)
+    with explained(path):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            who = f"process {holder}" if holder else "another process"
+            raise RunError(
+                f"{folder} is in use by {who}; wait until it is done, or name another folder"
+            ) from None
+    try:
+        with explained(path):
+            path.write_text(f"{os.getpid()}\n")
+        yield
+        path.write_text("")
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -95,7 +122,7 @@ def _refuse_foreign(folder: Path) -> None:
         raise RunError(f"{folder} is a file; name a folder for the labels")
     if not folder.is_dir() or (folder / MANIFEST).exists():
         return
-    # A run that was killed at its very start leaves no more than these.
+    # A run that was killed at its very start leaves only these.
     strangers = sorted(
         path.name
         for path in folder.iterdir()
@@ -130,14 +157,14 @@ def _refuse_lost_classes(
     if lost:
         name, image = next(iter(lost.items()))
         raise RunError(
-            f"{folder}: people gave segments classes that the vocabulary {manifest.vocabulary.name}"
-            f" has not: {', '.join(sorted(lost))} ({name} in {image}); add them to the vocabulary, "
-            "or name another folder"
+            f"{folder}: people gave segments classes that are missing from the vocabulary "
+            f"{manifest.vocabulary.name}: {', '.join(sorted(lost))} ({name} in {image}); "
+            "add them to the vocabulary, or name another folder"
         )
 
 
 def _taken_up(before: Manifest, manifest: Manifest) -> Manifest:
-    """The manifest of a folder that goes on; the very same as before if nothing changed."""
+    """Return the manifest of a folder that goes on; the very same as before if nothing changed."""
     kept = {
         "root": before.root,
         "created": before.created,

@@ -39,7 +39,7 @@ class RejectedSegment:
     score: float | None = None
 
     def mask(self) -> NDArray[np.bool_]:
-        """The mask [H, W]."""
+        """Return the mask [H, W]."""
         inside = np.arange(len(self.counts)) % 2 == 1  # of each run
         return np.repeat(inside, self.counts).reshape(self.size[1], self.size[0]).T
 
@@ -61,7 +61,7 @@ def fuse(
 
     Args:
         proposal: the model's own map.
-        existing: the map as it stands, of the same size.
+        existing: the present map, of the same size.
         rejected: what a person refused in this image.
         vocabulary: that of both maps.
         same_mask_iou: a proposal that overlaps a rejected mask of its class this much is dropped.
@@ -116,7 +116,7 @@ def withdraw_rejected(
 
 
 def _unused_ids(used: set[int]) -> Iterator[int]:
-    """Ids from 1 up that nobody has."""
+    """Yield ids from 1 up that nobody has."""
     return (candidate for candidate in count(1) if candidate not in used)
 
 
@@ -126,7 +126,7 @@ def _iou(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
 
 def _run_lengths(mask: NDArray[np.bool_]) -> tuple[int, ...]:
-    """COCO's run lengths; the first run is outside and may be of length 0."""
+    """Return COCO's run lengths; the first run is outside and may be of length 0."""
     columns = np.concatenate(([False], mask.T.ravel()))  # [1 + W * H]
     starts = np.flatnonzero(columns[1:] != columns[:-1])
     return tuple(np.diff(starts, prepend=0, append=mask.size).tolist())

@@ -24,12 +24,16 @@ class Plan:
         reasons: how many are to do because they are new, failed last time, changed since, were
             labelled by other weights, words or options, or lack a file.
         failed: those of `todo` that failed last time and have not changed since.
+        changed: those of `todo` whose file is another one than the one that was labelled.
+        touched: those of `changed` that a person has corrected.
     """
 
     done: tuple[ImageRecord, ...]
     todo: tuple[ImageRecord, ...]
     reasons: Mapping[Reason, int] = field(default_factory=dict)
     failed: tuple[ImageRecord, ...] = ()
+    changed: tuple[ImageRecord, ...] = ()
+    touched: tuple[ImageRecord, ...] = ()
 
 
 def make_plan(
@@ -37,18 +41,24 @@ def make_plan(
     known: Mapping[str, Known],
     run: str,
     missing: Collection[str],
+    *,
     checksum: bool,
+    moved: bool = False,
 ) -> Plan:
     """Sort the images.
 
     Args:
         run: fingerprint of the run that asks.
         missing: images that lack a file.
-        checksum: know images by their content, not by size and time of change.
+        checksum: detect changed images by their hash, not by size and time of change.
+        moved: the images are in another folder than those that were labelled: times say nothing.
     """
-    done, todo, failed, reasons = [], [], [], Counter[Reason]()
+    done, todo, failed, changed = [], [], [], []
+    reasons = Counter[Reason]()
     for record in records:
-        reason = _reason(record, known.get(record.relative), run, missing, checksum)
+        last = known.get(record.relative)
+        same = last is not None and _is_same_image(record, last, checksum, moved)
+        reason = _reason(last, same, run, record.relative in missing)
         if reason is None:
             done.append(record)
         else:
@@ -56,11 +66,14 @@ def make_plan(
             reasons[reason] += 1
         if reason == "failed":
             failed.append(record)
-    return Plan(tuple(done), tuple(todo), dict(reasons), tuple(failed))
+        if reason == "changed":
+            changed.append(record)
+    touched = tuple(record for record in changed if known[record.relative].is_corrected)
+    return Plan(tuple(done), tuple(todo), dict(reasons), tuple(failed), tuple(changed), touched)
 
 
 def root_of(records: Sequence[ImageRecord]) -> str | None:
-    """The folder that the images' names are relative to; None without images."""
+    """Return the folder that the images' names are relative to; None without images."""
     if not records:
         return None
     path = records[0].path.absolute().as_posix()
@@ -68,29 +81,28 @@ def root_of(records: Sequence[ImageRecord]) -> str | None:
 
 
 def refuse_other_images(
-    folder: Path, root: str | None, records: Sequence[ImageRecord], known: Mapping[str, Known]
+    folder: Path, root: str | None, records: Sequence[ImageRecord], plan: Plan
 ) -> None:
     """Raise RunError where images of another folder would meet the labels of equal names here.
 
-    Images that were moved are welcome: some of them have the size that the journal says.
+    Images that were moved are welcome: most of those that the journal knows have their old content.
 
     Args:
         folder: of the labels.
-        root: folder of the images that were labelled first; None: not known.
+        root: folder of the images that were labelled first.
+        records: the images of now.
+        plan: made of them with `checksum`.
     """
-    if not known or not records or root in (None, root_of(records)):
-        return
-    if not any(
-        known[record.relative].size == record.size for record in records if record.relative in known
-    ):
+    same = len(records) - len(plan.changed) - plan.reasons.get("new", 0)
+    if len(plan.changed) > same or not same:
         raise RunError(
-            f"{folder} has labels of the images in {root}, and none of them is among those of "
-            f"{root_of(records)}; name another folder for these"
+            f"{folder} has labels of the images in {root}, and of those in {root_of(records)} "
+            f"only {same} are the same; name another folder for these"
         )
 
 
 def content_hash(path: Path) -> str | None:
-    """SHA-256 (hex) of a file; None if it cannot be read."""
+    """Return SHA-256 (hex) of a file; None if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -98,22 +110,24 @@ def content_hash(path: Path) -> str | None:
         return None
 
 
-def _reason(
-    record: ImageRecord, known: Known | None, run: str, missing: Collection[str], checksum: bool
-) -> Reason | None:
-    """Why the image is to do; None: it is done."""
+def _reason(known: Known | None, same: bool, run: str, is_missing: bool) -> Reason | None:
+    """Return why the image is to do; None: it is done."""
     if known is None:
         return "new"
-    if not _is_same_image(record, known, checksum):
+    if not same:
         return "changed"
     if known.event == "failed":
         return "failed"
     if known.run != run and not known.is_reviewed:
         return "outdated"
-    return "incomplete" if record.relative in missing else None
+    return "incomplete" if is_missing else None
 
 
-def _is_same_image(record: ImageRecord, known: Known, checksum: bool) -> bool:
-    if checksum and known.sha256 is not None:
-        return content_hash(record.path) == known.sha256
-    return (record.size, record.mtime_ns) == (known.size, known.mtime_ns)
+def _is_same_image(record: ImageRecord, known: Known, checksum: bool, moved: bool) -> bool:
+    """Return whether the file is the one that was labelled; times only save reading it again."""
+    same_size, same_time = record.size == known.size, record.mtime_ns == known.mtime_ns
+    if known.sha256 is None:  # of an earlier version: all that is known is size and time
+        return same_size and (same_time or moved)
+    if same_size and same_time and not (checksum or moved):
+        return True
+    return same_size and content_hash(record.path) == known.sha256

@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from frozenseg_label.formats.class_png import SEMANTIC
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import ImageState, PanopticMap
 from frozenseg_label.runs.commit import commit_entry, lacking_files
@@ -32,15 +31,8 @@ from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
 from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat, extra_formats_of
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry, Labels
-from frozenseg_label.runs.label_files import (
-    PANOPTIC,
-    PROPOSED,
-    correction_files,
-    image_at_fault,
-    load_map,
-    proposal_files,
-    refuse_lost_classes,
-)
+from frozenseg_label.runs.label_files import LabelFiles, image_at_fault
+from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, SEMANTIC, label_file
 from frozenseg_label.runs.manifest import Manifest, Totals, write_manifest
 from frozenseg_label.runs.opening import (
     open_to_correct,
@@ -48,8 +40,7 @@ from frozenseg_label.runs.opening import (
     open_to_read,
     open_to_write,
 )
-from frozenseg_label.runs.ownership import withdraw_rejected
-from frozenseg_label.runs.plan import Plan, content_hash, make_plan, refuse_other_images, root_of
+from frozenseg_label.runs.plan import Plan, make_plan, refuse_other_images, root_of
 
 
 class RunFolder:
@@ -59,7 +50,7 @@ class RunFolder:
 
     Attributes:
         path: of the folder.
-        manifest: as it stands in `run.json`.
+        manifest: what `run.json` says.
         vocabulary: the manifest's.
     """
 
@@ -77,11 +68,11 @@ class RunFolder:
         self.manifest = manifest
         self.vocabulary = manifest.vocabulary.vocabulary()
         self._journal = journal
+        self._files = LabelFiles(path, self.vocabulary)
         self._extras = ExtraFiles(path, self.vocabulary, tuple(formats))
         self._embeddings = EmbeddingShards(path)
         self._semantic = semantic
         self._writable = writable
-        self._checksum = False
         self._lock = threading.RLock()
         self._labelled = self._skipped = self._failed = 0
 
@@ -129,7 +120,7 @@ class RunFolder:
     def preview(
         cls, path: Path, manifest: Manifest, *, update: bool = False, semantic: bool = False
     ) -> Iterator["RunFolder"]:
-        """Yield the folder as `open_or_create` would, to `plan` alone; nothing is written.
+        """Yield the folder as `open_or_create` would, only to `plan`; nothing is written.
 
         RunError where `open_or_create` would refuse the folder, unless because it is in use.
         """
@@ -150,17 +141,19 @@ class RunFolder:
             journal.close()
 
     def plan(self, records: Sequence[ImageRecord], *, checksum: bool = False) -> Plan:
-        """What is done and what is to do; failed, changed and outdated images are to do.
+        """Return what is done and what is to do; failed, changed and outdated images are to do.
 
         Args:
-            checksum: know images by their content, not by size and time of change.
+            checksum: detect changed images by their hash, not by size and time of change.
         """
         known = self._journal.known
-        refuse_other_images(self.path, self.manifest.root, records, known)
-        self._checksum = checksum
         folders = (PANOPTIC, SEMANTIC) if self._semantic else (PANOPTIC,)
         missing = lacking_files(self.path, folders, records)
-        plan = make_plan(records, known, self.manifest.fingerprint, missing, checksum)
+        moved = bool(known and records) and self.manifest.root not in (None, root_of(records))
+        fingerprint = self.manifest.fingerprint
+        plan = make_plan(records, known, fingerprint, missing, checksum=checksum, moved=moved)
+        if moved:
+            refuse_other_images(self.path, self.manifest.root, records, plan)
         if records and self.manifest.root != root_of(records):
             self.manifest = self.manifest.model_copy(update={"root": root_of(records)})
             if self._writable:
@@ -169,41 +162,55 @@ class RunFolder:
         return plan
 
     def entries(self) -> Iterator[Entry]:
-        """The last journal row of each image, in the order in which the images first came."""
+        """Yield the last journal row of each image, in the order in which the images first came."""
         return self._journal.entries()
 
     def entry(self, relative: str) -> Entry | None:
-        """The last journal row of an image; None if it never came."""
+        """Return the last journal row of an image; None if it never came."""
         return self._journal.last(relative)
 
+    def picture(self, image: str) -> Path | None:
+        """Return where the picture of an image is; None where the run does not know its folder."""
+        return Path(self.manifest.root) / image if self.manifest.root is not None else None
+
+    def png(self, image: str) -> Path:
+        """Return where the panoptic PNG of an image is."""
+        return self.path / label_file(PANOPTIC, image)
+
+    def record(self, entry: Entry) -> ImageRecord:
+        """Return the image file that was labelled, as it was then."""
+        path = self.picture(entry.image) or Path(entry.image)
+        return ImageRecord(path, entry.image, entry.size, entry.mtime_ns)
+
     def history(self) -> Iterator[Entry]:
-        """All journal rows, the oldest first; only the last of an image has its PNGs."""
+        """Yield all journal rows, the oldest first; only the last of an image has its PNGs."""
         return self._journal.rows()
 
     def read_embeddings(self, entry: Entry) -> ImageEmbeddings | None:
-        """What CLIP saw of an image, by segment id; None where that was not kept."""
+        """Return what CLIP saw of an image, by segment id; None where that was not kept."""
         return self._embeddings.read(entry.embeddings)
 
     def read_map(self, relative: str) -> PanopticMap:
-        """The labels of an image as they stand."""
+        """Return the present labels of an image."""
         labels = self._labels(relative)
         if labels is None:
             raise ValueError(f"{self.path} has no labels of an image {relative!r}")
-        refuse_lost_classes(self.path, relative, labels.current, self.vocabulary)
-        return load_map(self.path, relative, labels.current, self.vocabulary)
+        self._files.refuse_lost_classes(relative, labels.current)
+        return self._files.read(relative, labels.current)
 
     def read_proposed(self, relative: str) -> PanopticMap:
-        """The model's own map of an image; where nobody changed it, the labels as they stand."""
+        """Return the model's own map of an image; where nobody changed it, the present labels."""
         labels = self._labels(relative)
         if labels is None or labels.proposed is None:
             return self.read_map(relative)
-        return load_map(self.path, relative, labels.proposed, self.vocabulary, PROPOSED)
+        return self._files.read(relative, labels.proposed, PROPOSED)
 
     def commit(
         self,
         record: ImageRecord,
         panoptic_map: PanopticMap,
         *,
+        sha256: str | None = None,
         seconds: float | None = None,
         semantic: NDArray[np.integer] | None = None,
         embeddings: ImageEmbeddings | None = None,
@@ -213,6 +220,7 @@ class RunFolder:
         ImageError: this image cannot be written, others can. RunError: none can (full disk).
 
         Args:
+            sha256: of the image file (hex), by which the image is known again.
             seconds: that the image took.
             semantic: index of the best category of each pixel [H, W], 0..K-1.
             embeddings: what CLIP saw, by the ids of `panoptic_map`.
@@ -221,26 +229,24 @@ class RunFolder:
         with self._lock, image_at_fault(record):
             last = self._journal.last(record.relative)
             before = last.labels if last is not None else None
-            fused, labels, files = proposal_files(
-                self.path, record, panoptic_map, before, self.vocabulary
-            )
-            self._extras.write(record.relative, fused, before)
+            write = self._files.proposal(record, panoptic_map, before)
+            self._extras.write(record.relative, write.panoptic, before)
             self._extras.write_semantic(record.relative, semantic)
             entry = Entry(
                 event="annotated",
                 image=record.relative,
                 size=record.size,
                 mtime_ns=record.mtime_ns,
-                sha256=content_hash(record.path) if self._checksum else None,
+                sha256=sha256,
                 run=self.manifest.fingerprint,
                 seconds=seconds,
-                labels=labels,
-                embeddings=self._embeddings.keep(embeddings, panoptic_map, fused, last),
+                labels=write.labels,
+                embeddings=self._embeddings.keep(embeddings, panoptic_map, write.panoptic, last),
             )
-            corrected = labels.proposed is not None
-            commit_entry(self.path, self._journal, entry, files, durable=corrected)
+            corrected = write.labels.proposed is not None
+            commit_entry(self.path, self._journal, entry, write.files, durable=corrected)
             self._labelled += 1
-        return fused
+        return write.panoptic
 
     def correct(
         self,
@@ -264,18 +270,15 @@ class RunFolder:
         with self._lock, image_at_fault(record):
             last = self._journal.last(record.relative)
             before = last.labels if last is not None else None
-            corrected, rejected = withdraw_rejected(panoptic_map, self.vocabulary)
-            labels, files = correction_files(
-                self.path, record.relative, corrected, rejected, state, before, self.vocabulary
-            )
-            self._extras.write(record.relative, corrected, before)
-            entry = Entry.of_correction(event, record, last, labels, origin)
-            commit_entry(self.path, self._journal, entry, files, durable=True)
+            write = self._files.correction(record.relative, panoptic_map, state, before)
+            self._extras.write(record.relative, write.panoptic, before)
+            entry = Entry.of_correction(event, record, last, write.labels, origin)
+            commit_entry(self.path, self._journal, entry, write.files, durable=True)
 
     def fail(self, record: ImageRecord, message: str) -> None:
         """Write down that an image could not be labelled; labels that it has stay as they are.
 
-        What is written down already is counted, no more.
+        A failure that is written down already is only counted.
         """
         with self._lock:
             self._failed += 1

@@ -1,4 +1,4 @@
-"""The numbers of one training; a recipe is a flat YAML file of these fields."""
+"""The settings of one training; a recipe is a flat YAML file of these fields."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -24,39 +24,42 @@ class TrainSettings(BaseModel):
     """How the decoder is trained; the defaults are those of the published run on COCO panoptic.
 
     Attributes:
-        part: decoder trains all but the encoders; head trains the class embedding and void alone.
-        cache: features keeps what the frozen encoders see of each image, and of its mirror image,
-            on disk; outputs keeps what the whole frozen decoder says (part: head alone). Cached
-            images are not augmented but for the flip.
-        steps: batches that are seen in all.
+        part: decoder trains everything but the encoders; head trains only the class embedding and
+            the void embedding.
+        cache: features keeps the frozen encoders' features of each image, and of its mirror image,
+            on disk; outputs keeps the outputs of the whole frozen decoder (only with part: head).
+            Images in a cache are mirrored, but not augmented in any other way.
+        steps: length of the training; each step learns from one batch.
         batch_size: images of one step, over all processes and passes.
-        accumulation: passes that a process takes for its images of one step.
-        learning_rate: after the warm-up, before the first drop.
-        warm_up: steps over which the rate rises linearly from 0.
-        drops: steps after which the rate is a tenth of what it was.
-        weight_decay: of everything but norms and embeddings, which have none.
-        clip_norm: the gradients of all parameters together are scaled down to this length.
-        start_share: share of the weights that it started from in those that are measured and saved;
-            more forgets less and learns less.
-        num_points: points at which each mask is compared with its target.
-        negatives: what a name is told from while it is learnt: named are the classes that labels
-            name; all are all words of the vocabulary, which teaches that the others are rare.
-        void_weight: weight of the queries without a target in the classification.
-        rare_class_power: targets of a class weigh (most frequent class / this class) to this power;
-            0 weighs all alike.
-        max_rare_weight: a class weighs this much at most.
-        edited_weight: targets that a person drew or changed weigh this much, accepted ones 1.
+        accumulation: number of passes in which a process computes its images of one step; more
+            passes take less memory.
+        learning_rate: rate after the warm-up and before the first drop.
+        warm_up: number of steps over which the rate rises linearly from 0.
+        drops: after each of these numbers of steps the rate falls to a tenth.
+        weight_decay: of all weights but norms and embeddings, which have none.
+        clip_norm: gradients are scaled down if all together are longer than this.
+        start_share: the weights that are measured and saved are a mean of those that the training
+            started from, with this share, and the learnt ones. More forgets less and learns less.
+        num_points: number of points at which each mask is compared with its target.
+        negatives: the names among which the model must choose for each mask while it learns. named:
+            only the classes that the labels name; all: all words of the vocabulary, which also
+            teaches that the words without labels are rare.
+        void_weight: weight of the queries without a target in the classification loss.
+        rare_class_power: the targets of a class are weighted by (targets of the most frequent
+            class / targets of this class) to this power; 0 gives all classes the same weight.
+        max_rare_weight: the largest weight that rare_class_power may give.
+        edited_weight: weight of the segments that a person drew or changed; accepted ones have 1.
         precision: bf16 runs encoders and decoder under autocast; losses stay float32. auto is bf16
             on CUDA, else fp32: few CPUs are any faster with bf16.
         flip: probability that an image is mirrored.
         scale: smallest and largest size of an augmented image, as a share of the crop.
-        crop_size: pixels of the square that is cut out; None takes the side of SAM's input.
-        color_jitter: strength of the changes of colour, 0 to 1.
-        held_out: share of the images that is never trained on, to choose the best checkpoint.
-        evaluate_every: steps between two evaluations on the held-out images.
+        crop_size: side of the square that is cut out, in pixels; None takes that of SAM's input.
+        color_jitter: strength of the random changes of colour, 0..1.
+        held_out: share of the images that are not trained on; they choose the best checkpoint.
+        evaluate_every: steps between two measurements on the held-out images.
         save_every: steps between two states on disk.
-        log_every: steps between two lines of the log.
-        seed: of everything that is drawn.
+        log_every: steps between two rows of the log.
+        seed: of all random numbers.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -104,6 +107,10 @@ class TrainSettings(BaseModel):
         rising = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
         return self.learning_rate * rising * 0.1 ** sum(step >= drop for drop in self.drops)
 
+    def uses_bf16(self, device: str) -> bool:
+        """Say whether encoders and decoder run in bfloat16 on a device, for instance `cuda`."""
+        return self.precision == "bf16" or (self.precision == "auto" and device == "cuda")
+
     def with_steps(self, steps: int) -> Self:
         """Return the same schedule over more or fewer steps, with its drops at the same shares."""
         drops = [max(1, drop * steps // self.steps) for drop in self.drops]
@@ -111,24 +118,24 @@ class TrainSettings(BaseModel):
         return self.model_validate({**dict(self), **changed})
 
     def as_recipe(self) -> str:
-        """Return the whole of the settings as a recipe: reading it gives them again."""
+        """Return all settings as the text of a recipe; reading it gives the same settings again."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Name and file of each recipe that comes with the package, sorted by name."""
-    package = Path(__file__).parents[1]  # a wheel has them inside it, a clone beside it
+    """Return name and file of each recipe that comes with the package, sorted by name."""
+    package = Path(__file__).parents[1]  # recipes are inside it in a wheel, beside it in a clone
     inside = package / "recipes"
     folder = inside if inside.is_dir() else package.parent / "recipes"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def read_settings(recipe: str | Path, changes: Sequence[str] = ()) -> TrainSettings:
-    """Return the settings of a recipe: a flat YAML file of the fields that are not the defaults.
+    """Return the settings of a recipe: a flat YAML file with the fields that are not defaults.
 
     Args:
         recipe: name of a shipped recipe, or a file.
-        changes: `key=value` each, values as YAML has them; they win over the recipe.
+        changes: `key=value` each, the value in YAML; they win over the recipe.
     """
     shipped = shipped_recipes()
     path = shipped.get(str(recipe), Path(recipe))
@@ -140,7 +147,7 @@ def read_settings(recipe: str | Path, changes: Sequence[str] = ()) -> TrainSetti
             f"a shipped one: {', '.join(shipped)}"
         ) from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or an impossible date
-        raise SettingsError(f"{path} is no YAML file ({_line(error)}); mend it there") from error
+        raise SettingsError(f"{path} is not a YAML file ({_line(error)}); mend it there") from error
     settings = _checked({} if data is None else data, f"{path}", "mend it there")
     changed = dict(_change(change) for change in changes)
     if not changed:
@@ -151,7 +158,7 @@ def read_settings(recipe: str | Path, changes: Sequence[str] = ()) -> TrainSetti
 def _change(text: str) -> tuple[str, object]:
     key, separator, value = text.partition("=")
     if not separator:
-        raise SettingsError(f"--set takes key=value, got {text!r}; write for instance steps=100")
+        raise SettingsError(f"--set takes key=value, got {text!r}; write for example steps=100")
     try:
         return key.strip().replace("-", "_"), yaml.safe_load(value)
     except yaml.YAMLError as error:
@@ -161,7 +168,7 @@ def _change(text: str) -> tuple[str, object]:
 
 
 def _checked(data: object, source: str, remedy: str) -> TrainSettings:
-    """The data as settings; SettingsError says what is wrong with each key."""
+    """Return the data as settings; SettingsError says what is wrong with each key."""
     try:
         return TrainSettings.model_validate(data)
     except ValidationError as error:

@@ -1,9 +1,8 @@
-"""The `train` job: what people corrected goes in, a checkpoint and an honest table come out.
+"""The `train` job: from corrected labels to a checkpoint, and a table of its quality.
 
 Heavy imports stay inside the functions: the command line reads its defaults here.
 """
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,28 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frozenseg_label.training.loop.report import TableRow
+    from frozenseg_label.training.loop.report import Report, TableRow
+    from frozenseg_label.training.loop.session import Session
     from frozenseg_label.vocabulary import Vocabulary
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What a training did.
+    """The result of one call of `train`.
 
     Attributes:
-        output: its folder.
-        checkpoint: the best weights, for `annotate --weights`; None where it was stopped early.
-        steps: done in all.
+        output: folder of the training.
+        checkpoint: the best weights, for `annotate --weights`; None if it was stopped early.
+        steps: number of steps that are done in all.
         stopped: whether it was told to stop before its end.
-        best_step: after which the best weights were taken.
-        table: quality before and after.
-        forgetting: points of PQ that the probe set lost; negative where it won, None unmeasured.
-        forgot_too_much: whether that is more than was allowed.
-        skipped: images that could not be read while training.
-        seconds: time spent by this call.
-        is_main: whether this process is the one that reports; False for the others of several.
+        best_step: number of steps after which the best weights were taken.
+        table: quality before and after; empty if it was stopped early.
+        forgetting: points of PQ that the probe set lost; negative if it won, None if not measured.
+        forgot_too_much: whether it lost more than was allowed.
+        skipped: number of images that could not be read while training.
+        seconds: time of this call.
+        is_main: whether this process reports; of several processes, only one does.
     """
 
     output: Path
@@ -61,90 +59,87 @@ def train(
     probe: str | Path | None = None,
     max_forgetting: float = 2.0,
     cache_folder: str | Path | None = None,
+    trust_states: bool = False,
     device: str = "auto",
     resume: bool = False,
     progress: bool = False,
 ) -> TrainSummary:
-    """Train the decoder on labels that people stand behind; CLIP and SAM stay as they are.
+    """Train the decoder on labels that people own; CLIP and SAM do not change.
 
     Args:
         labels: run folders and COCO panoptic sets (a JSON, or a folder with `panoptic.json`).
         output: folder for checkpoints, states, log, curves and report.
         recipe: name of a shipped recipe, or a YAML file.
         settings: `key=value` each; they win over the recipe.
-        max_steps: steps in place of the recipe's; the schedule is stretched or shortened.
-        weights: what to start from.
+        max_steps: steps instead of the recipe's; the schedule is stretched or shortened.
+        weights: name or file of the weights to start from.
         vocabulary: words that labels may use; None: those of the labels' own vocabularies.
-        images: folder of the pictures; None: where each source says.
-        probe: COCO panoptic set that tells what is forgotten; None: the embedded one for nano, and
-            for other weights nothing.
-        max_forgetting: points of PQ, 0..100, that the probe set may lose: its classes that the
-            labels never name, or all where these are fewer than ten.
+        images: folder of the pictures; None: the folder that each label set names.
+        probe: COCO panoptic set that shows what is forgotten; None: nano has its own, others none.
+        max_forgetting: points of PQ, 0..100, that the probe set may lose, see `report.forgotten`.
         cache_folder: of features, shared by trainings; None: in `output`.
-        device: auto, cpu or cuda; auto is cuda where there is one.
+        trust_states: believe the states in sets of other tools; else all of them is truth.
+        device: auto, cpu or cuda; auto is cuda if there is one.
         resume: go on with a training that was stopped.
         progress: show a progress bar on stderr.
-
-    Raises:
-        FrozenSegLabelError: settings, labels or weights cannot be used, or the loss is no number.
     """
-    from frozenseg_label.training.loop.report import forgotten
     from frozenseg_label.training.loop.session import Session
+    from frozenseg_label.training.loop.training_folder import TrainingInputs
     from frozenseg_label.training.settings import read_settings
 
     started = time.monotonic()
     chosen = read_settings(recipe, settings)
     if max_steps is not None:
         chosen = chosen.with_steps(max_steps)
-    sources = [labels] if isinstance(labels, str | Path) else list(labels)
-    session = Session.open(
-        [Path(source) for source in sources],
-        Path(output),
-        settings=chosen,
+    inputs = TrainingInputs(
+        labels=_paths(labels),
         weights=weights,
-        words=_vocabulary(vocabulary),
-        pictures=None if images is None else Path(images),
-        probe=None if probe is None else Path(probe),
-        cache_folder=None if cache_folder is None else Path(cache_folder),
-        device=device,
-        resume=resume,
-        progress=progress,
+        vocabulary=_vocabulary(vocabulary),
+        images=_path(images),
+        probe=_path(probe),
+        cache_folder=_path(cache_folder),
+        trust_states=trust_states,
     )
-    if session.is_finished:
-        log.info("%s: this training is finished already; nothing to do", output)
-    elif (done := session.run()) < chosen.steps:
-        log.info("stopped after step %d of %d; --resume goes on", done, chosen.steps)
-        return TrainSummary(
-            output=Path(output),
-            checkpoint=None,
-            steps=done,
-            stopped=True,
-            best_step=session.best_step,
-            table=(),
-            forgetting=None,
-            forgot_too_much=False,
-            skipped=len(session.memory.skipped),
-            seconds=time.monotonic() - started,
-            is_main=session.is_main,
-        )
-    report = session.report()
-    forgetting = forgotten(report.table)
-    return TrainSummary(
-        output=Path(output),
-        checkpoint=session.best_checkpoint,
-        steps=chosen.steps,
-        stopped=False,
-        best_step=report.best_step,
-        table=report.table,
-        forgetting=forgetting,
-        forgot_too_much=forgetting is not None and forgetting > max_forgetting,
-        skipped=len(report.skipped),
-        seconds=time.monotonic() - started,
-        is_main=session.is_main,
+    session = Session.open(
+        inputs, chosen, Path(output), device=device, resume=resume, progress=progress
     )
+    done = session.run()
+    report = session.report() if done == chosen.steps else None  # None: it was told to stop
+    return _summary(session, done, report, max_forgetting, time.monotonic() - started)
+
+
+def _paths(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
+    return (Path(given),) if isinstance(given, str | Path) else tuple(Path(path) for path in given)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _vocabulary(given: "str | Path | Vocabulary | None") -> "Vocabulary | None":
     from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
 
     return given if given is None or isinstance(given, Vocabulary) else read_vocabulary(given)
+
+
+def _summary(
+    session: "Session", steps: int, report: "Report | None", max_forgetting: float, seconds: float
+) -> TrainSummary:
+    """Sum up a training; without a report, one that was stopped early."""
+    from frozenseg_label.training.loop.report import forgotten
+
+    table = () if report is None else report.table
+    forgetting = forgotten(table)
+    return TrainSummary(
+        output=session.folder,
+        checkpoint=None if report is None else session.best_checkpoint,
+        steps=steps,
+        stopped=report is None,
+        best_step=session.best_step if report is None else report.best_step,
+        table=table,
+        forgetting=forgetting,
+        forgot_too_much=forgetting is not None and forgetting > max_forgetting,
+        skipped=len(session.memory.skipped if report is None else report.skipped),
+        seconds=seconds,
+        is_main=session.is_main,
+    )

@@ -1,5 +1,6 @@
 """A tiny predictor, pictures of two shapes on disk, and the manifest of a run over them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +9,24 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from frozenseg_label.annotation.label_images import load, predict, write
 from frozenseg_label.images import ImageRecord, find_images
 from frozenseg_label.inference.predictor import Predictor
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.runs.manifest import Manifest
+from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Vocabulary, parse_classes
 
 TALL, WIDE = (96, 64), (64, 96)
 SHAPES = {"a": WIDE, "b": TALL, "c": WIDE, "d": WIDE, "e": TALL}  # two padded shapes, mixed
+
+
+def label_by_hand(records: Sequence[ImageRecord], predictor: Predictor, run: RunFolder) -> None:
+    """Load, predict and write a batch of one padded size, one step after the other."""
+    images = [load(record, predictor.model.input_size, None) for record in records]
+    for image in predict(images, predictor):
+        assert write(image, run) is None
 
 
 @pytest.fixture

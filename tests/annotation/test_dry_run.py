@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from frozenseg_label.annotation.dry_run import estimate
-from frozenseg_label.annotation.label_images import annotate_batch
 from frozenseg_label.errors import ImageError, RunError
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.predictor import Predictor
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
+from tests.annotation.conftest import label_by_hand
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def reviewed(
     """A run folder with two images, the second of them reviewed by a person."""
     with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
         run.plan(records)
-        annotate_batch([records[0]], predictor, run, max_pixels=None)
-        annotate_batch([records[1]], predictor, run, max_pixels=None)
+        label_by_hand([records[0]], predictor, run)
+        label_by_hand([records[1]], predictor, run)
         seen = run.read_map(records[1].relative)
         run.correct(records[1], seen, state="reviewed")
         run.finish()

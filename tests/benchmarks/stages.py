@@ -82,7 +82,7 @@ def run(
     prepared = timed(
         "preprocess", lambda: prepare_image(image, size.shortest, size.longest, size.divisor)
     )
-    pixels, sizes = prepared.pixels[None], [prepared.image_size]
+    pixels, sizes = prepared.pixels[None], [prepared.framing.image]
     pyramid, dense = timed("CLIP", lambda: model.clip.extract_features(pixels, sizes))
     sam = timed("SAM", lambda: model.sam.encode(pixels, sizes))
     decoded_pixels = timed(
@@ -97,9 +97,9 @@ def run(
     masks = ClassifiedMasks(
         classified.mask_logits.float(), classified.class_probs, classified.disagreement
     )
-    way = prepared.padded_size, prepared.image_size, prepared.original_size
-    timed("panoptic merge", lambda: panoptic_merge(masks, *way, vocabulary, source="model:random"))
-    timed("semantic map", lambda: semantic_map([query_votes(masks)], *way))
+    way = prepared.framing
+    timed("panoptic merge", lambda: panoptic_merge(masks, way, vocabulary, source="model:random"))
+    timed("semantic map", lambda: semantic_map([query_votes(masks)], way))
     return seconds
 
 

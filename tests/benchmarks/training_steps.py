@@ -22,17 +22,18 @@ import torch.nn.functional as F
 from frozenseg_label.model.builders import BUILDERS
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.text_classifier import TextClassifier
-from frozenseg_label.training.data.sample_sources import Sample, see
-from frozenseg_label.training.data.samples import FeatureSample, PixelSample, Truth, prepare_sample
-from frozenseg_label.training.loop.decoder_learner import DecoderLearner
-from frozenseg_label.training.loop.fine_tune import Learner, Progress, fine_tune
-from frozenseg_label.training.loop.head_learner import (
-    HeadLearner,
-    OutputSample,
-    output_sample,
-    run_decoder,
+from frozenseg_label.training.data.samples import (
+    FeatureSample,
+    PixelSample,
+    Sample,
+    prepare_sample,
+    see,
 )
-from frozenseg_label.training.loop.state import trained_weights
+from frozenseg_label.training.data.targets import Truth
+from frozenseg_label.training.loop.decoder_outputs import OutputSample, output_sample, run_decoder
+from frozenseg_label.training.loop.fine_tune import Progress, fine_tune
+from frozenseg_label.training.loop.learners import DecoderLearner, HeadLearner, Learner
+from frozenseg_label.training.loop.trained_weights import trained_weights
 from frozenseg_label.training.loss.criterion import Criterion
 from frozenseg_label.training.settings import TrainSettings
 
@@ -48,10 +49,6 @@ class OneImage:
 
     def __len__(self) -> int:
         return 1
-
-    def name(self, index: int) -> str:
-        """The image's name."""
-        return self.sample.name
 
     def load(self, index: int, rng: np.random.Generator) -> Sample:
         """Return the sample."""

@@ -41,7 +41,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# The App draws its canvas anew without end; without a GPU that leaves little time for all else.
+# The App redraws its canvas all the time; without a GPU that leaves little time for anything else.
 EIGHT_PICTURES_A_SECOND = """
     const soon = window.requestAnimationFrame.bind(window);
     window.requestAnimationFrame = (draw) => window.setTimeout(() => soon(draw), 125);
@@ -51,7 +51,7 @@ EIGHT_PICTURES_A_SECOND = """
 
 @pytest.fixture(scope="session")
 def no_process_is_left() -> Iterator[None]:
-    """Every browser, database and App that these tests start is gone when they are done."""
+    """Check that every browser, database and App that these tests start is gone afterwards."""
     with pytest.MonkeyPatch.context() as patch:
         mark = uuid.uuid4().hex
         patch.setenv(MARK, mark)
@@ -64,13 +64,13 @@ def no_process_is_left() -> Iterator[None]:
 
 
 def marked_processes(mark: str) -> list[str]:
-    """Command lines of the processes that came from here, in whatever way they were started."""
+    """Return command lines of all processes that came from here, however they were started."""
     found = []
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and process.environ().get(MARK) == mark:
                 found.append(" ".join(process.cmdline())[:120])
-        except psutil.Error:  # somebody else's, or gone meanwhile
+        except psutil.Error:  # of somebody else, or gone by now
             continue
     return found
 
@@ -108,7 +108,7 @@ def page(browser: "Browser") -> Iterator["Page"]:
 
 @pytest.fixture
 def app(page: "Page", out: Path) -> Iterator["App"]:
-    """The image of a run, open in the App."""
+    """Yield the image of a run, open in the App."""
     import fiftyone as fo
 
     with socket.socket() as probe:
@@ -138,7 +138,7 @@ class App:
     sample: "fo.Sample"
 
     def segments(self) -> dict[int | None, "fo.Detection"]:
-        """What the database has now, by segment id; None is the new one."""
+        """Return what the database has now, by segment id; None is the new one."""
         self.sample.reload()
         detections = self.sample["segments"].detections
         return {getattr(one, "segment_id", None): one for one in detections}
@@ -156,7 +156,7 @@ class App:
         return self.page.locator('[data-cy="modal-content"] canvas').first
 
     def frame(self) -> tuple[float, float, float]:
-        """Where the scene begins on the page, and its scale there."""
+        """Return where the scene begins on the page, and its scale there."""
         box = self.canvas().bounding_box()
         assert box is not None
         scale = min(box["width"] / 640, box["height"] / 480)
@@ -164,7 +164,7 @@ class App:
         return left, box["y"] + (box["height"] - 480 * scale) / 2, scale
 
     def at(self, point: Point) -> Point:
-        """Where a point of the scene is on the page."""
+        """Return where a point of the scene is on the page."""
         left, top, scale = self.frame()
         return left + point[0] * scale, top + point[1] * scale
 
@@ -196,7 +196,7 @@ class App:
         expect(self.by_name("brush")).to_be_visible()
 
     def leave(self) -> None:
-        """Back to the list."""
+        """Go back to the list."""
         self.by_name("annotate-edit-back").click()
         expect(self.page.locator('[data-cy^="annotate-label-"]').first).to_be_visible()
 
@@ -209,7 +209,7 @@ class App:
         self.page.mouse.up()
 
     def wait_for_stroke(self, segment: int) -> None:
-        """Wait until the mask has come that the App writes after a stroke or a merge."""
+        """Wait for the mask that the App writes after a stroke or a merge."""
         self.until(lambda: self.segments()[segment].mask.dtype == np.uint8)
 
     def choose_class(self, name: str, segment: int | None) -> None:
@@ -259,7 +259,7 @@ class App:
         self.page.keyboard.press("Enter")
 
     def pick(self, typed: str, choice: str) -> None:
-        """Choose what completes what is typed, and go."""
+        """Type a text, choose what completes it, and execute."""
         self.page.get_by_role("combobox").last.fill(typed)
         self.page.get_by_role("option", name=choice).click()
         self.go()

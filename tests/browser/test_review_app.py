@@ -1,4 +1,4 @@
-"""Segments corrected through the App's own interface come back as what was meant, and no more."""
+"""Segments corrected through the App's own interface come back exactly as they were meant."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from frozenseg_label.images import find_images
-from frozenseg_label.panoptic import PanopticMap, Segment, measure
+from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.review.review_run import save_review
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
@@ -38,7 +38,7 @@ Point = tuple[float, float]
 
 
 def scene(size: tuple[int, int]) -> PanopticMap:
-    """Wobbly things on sky and grass, a thin line, and a corner of void."""
+    """Return wobbly things on sky and grass, a thin line, and a corner of void."""
     k = size[0] / 640
     y, x = np.mgrid[: size[1], : size[0]] / k
     ids = np.where(y < 220 + 20 * np.sin(x / 37), 1, 2).astype(np.int32)
@@ -47,15 +47,15 @@ def scene(size: tuple[int, int]) -> PanopticMap:
         ids[np.hypot(x - across, y - down) < radius * (1 + 0.15 * np.sin(5 * angle))] = id_
     ids[(x > 60) & (x < 240) & (y > 419) & (y < 422)] = 3
     ids[(x > 590) & (y > 420)] = 0
-    segments = tuple(
-        Segment(id_, CLASSES[id_], CLASSES[id_] < SKY, area, bbox, 0.5, 0.2, source="model:abc")
-        for id_, (area, bbox) in measure(ids).items()
+    segments = (
+        Segment(id_, class_, is_thing=class_ < SKY, score=0.5, margin=0.2, source="model:abc")
+        for id_, class_ in CLASSES.items()
     )
-    return PanopticMap(ids, segments)
+    return PanopticMap.of(ids, segments)
 
 
 def make_run(folder: Path, size: tuple[int, int]) -> Path:
-    """A run of one image of this size."""
+    """Make a run of one image of this size."""
     labels = scene(size)
     (folder / "photos").mkdir()
     colors = np.random.default_rng(0).integers(60, 200, (9, 3), dtype=np.uint8)
@@ -79,12 +79,12 @@ def make_run(folder: Path, size: tuple[int, int]) -> Path:
 
 @pytest.fixture
 def out(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A run of one image; the test gives its size."""
+    """Return a run of one image; the test gives its size."""
     return make_run(tmp_path, request.param)
 
 
 def distance_to(size: tuple[int, int], start: Point, end: Point) -> np.ndarray:
-    """Distance of every pixel of the image to a line of the scene, in pixels of the scene."""
+    """Return each pixel's distance to a line of the scene, in pixels of the scene."""
     k = size[0] / 640
     y, x = (np.mgrid[: size[1], : size[0]] + 0.5) / k
     across, down = end[0] - start[0], end[1] - start[1]
@@ -160,7 +160,7 @@ def test_our_operators_are_reached_from_the_keyboard(app: "App") -> None:
     app.select(DISCS[5][:2])
     app.operate("relabel")
     app.pick("kit", "kitten = cat")
-    app.says("1 segment made cat")
+    app.says("1 segment changed to cat")
     app.select(DISCS[6][:2], DISCS[7][:2])
     app.operate("merge")
     app.says("merged into 1 segment")
@@ -176,7 +176,7 @@ def test_our_operators_are_reached_from_the_keyboard(app: "App") -> None:
     app.select((300, 440))
     app.operate("change_kind")
     app.pick("d", "dog")
-    app.says("1 segment made dog")
+    app.says("1 segment changed to dog")
     app.operate("accept_above")
     app.page.get_by_role("spinbutton").fill("0.4")
     app.says("5 proposed segments")

@@ -191,7 +191,7 @@ def test_no_room_for_a_checkpoint_leaves_nothing_behind(
     tmp_path: Path, tiny_frozenseg: FrozenSeg
 ) -> None:
     (tmp_path / "a.safetensors").mkdir()
-    with pytest.raises(CheckpointError, match=r"a\.safetensors cannot be written"):
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: cannot be written"):
         save(tmp_path / "a.safetensors", tiny_frozenseg)
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 

@@ -76,10 +76,10 @@ def test_what_is_wrong_is_an_error_of_one_sentence(
 ) -> None:
     assert command(labels, labels, rate="0.1") == 1
     assert capsys.readouterr().err == (
-        f"Error: {labels} is no folder of a training, and not empty; name a new one\n"
+        f"Error: {labels} is not the folder of a training, and it is not empty; name a new one\n"
     )
     assert main(["train", str(tmp_path / "nowhere"), "-o", str(tmp_path / "out")]) == 1
-    assert "neither a run folder nor a COCO panoptic set" in capsys.readouterr().err
+    assert "nowhere is absent: a run folder (run.json)" in capsys.readouterr().err
 
 
 def test_a_setting_that_is_not_there_is_an_error(

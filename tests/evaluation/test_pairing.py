@@ -57,7 +57,7 @@ def test_sets_without_a_common_image_are_refused_with_examples(
 ) -> None:
     one = make_map([[1]], {1: 1})
     predicted = make_set(tmp_path / "p", {f"{n}.jpg": one for n in range(5)})
-    truth = make_set(tmp_path / "t", {f"val/{n}.jpg": one for n in range(5)})
+    truth = make_set(tmp_path / "t", {f"val/{n}.png": one for n in range(5, 10)})
     with (
         open_label_set(predicted) as left,
         open_label_set(truth) as right,
@@ -65,7 +65,7 @@ def test_sets_without_a_common_image_are_refused_with_examples(
     ):
         pair(left, right)
     assert "'0.jpg', '1.jpg', '2.jpg', ..." in str(caught.value)
-    assert "'val/0.jpg', 'val/1.jpg', 'val/2.jpg', ..." in str(caught.value)
+    assert "'val/5.png', 'val/6.png', 'val/7.png', ..." in str(caught.value)
 
 
 def test_sets_without_a_common_class_are_refused(

@@ -29,7 +29,7 @@ def test_a_file_that_cannot_grow_ends_the_run_with_a_clear_error(
     assert (out / "journal.jsonl").read_bytes().endswith(b"\n")
     again = run([*labelling, out, "run", "30"])  # there is room now
     assert set(again).isdisjoint(labelled)
-    assert len(list(read_coco_panoptic(out / "panoptic.json"))) == 30
+    assert len(list(read_coco_panoptic(out / "panoptic.json", trust_states=True))) == 30
 
 
 def test_a_disk_without_any_room_is_told_before_anything_is_labelled(

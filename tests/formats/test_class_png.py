@@ -54,7 +54,7 @@ def test_an_empty_map_is_unlabelled_throughout() -> None:
 
 def test_a_class_png_shows_the_colours_of_the_vocabulary() -> None:
     [(path, data)] = class_png_files("dog/1.jpg", MAP, VOCABULARY)
-    assert path == "class-png/dog/1.jpg.png"
+    assert path == "dog/1.jpg.png"
     image = opened(data)
     assert image.mode == "P"
     assert np.asarray(image).tolist() == [[0, 1, 1], [3, 3, 1]]
@@ -78,8 +78,8 @@ def test_an_index_beyond_the_vocabulary_is_refused() -> None:
 
 def test_each_class_that_occurs_gets_a_black_and_white_png() -> None:
     files = dict(per_class_png_files("dog/1.jpg", MAP, VOCABULARY))
-    assert list(files) == ["per-class-png/cat/dog/1.jpg.png", "per-class-png/a%2Fb/dog/1.jpg.png"]
-    cat = np.asarray(opened(files["per-class-png/cat/dog/1.jpg.png"]))
+    assert list(files) == ["cat/dog/1.jpg.png", "a%2Fb/dog/1.jpg.png"]
+    cat = np.asarray(opened(files["cat/dog/1.jpg.png"]))
     assert cat.tolist() == [[0, 255, 255], [0, 0, 255]]
 
 

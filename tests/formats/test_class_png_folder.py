@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.formats.class_png import classes_file, encode_class_png
-from frozenseg_label.formats.class_png_folder import read_class_png_folder
+from frozenseg_label.formats.class_png import classes_file, encode_class_png, read_class_png_folder
 from frozenseg_label.vocabulary import Category, Vocabulary
 
 WORDS = Vocabulary("words", (Category("cat", 7), Category("sky", 3, is_thing=False)))

@@ -8,23 +8,27 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from frozenseg_label.inference.mask_ensemble import (
+    FurtherMasks,
+    choose_extra,
     combine_semantic,
     everything_masks,
-    extra_proposals,
     join_masks,
     mask_iou,
+    sam_disagreement,
 )
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.inference.semantic_map import semantic_tiles
-from frozenseg_label.model.everything_settings import EverythingSettings
 from frozenseg_label.model.proposals import ClassifiedMasks
-from frozenseg_label.model.sam import FrozenSam, vit_sam
+from frozenseg_label.model.sam import DecoderSizes, FrozenSam, vit_sam
+from frozenseg_label.model.settings import EverythingSettings
 
 DEFAULTS = EverythingSettings()
 # A SAM with random weights is sure of nothing: let all pass, and close one gate at a time.
 OPEN = EverythingSettings(
     points_per_side=4, min_predicted_iou=-1e9, min_stability=0.0, max_box_iou=1.0, max_masks=999
 )
-PADDED, IMAGE = (64, 96), (48, 64)  # three quarters of the rows, two thirds of the columns
+# Three quarters of the rows, two thirds of the columns are image.
+FRAMING = Framing(padded=(64, 96), image=(48, 64), original=(48, 64))
 
 SEEN = torch.tensor([True, False, False])  # two of three categories are new
 
@@ -38,9 +42,7 @@ def sam() -> FrozenSam:
         depth=1,
         heads=2,
         channels=16,
-        decoder_heads=2,
-        decoder_feedforward=32,
-        iou_hidden=16,
+        decoder=DecoderSizes(heads=2, feedforward=32, iou_hidden=16),
     ).eval()
     for mask_head in sam.mask_decoder.output_hypernetworks_mlps:  # logits of a trained size
         torch.nn.init.normal_(mask_head.layers[-1].weight, std=20.0)
@@ -55,7 +57,7 @@ def embeddings() -> Tensor:
 
 @torch.no_grad()
 def find(sam: FrozenSam, embedding: Tensor, settings: EverythingSettings) -> Tensor:
-    (masks,) = everything_masks(sam, embedding, PADDED, [IMAGE], settings)
+    (masks,) = everything_masks(sam, embedding, [FRAMING], settings)
     return masks
 
 
@@ -132,10 +134,10 @@ def test_no_mask_at_all_is_an_empty_answer(sam: FrozenSam, embeddings: Tensor) -
 
 
 def test_an_image_finds_the_same_alone_and_in_a_batch(sam: FrozenSam, embeddings: Tensor) -> None:
-    sizes = [IMAGE, (64, 90)]
+    framings = [FRAMING, replace(FRAMING, image=(64, 90))]
     with torch.no_grad():
-        both = everything_masks(sam, embeddings, PADDED, sizes, OPEN)
-        second = everything_masks(sam, embeddings[1:], PADDED, sizes[1:], OPEN)
+        both = everything_masks(sam, embeddings, framings, OPEN)
+        second = everything_masks(sam, embeddings[1:], framings[1:], OPEN)
     assert torch.equal(both[0], find(sam, embeddings[:1], OPEN))
     assert torch.equal(both[1], second[0])
 
@@ -162,19 +164,26 @@ def one_query(probs: list[float]) -> ClassifiedMasks:
 LEFT, RIGHT = [[99.0, -99.0]], [[-99.0, 99.0]]
 
 
+def further_masks(
+    queries: ClassifiedMasks,
+    logits: Tensor,
+    probs: Tensor,
+    settings: EverythingSettings = DEFAULTS,
+) -> FurtherMasks:
+    """Further masks with the given names, the good ones chosen."""
+    vectors, valid = torch.zeros(len(probs), 2), torch.ones(len(probs), dtype=torch.bool)
+    chosen = choose_extra(queries, logits, probs, SEEN, settings)
+    return FurtherMasks(logits, probs, vectors, valid, chosen)
+
+
 def semantic(
     query: list[float], sam_masks: list[list[list[float]]], probs: list[list[float]]
 ) -> Tensor:
     """Scores [K, 2] of two pixels."""
-    size = 1, 2
-    votes = combine_semantic(
-        one_query(query),
-        torch.tensor(sam_masks).view(-1, 1, 2),
-        torch.tensor(probs).view(-1, 4),
-        SEEN,
-        DEFAULTS,
-    )
-    ((_, scores),) = semantic_tiles(votes, size, size, size)
+    queries = one_query(query)
+    logits, named = torch.tensor(sam_masks).view(-1, 1, 2), torch.tensor(probs).view(-1, 4)
+    votes = combine_semantic(queries, further_masks(queries, logits, named), SEEN, DEFAULTS)
+    ((_, scores),) = semantic_tiles(votes, Framing((1, 2), (1, 2), (1, 2)))
     return scores[:, 0]
 
 
@@ -210,11 +219,16 @@ def test_queries_count_four_fifths_also_where_no_sam_mask_counts() -> None:
 
 
 def proposals(
-    query: list[float], sam_masks: list[list[list[float]]], probs: list[list[float]]
+    query: list[float],
+    sam_masks: list[list[list[float]]],
+    probs: list[list[float]],
+    settings: EverythingSettings = DEFAULTS,
 ) -> ClassifiedMasks:
-    return extra_proposals(
-        one_query(query), torch.tensor(sam_masks), torch.tensor(probs), SEEN, DEFAULTS
-    )
+    """The masks that join a query's."""
+    queries = one_query(query)
+    further = further_masks(queries, torch.tensor(sam_masks), torch.tensor(probs), settings)
+    joined = join_masks(queries, further)
+    return ClassifiedMasks(joined.mask_logits[1:], joined.class_probs[1:], joined.disagreement[1:])
 
 
 CAT, NEW = [0.9, 0.05, 0.0, 0.05], [0.1, 0.7, 0.1, 0.1]
@@ -231,7 +245,7 @@ def test_a_mask_that_a_query_has_already_is_dropped() -> None:
     assert len(proposals(CAT, [LEFT, RIGHT], [NEW, NEW]).class_probs) == 1
 
 
-def test_a_query_that_is_void_stands_in_nobodys_way() -> None:
+def test_a_query_that_is_void_keeps_no_mask_out() -> None:
     assert len(proposals([0.1, 0.1, 0.1, 0.7], [LEFT], [NEW]).class_probs) == 1
 
 
@@ -241,17 +255,14 @@ def test_a_mask_of_a_seen_category_or_an_unsure_one_is_no_proposal() -> None:
 
 
 def test_with_a_low_threshold_the_unseen_category_must_still_be_the_best() -> None:
-    masks = torch.tensor([RIGHT, RIGHT])
-    probs = torch.tensor([[0.5, 0.3, 0.1, 0.1], [0.3, 0.4, 0.2, 0.1]])
-    eager = replace(DEFAULTS, min_probability=0.1)
-    found = extra_proposals(one_query(CAT), masks, probs, SEEN, eager)
-    assert torch.equal(found.class_probs, probs[1:])
+    probs = [[0.5, 0.3, 0.1, 0.1], [0.3, 0.4, 0.2, 0.1]]
+    found = proposals(CAT, [RIGHT, RIGHT], probs, replace(DEFAULTS, min_probability=0.1))
+    assert torch.equal(found.class_probs, torch.tensor(probs[1:]))
 
 
 def test_proposals_lie_on_the_queries_grid_and_join_them() -> None:
     queries = ClassifiedMasks(-torch.ones(1, 5, 8, 12), torch.rand(1, 5, 4), torch.rand(1, 5))
-    masks = torch.full((1, 24, 24), 9.0)
-    further = extra_proposals(queries, masks, torch.tensor([NEW]), SEEN, DEFAULTS)
+    further = further_masks(queries, torch.full((1, 24, 24), 9.0), torch.tensor([NEW]))
     both = join_masks(queries, further)
     assert both.mask_logits.shape == (6, 8, 12)
     assert both.class_probs.shape == (6, 4)
@@ -259,7 +270,23 @@ def test_proposals_lie_on_the_queries_grid_and_join_them() -> None:
     assert both.disagreement[5] == 0
 
 
+def test_a_mask_is_as_far_from_sams_as_from_the_nearest_of_them() -> None:
+    queries = one_query(CAT)
+    some = further_masks(queries, torch.tensor([LEFT, RIGHT]), torch.tensor([NEW, NEW]))
+    assert sam_disagreement(queries, some).tolist() == [0.0, 0.0]  # the second is SAM's own
+    none = further_masks(queries, torch.zeros(0, 1, 2), torch.zeros(0, 4))
+    assert sam_disagreement(queries, none).tolist() == [1.0]
+
+
 def test_overlap_is_counted_in_cells() -> None:
     a = torch.tensor([[[1.0, 1.0, 1.0, -1.0]], [[-1.0] * 4]])
     b = torch.tensor([[[-1.0, 1.0, 1.0, 1.0]], [[-1.0] * 4]])
     torch.testing.assert_close(mask_iou(a, b), torch.tensor([[0.5, 0.0], [0.0, 0.0]]))
+
+
+def test_overlap_is_counted_in_full_precision_under_autocast() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(3, 40, 40), torch.randn(4, 40, 40)
+    with torch.autocast("cpu", torch.bfloat16):
+        coarse = mask_iou(a, b)
+    assert torch.equal(coarse, mask_iou(a, b))

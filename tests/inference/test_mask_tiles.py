@@ -12,9 +12,8 @@ from frozenseg_label.inference.mask_tiles import (
     row_tiles,
     single_image,
 )
+from frozenseg_label.inference.preprocess import Framing, Size
 from frozenseg_label.model.proposals import ClassifiedMasks
-
-Size = tuple[int, int]
 
 
 def resize_whole(x: Tensor, size: Size) -> Tensor:
@@ -36,7 +35,7 @@ def test_rows_equal_those_of_two_whole_resizes(height: int, output: Size) -> Non
     masks = torch.randn(5, 16, 24)
     padded, image = (64, 96), (60, 90)
     whole = resize_whole(resize_whole(masks, padded)[:, :60, :90], output)
-    tiles = in_tiles(masks_resize(masks, padded, image, output), masks, height)
+    tiles = in_tiles(masks_resize(masks, Framing(padded, image, output)), masks, height)
     torch.testing.assert_close(tiles, whole, atol=1e-6, rtol=1e-6)
 
 
@@ -44,7 +43,7 @@ def test_masks_of_sams_square_come_back_to_the_image() -> None:
     square = torch.full((2, 16, 16), -1.0)
     square[0, :8] = 1.0  # upper half of the padded image
     square[1, :, :4] = 1.0  # left quarter
-    back = in_tiles(masks_resize(square, (32, 96), (32, 80), (32, 80)), square, 32) > 0
+    back = in_tiles(masks_resize(square, Framing((32, 96), (32, 80), (32, 80))), square, 32) > 0
     expected = torch.zeros(2, 32, 80, dtype=torch.bool)
     expected[0, :16] = True
     expected[1, :, :24] = True

@@ -15,7 +15,7 @@ from PIL import Image
 import frozenseg_label
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
-from frozenseg_label.inference.load_predictor import load_predictor
+from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.vocabulary import read_vocabulary
 
@@ -42,7 +42,7 @@ class Figures:
 @pytest.fixture(scope="module")
 def figures() -> Figures:
     probe = read_coco_panoptic(PROBE / "panoptic.json")
-    predictor = load_predictor("nano", read_vocabulary("stickers"))
+    predictor = PredictorSpec("nano", read_vocabulary("stickers")).load()
     model, size = predictor.model, predictor.model.input_size
     both, decoder = PanopticTally(), PanopticTally()
     ways = ((both, model.ensemble), (decoder, replace(model.ensemble, alpha=0.0, beta=0.0)))
@@ -51,9 +51,9 @@ def figures() -> Figures:
         pixels = np.asarray(Image.open(PROBE / "images" / annotation.file_name))
         image = prepare_image(pixels, size.shortest, size.longest, size.divisor)
         with torch.inference_mode():
-            features = model.extract_features(image.pixels[None], [image.image_size])
+            features = model.extract_features(image.pixels[None], [image.framing.image])
         for tally, model.ensemble in ways:
-            (prediction,) = predictor.predict_from_features(features, [image])
+            (prediction,) = predictor.predict_from_features(features, [image.framing])
             tally.add(prediction.panoptic, truth)
         for segment in truth.segments:
             is_seen = predictor.names.seen[predictor.vocabulary.index_of(segment.category_id)]

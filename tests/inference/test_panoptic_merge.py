@@ -7,8 +7,9 @@ from torch import Tensor
 
 from frozenseg_label.inference import mask_tiles
 from frozenseg_label.inference.panoptic_merge import panoptic_merge
-from frozenseg_label.model.merge_settings import MergeSettings
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.model.proposals import ClassifiedMasks
+from frozenseg_label.model.settings import MergeSettings
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Category, Vocabulary
 
@@ -49,14 +50,12 @@ def merge(
     )
     result = panoptic_merge(
         classified,
-        SIZE,
-        SIZE,
-        SIZE,
+        Framing(SIZE, SIZE, SIZE),
         vocabulary,
         source="model:abc",
         min_score=min_score,
         settings=MergeSettings(max_mask_iou=max_mask_iou),
-    )
+    ).panoptic
     result.check()
     return result
 
@@ -183,7 +182,8 @@ def test_a_mask_that_covers_nothing_gives_no_segment() -> None:
 def test_the_map_has_the_output_size_and_knows_no_padding() -> None:
     masks = ClassifiedMasks(torch.full((1, 8, 8), 5.0), torch.tensor([[0.9, 0.1]]), torch.zeros(1))
     only = Vocabulary("only", (Category("cat", 5),))
-    result = panoptic_merge(masks, (32, 32), (20, 30), (41, 61), only, source="model:abc")
+    framing = Framing((32, 32), (20, 30), (41, 61))
+    result = panoptic_merge(masks, framing, only, source="model:abc").panoptic
     assert result.ids.shape == (41, 61)
     assert result.segments[0].area == 41 * 61
 
@@ -193,10 +193,15 @@ def test_the_height_of_tiles_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
     masks = ClassifiedMasks(
         torch.randn(1, 9, 8, 10) * 4, torch.randn(1, 9, 4).softmax(-1), torch.rand(1, 9)
     )
-    sizes = (32, 40), (30, 37), (45, 52)
-    whole = panoptic_merge(masks, *sizes, WORDS, source="model:abc", settings=MergeSettings(0.2))
+    framing = Framing((32, 40), (30, 37), (45, 52))
+
+    def merged() -> PanopticMap:
+        settings = MergeSettings(0.2)
+        return panoptic_merge(masks, framing, WORDS, source="model:abc", settings=settings).panoptic
+
+    whole = merged()
     monkeypatch.setattr(mask_tiles, "TILE_VALUES", 1)  # every row is a tile
-    rows = panoptic_merge(masks, *sizes, WORDS, source="model:abc", settings=MergeSettings(0.2))
+    rows = merged()
     assert len(whole.segments) > 1
     np.testing.assert_array_equal(rows.ids, whole.ids)
     assert rows.segments == whole.segments

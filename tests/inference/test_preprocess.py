@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from frozenseg_label.inference.preprocess import prepare_image, resized_size
+from frozenseg_label.inference.preprocess import Framing, prepare_image, resized_size
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -34,9 +34,8 @@ def test_half_a_pixel_rounds_up() -> None:
 
 def test_padding_lies_right_and_below_and_is_zero() -> None:
     prepared = prepare_image(noise(20, 30), shortest=40, longest=100)
-    assert prepared.original_size == (20, 30)
-    assert prepared.image_size == (40, 60)
-    assert prepared.padded_size == (64, 64)
+    assert prepared.framing == Framing(padded=(64, 64), image=(40, 60), original=(20, 30))
+    assert prepared.pixels.shape == (3, 64, 64)
     assert prepared.pixels.dtype == torch.float32
     assert not prepared.pixels[:, 40:].any()
     assert not prepared.pixels[:, :, 60:].any()

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.inference.segment_embeddings import image_embeddings, segment_embeddings
 from frozenseg_label.model.frozenseg import FrozenSeg
 
@@ -32,7 +33,7 @@ def test_padding_does_not_change_the_vector_of_an_image(tiny_frozenseg: FrozenSe
     clip, dense = tiny_frozenseg.clip, torch.randn(1, 32, 2, 3)
     padded = torch.cat([dense, torch.full((1, 32, 2, 1), 9.0)], dim=3)
     with torch.inference_mode():
-        alone = image_embeddings(clip, dense, (64, 96), [(64, 96)])
-        beside = image_embeddings(clip, padded, (64, 128), [(64, 90)])
+        alone = image_embeddings(clip, dense, [Framing((64, 96), (64, 96), (64, 96))])
+        beside = image_embeddings(clip, padded, [Framing((64, 128), (64, 90), (64, 90))])
     assert np.array_equal(alone, beside)
     assert np.isclose(np.linalg.norm(alone[0].astype(np.float32)), 1, atol=1e-2)

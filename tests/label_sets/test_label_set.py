@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from frozenseg_label.errors import FormatError
+from frozenseg_label.evaluation.segment_overlap import one_segment_per_stuff
 from frozenseg_label.formats.class_png import class_indices, classes_file, encode_class_png
-from frozenseg_label.label_sets.label_set import one_segment_per_stuff, open_label_set
+from frozenseg_label.label_sets.label_set import open_label_set
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -25,16 +26,15 @@ def test_a_folder_and_its_json_are_one_set(
     for path in (folder, folder / "panoptic.json"):
         with open_label_set(path) as labels:
             assert labels.images == ("a.jpg",)
-            read, file = labels.read("a.jpg")
-            assert read.ids.tolist() == [[1, 2]]
-            assert file == folder / "panoptic" / "a.jpg.png"
+            assert labels.read_map("a.jpg").ids.tolist() == [[1, 2]]
+            assert labels.labels_of("a.jpg").png == folder / "panoptic" / "a.jpg.png"
             assert labels.seen is None
 
 
 def test_predictions_alone_take_names_and_classes_from_the_truth(golden: Path) -> None:
     with (
         open_label_set(golden / "panoptic_gt.json") as truth,
-        open_label_set(golden / "panoptic_pred.json", truth) as predicted,
+        open_label_set(golden / "panoptic_pred.json", like=truth) as predicted,
     ):
         assert predicted.images == truth.images
         assert predicted.vocabulary.categories == truth.vocabulary.categories
@@ -42,7 +42,7 @@ def test_predictions_alone_take_names_and_classes_from_the_truth(golden: Path) -
 
 def test_predictions_alone_cannot_be_read_alone(golden: Path) -> None:
     with (
-        pytest.raises(FormatError, match="has no `images`; a file of predictions alone"),
+        pytest.raises(FormatError, match="has no `images`; a file that has only predictions"),
         open_label_set(golden / "panoptic_pred.json"),
     ):
         pass
@@ -53,7 +53,7 @@ def test_pngs_may_lie_beside_the_json(tmp_path: Path, make_map: MakeMap, make_se
     (folder / "panoptic" / "a.jpg.png").rename(folder / "a.jpg.png")
     (folder / "panoptic").rmdir()
     with open_label_set(folder) as labels:
-        assert labels.read("a.jpg")[0].ids.tolist() == [[1, 2]]
+        assert labels.read_map("a.jpg").ids.tolist() == [[1, 2]]
 
 
 def test_class_pngs_have_a_segment_a_class(
@@ -67,8 +67,8 @@ def test_class_pngs_have_a_segment_a_class(
     with open_label_set(tmp_path) as labels:
         assert labels.images == ("sub/a.jpg",)
         assert not labels.has_segments
-        read, file = labels.read("sub/a.jpg")
-    assert file is None
+        read = labels.read_map("sub/a.jpg")
+        assert labels.labels_of("sub/a.jpg").png is None
     assert read.ids.tolist() == [[1, 1, 3, 0]]
     assert [(s.category_id, s.area) for s in read.segments] == [(CAT, 2), (SKY, 1)]
 

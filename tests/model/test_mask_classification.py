@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from frozenseg_label.model.mask_classification import (
-    EnsembleSettings,
     category_logits,
     classify_by_clip,
     classify_masks,
@@ -16,6 +15,7 @@ from frozenseg_label.model.mask_classification import (
     geometric_ensemble,
 )
 from frozenseg_label.model.proposals import MaskProposals
+from frozenseg_label.model.settings import EnsembleSettings
 from frozenseg_label.model.text_classifier import TextClassifier
 
 AXES = torch.eye(4)

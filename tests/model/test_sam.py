@@ -6,8 +6,9 @@ from segment_anything.modeling.image_encoder import Attention
 from torch import Tensor
 
 from frozenseg_label.model.builders import build_nano_sam
-from frozenseg_label.model.conv_stem import ConvStem
 from frozenseg_label.model.sam import (
+    ConvStem,
+    DecoderSizes,
     FrozenSam,
     RelativePositionAttention,
     vit_sam,
@@ -25,9 +26,7 @@ def tiny_sam() -> FrozenSam:
         channels=16,
         window=3,
         global_blocks=(1,),
-        decoder_heads=2,
-        decoder_feedforward=32,
-        iou_hidden=16,
+        decoder=DecoderSizes(heads=2, feedforward=32, iou_hidden=16),
     )
     return sam.eval()
 
@@ -110,7 +109,7 @@ def test_points_of_several_images_at_once_are_refused(tiny_sam: FrozenSam) -> No
 
 def test_the_conv_stem_takes_the_place_of_the_patch_embedding() -> None:
     sam = vit_sam(
-        image_size=32, embed_dim=16, depth=1, heads=2, channels=16, patch_size=8, conv_stem=(4, 8)
+        image_size=64, embed_dim=16, depth=1, heads=2, channels=16, conv_stem=(4, 8, 8)
     ).eval()
     assert isinstance(sam.image_encoder.patch_embed, ConvStem)
     embedding = sam.encode(torch.rand(2, 3, 32, 32) * 255, [(32, 32)] * 2)

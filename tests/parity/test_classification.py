@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from frozenseg_label.model.mask_classification import (
-    EnsembleSettings,
     category_logits,
     classify_by_clip,
     geometric_ensemble,
 )
 from frozenseg_label.model.mask_pooling import mask_on_grid, pool_masks
+from frozenseg_label.model.settings import EnsembleSettings
 from frozenseg_label.model.text_classifier import TextClassifier
 from tests.parity.conftest import Golden
 

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from frozenseg_label.inference.mask_tiles import masks_resize
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.model.builders import build_sam_vit_b
-from frozenseg_label.model.sam import FrozenSam, vit_sam
+from frozenseg_label.model.sam import DecoderSizes, FrozenSam, vit_sam
 from tests.parity.conftest import FOLDER, Golden
 
 
@@ -19,17 +20,17 @@ def sam(golden: Golden) -> FrozenSam:
     weights = golden.tensors("weights")
     sam = vit_sam(
         image_size=config["img_size"],
-        patch_size=config["patch"],
         embed_dim=config["embed_dim"],
         depth=config["depth"],
         heads=config["heads"],
         window=config["window"],
         global_blocks=config["global_attn_indexes"],
         channels=config["out_chans"],
-        decoder_depth=decoder["depth"],
-        decoder_heads=decoder["heads"],
-        decoder_feedforward=decoder["mlp_dim"],
-        iou_hidden=len(weights["mask_decoder.iou_prediction_head.layers.0.bias"]),
+        decoder=DecoderSizes(
+            decoder["heads"],
+            decoder["mlp_dim"],
+            len(weights["mask_decoder.iou_prediction_head.layers.0.bias"]),
+        ),
     )
     sam.load_state_dict(weights)
     return sam.eval()
@@ -65,7 +66,7 @@ def test_masks_of_points_are_the_published_ones(golden: Golden, sam: FrozenSam) 
     assert_close(masks, outputs["low_res_masks"], **golden.bounds())
     assert_close(iou, outputs["iou_pred"], **golden.bounds())
     maps = masks.flatten(0, 1)  # [P 3, m, m]
-    resize = masks_resize(maps, (128, 128), image_size=(96, 128), output_size=(60, 80))
+    resize = masks_resize(maps, Framing((128, 128), image=(96, 128), original=(60, 80)))
     full = resize.rows(maps[:, resize.needed(0, 60)], 0, 60)
     assert_close(
         full.view_as(outputs["masks_upsampled"]), outputs["masks_upsampled"], **golden.bounds()

@@ -10,10 +10,10 @@ from torch import nn
 from frozenseg_label.demo.atlas import demonstration_cutouts
 from frozenseg_label.demo.textures import draw_textures
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
-from frozenseg_label.inference.load_predictor import load_predictor
+from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.builders import build_frozenseg_nano, build_nano_sam
-from frozenseg_label.model.sam import vit_sam
+from frozenseg_label.model.sam import DecoderSizes, vit_sam
 from frozenseg_label.training.data.sample_sources import PoolSource
 from frozenseg_label.training.settings import read_settings
 from frozenseg_label.vocabulary import read_vocabulary
@@ -104,7 +104,7 @@ def test_sam_learns_from_points(world: World) -> None:
 
 
 def test_the_decoder_learns_on_features_of_frozen_encoders(world: World, tmp_path: Path) -> None:
-    model = load_predictor("nano", read_vocabulary("stickers")).model
+    model = PredictorSpec("nano", read_vocabulary("stickers")).load().model
     before = {key: value.clone() for key, value in model.state_dict().items()}
     known = [concept for concept in world.concepts if concept.seen]
     scenes = World(tuple(known), {c.name: world.cutouts[c.name] for c in known[:9]}, world.textures)
@@ -118,7 +118,7 @@ def test_the_decoder_learns_on_features_of_frozen_encoders(world: World, tmp_pat
 
 
 def test_the_recipe_measures_what_annotate_writes(world: World) -> None:
-    predictor = load_predictor("nano", read_vocabulary("stickers"))
+    predictor = PredictorSpec("nano", read_vocabulary("stickers")).load()
     model, words, size = predictor.model, predictor.vocabulary, predictor.model.input_size
     measures = Measures(words, predictor.names.seen)
     written = PanopticTally()
@@ -193,7 +193,12 @@ def test_a_stage_goes_on_where_it_stopped(tmp_path: Path) -> None:
 def test_a_deeper_encoder_takes_up_a_shallower_one_and_sees_the_same(tmp_path: Path) -> None:
     shallow, deep = (
         vit_sam(
-            image_size=64, depth=depth, embed_dim=16, heads=2, channels=16, decoder_heads=2
+            image_size=64,
+            depth=depth,
+            embed_dim=16,
+            heads=2,
+            channels=16,
+            decoder=DecoderSizes(heads=2),
         ).eval()
         for depth in (1, 3)
     )

@@ -1,4 +1,4 @@
-"""A vocabulary of three classes, and manifests of runs with it."""
+"""A vocabulary of four classes, manifests of runs with it, and such a run."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def vocabulary() -> Vocabulary:
 
 @pytest.fixture
 def make_manifest() -> Callable[..., Manifest]:
-    """A manifest of a run by the weights of this name."""
+    """Return a manifest of a run by the weights of this name."""
 
     def make(weights: str = "nano") -> Manifest:
         return Manifest.of(
@@ -46,7 +46,7 @@ def make_manifest() -> Callable[..., Manifest]:
 
 @pytest.fixture
 def out(tmp_path: Path, mongod: str, make_manifest: MakeManifest) -> Iterator[Path]:
-    """A run of three images; its dataset goes with it."""
+    """Yield a run of three images; delete its dataset afterwards."""
     (tmp_path / "photos").mkdir()
     for name in "abc":
         Image.new("RGB", (60, 40)).save(tmp_path / "photos" / f"{name}.png")

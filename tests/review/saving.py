@@ -1,6 +1,6 @@
 """A save of corrections to kill; the tests start it as a program of its own.
 
-python saving.py OUT EVENT NAME COUNT     killed before the COUNT-th EVENT that names a file so
+python saving.py OUT EVENT NAME COUNT     killed before the COUNT-th EVENT on a file with NAME in it
 """
 
 import os

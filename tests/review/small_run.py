@@ -7,7 +7,7 @@ import numpy as np
 
 from frozenseg_label.formats.coco_panoptic import read_panoptic_png
 from frozenseg_label.images import find_images
-from frozenseg_label.panoptic import PanopticMap, Segment, measure
+from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
@@ -17,26 +17,24 @@ CAT, DOG, SKY, GRASS = 1, 2, 3, 4
 
 
 def labels(shift: int = 0, classes: tuple[int, int, int] = (SKY, CAT, DOG)) -> PanopticMap:
-    """Sky above, a cat and a dog below, and void between them; 40 x 60 pixels."""
+    """Return sky above, a cat and a dog below, and void between them; 40 x 60 pixels."""
     ids = np.zeros((40, 60), np.int32)
     ids[:20] = 1
     ids[22:38, 5 + shift : 25 + shift] = 2
     ids[22:38, 35:55] = 3
-    segments = tuple(
+    segments = (
         Segment(
             id_,
-            classes[id_ - 1],
-            classes[id_ - 1] < SKY,
-            area,
-            bbox,
+            class_,
+            is_thing=class_ < SKY,
             score=0.123456789,
             margin=0.1,
             second=DOG,
             source="model:abc",
         )
-        for id_, (area, bbox) in measure(ids).items()
+        for id_, class_ in enumerate(classes, start=1)
     )
-    return PanopticMap(ids, segments)
+    return PanopticMap.of(ids, segments)
 
 
 def annotate(folder: Path, manifest: Manifest, proposal: PanopticMap) -> None:
@@ -73,7 +71,7 @@ def png(out: Path, name: str) -> np.ndarray:
 
 
 def files(out: Path) -> dict[str, bytes]:
-    """All that a run folder says; what the review keeps for itself and the lock left out."""
+    """Return all files of a run folder, without the lock and what the review keeps for itself."""
     found = {p.relative_to(out).as_posix(): p for p in out.rglob("*") if p.is_file()}
     own = ("lock", "review/")
     return {name: path.read_bytes() for name, path in found.items() if not name.startswith(own)}

@@ -1,4 +1,4 @@
-"""What a person did stays, whoever is killed and whoever else is at work."""
+"""What a person did stays, even if a program is killed or another one is at work."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ SAVING = Path(__file__).with_name("saving.py")
 
 
 def correct(dataset, name: str) -> None:  # noqa: ANN001
-    """Another class, a rejected segment and a new one."""
+    """Change a class, reject a segment and add a new one."""
     import fiftyone as fo
 
     sample = image_of(dataset, name)
@@ -50,7 +50,7 @@ def corrected() -> np.ndarray:
 @pytest.mark.parametrize(
     ("event", "file", "count"),
     [
-        ("os.rename", "/panoptic/", 1),  # the row of one image is in the journal, no more
+        ("os.rename", "/panoptic/", 1),  # only the row of one image is in the journal
         ("os.rename", "/panoptic.json", 1),  # all is in the journal
         ("os.link", "/review/", 2),  # FiftyOne shows one of the two
     ],

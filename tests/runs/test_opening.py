@@ -114,7 +114,7 @@ def test_a_vocabulary_without_a_class_that_a_person_used_is_refused(
         run.correct(make_image("1.jpg"), accepted, state="in review")
     birds = make_manifest(vocabulary=Vocabulary("birds", (Category("bird", 1),)))
     with (
-        pytest.raises(RunError, match=r"birds has not: cat \(cat in 1\.jpg\)"),
+        pytest.raises(RunError, match=r"birds: cat \(cat in 1\.jpg\)"),
         RunFolder.open_or_create(labelled, birds, update=True),
     ):
         pass
@@ -126,8 +126,10 @@ def test_a_folder_in_use_is_refused_with_the_process_that_has_it(
     labelled: Path, make_manifest: MakeManifest
 ) -> None:
     program = (
-        "import sys; from pathlib import Path; from frozenseg_label.runs.lock import hold_lock\n"
-        "with hold_lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path\n"
+        "from frozenseg_label.runs.run_folder import RunFolder\n"
+        "with RunFolder.open_to_correct(Path(sys.argv[1])):\n"
+        "    print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", program, labelled], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -1,4 +1,4 @@
-"""What whole trainings need: demonstration scenes with their truth, and a tiny checkpoint."""
+"""Fixtures of whole trainings: demonstration scenes with their truth, and a tiny checkpoint."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from frozenseg_label.model.frozenseg import FrozenSeg
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """COCO panoptic sets by name, of scenes of 64 x 64 pixels, with their pictures."""
+    """Return COCO panoptic sets by name, of scenes of 64 x 64 pixels, with their pictures."""
     folder = tmp_path_factory.mktemp("scenes")
     for name, count, seed in (("first", 5, 100), ("second", 3, 300), ("probe", 2, 900)):
         write_demo(folder / name / "images", count, seed, folder / name, size=64)
@@ -27,7 +27,7 @@ def tiny_weights(
     monkeypatch: pytest.MonkeyPatch,
     build_tiny: Callable[[], FrozenSeg],
 ) -> Path:
-    """A checkpoint that has seen a fox; text embeddings go to a cache of the tests' own."""
+    """Return a checkpoint that has seen a fox; text embeddings go to a cache for the tests."""
     base = tmp_path_factory.getbasetemp()
     monkeypatch.setitem(builders.BUILDERS, "tiny", build_tiny)
     monkeypatch.setenv("FROZENSEG_LABEL_CACHE", str(base / "cache"))

@@ -16,7 +16,7 @@ from frozenseg_label.formats.coco_panoptic import (
     write_panoptic_png,
 )
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import ImageState, PanopticMap, Segment, State, measure
+from frozenseg_label.panoptic import ImageState, PanopticMap, Segment, State
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary
@@ -33,7 +33,7 @@ Rows = list[list[int]]
 
 
 def draw_square(seed: int, side: int = 64) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """A bright square, id 1, on a dark ground, id 2; picture [side, side, 3] and ids."""
+    """Draw a bright square (id 1) on a dark ground (id 2): picture [side, side, 3] and ids."""
     top, left = np.random.default_rng(seed).integers(4, side - 34, 2)
     ids = np.full((side, side), 2, np.int32)
     ids[top : top + 28, left : left + 28] = 1
@@ -41,7 +41,7 @@ def draw_square(seed: int, side: int = 64) -> tuple[NDArray[np.uint8], NDArray[n
 
 
 def write_picture(path: Path, size: tuple[int, int]) -> None:
-    """A picture whose content depends on its name; size is height and width."""
+    """Write a picture whose content depends on its name; size is height and width."""
     rng = np.random.default_rng(zlib.crc32(path.name.encode()))
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
@@ -53,20 +53,18 @@ def map_of(
     states: Mapping[int, State] | State = "accepted",
     vocabulary: Vocabulary = ANIMALS,
 ) -> PanopticMap:
-    """A map from rows of segment ids, category and state of each id."""
+    """Return a map from rows of segment ids, and the category and state of each id."""
     ids = np.array(rows, dtype=np.int32)
-    segments = tuple(
+    segments = [
         Segment(
             id_,
-            classes[id_],
-            vocabulary.by_id(classes[id_]).is_thing,
-            area,
-            bbox,
-            state=states if isinstance(states, str) else states[id_],
+            category,
+            vocabulary.by_id(category).is_thing,
+            state=states if isinstance(states, str) else states.get(id_, "accepted"),
         )
-        for id_, (area, bbox) in measure(ids).items()
-    )
-    return PanopticMap(ids, segments)
+        for id_, category in classes.items()
+    ]
+    return PanopticMap.of(ids, segments)
 
 
 def write_set(
@@ -75,7 +73,7 @@ def write_set(
     state: ImageState = "reviewed",
     vocabulary: Vocabulary = ANIMALS,
 ) -> Path:
-    """A COCO panoptic set with its pictures; maps by the pictures' names."""
+    """Write a COCO panoptic set with its pictures; maps by the names of the pictures."""
     annotations = []
     for number, (name, labels) in enumerate(maps.items(), start=1):
         height, width = labels.ids.shape
@@ -94,7 +92,7 @@ def write_run(
     state: ImageState = "reviewed",
     vocabulary: Vocabulary = ANIMALS,
 ) -> Path:
-    """A run folder with pictures beside it, whose labels a person corrected to these maps."""
+    """Write a run folder with pictures beside it, whose labels a person corrected to these maps."""
     manifest = Manifest.of(
         tool_version="0.1",
         arguments={},

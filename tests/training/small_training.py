@@ -1,4 +1,4 @@
-"""Small trainings: of the whole decoder of a tiny model, on squares that lie in memory."""
+"""Small trainings of the whole decoder of a tiny model, on squares in memory."""
 
 import os
 import signal
@@ -11,10 +11,12 @@ from torch import Tensor
 from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.text_classifier import TextClassifier
-from frozenseg_label.training.data.sample_sources import PoolSource, see
-from frozenseg_label.training.data.samples import FeatureSample, Truth, prepare_sample
-from frozenseg_label.training.loop.decoder_learner import DecoderLearner
-from frozenseg_label.training.loop.fine_tune import Memory, OnStep, Progress, fine_tune
+from frozenseg_label.training.data.sample_sources import PoolSource
+from frozenseg_label.training.data.samples import FeatureSample, prepare_sample, see
+from frozenseg_label.training.data.targets import Truth
+from frozenseg_label.training.loop.fine_tune import OnStep, Progress, fine_tune
+from frozenseg_label.training.loop.learners import DecoderLearner
+from frozenseg_label.training.loop.state import Memory
 from frozenseg_label.training.loop.training_log import LOG, read_rows
 from frozenseg_label.training.loss.criterion import Criterion
 from frozenseg_label.training.settings import TrainSettings
@@ -33,7 +35,7 @@ def names_of(model: FrozenSeg) -> TextClassifier:
 
 
 def pool_of(model: FrozenSeg, count: int = 5, heights: Sequence[int] = (64,)) -> PoolSource:
-    """Squares that the encoders have seen, of one height after the other."""
+    """Return squares that the encoders have seen, their heights by turns."""
     samples = []
     for seed in range(count):
         picture, ids = draw_square(seed)

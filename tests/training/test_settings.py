@@ -46,8 +46,8 @@ def test_the_recipe_of_nano_can_be_read_and_ends_with_two_drops() -> None:
         ("steps: 0\n", "steps: Input should be greater than 0"),
         ("precision: fp8\n", "precision: Input should be"),
         ("- steps\n", "content: Input should be a valid dictionary"),
-        ("steps: [1\n", "is no YAML file"),
-        ("steps: 2026-13-01\n", "is no YAML file"),
+        ("steps: [1\n", "is not a YAML file"),
+        ("steps: 2026-13-01\n", "is not a YAML file"),
     ],
 )
 def test_a_recipe_that_cannot_be_used_is_refused_by_file_and_key(
@@ -82,7 +82,10 @@ def test_shipped_recipes_are_read_by_their_names(name: str) -> None:
 
 
 def test_the_shipped_recipe_of_coco_is_the_published_schedule() -> None:
-    chosen = {"held_out": 0.001, "crop_size": 1024}  # the one tells the best checkpoint
+    chosen = {
+        "held_out": 0.001,
+        "crop_size": 1024,
+    }  # held-out images choose the best weights
     assert read_settings("coco_panoptic") == TrainSettings().model_copy(update=chosen)
 
 

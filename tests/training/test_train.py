@@ -1,4 +1,4 @@
-"""A whole training, from labels to report: what it writes, what it refuses, what it survives."""
+"""A whole training from labels to report: its files, what it refuses and what it survives."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ Learn = Callable[..., TrainSummary]
 
 @pytest.fixture
 def learn(tiny_weights: Path, tmp_path: Path) -> Learn:
-    """`train` with the tiny weights, three steps and `tmp_path / "out"`, unless told otherwise."""
+    """Return `train` with the tiny weights, three steps and `tmp_path / "out"` as its defaults."""
 
     def call(
         labels: Path | Sequence[Path],
@@ -54,7 +54,7 @@ def learn(tiny_weights: Path, tmp_path: Path) -> Learn:
 
 @pytest.fixture
 def labels(scenes: Mapping[str, Path], tmp_path: Path) -> Path:
-    """A COCO panoptic set that a test may spoil."""
+    """Return a COCO panoptic set that a test may damage."""
     return Path(shutil.copytree(scenes["first"], tmp_path / "labels"))
 
 
@@ -82,7 +82,7 @@ def changes_of_files(folder: Path) -> dict[str, int]:
 def stopped_after(
     rows: int, folder: Path, number: signal.Signals = signal.SIGTERM
 ) -> Iterator[None]:
-    """Send this process a signal when the log of a training has so many rows."""
+    """Send this process a signal when the log of a training has a number of rows."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -235,7 +235,7 @@ def test_a_training_stopped_by_ctrl_c_goes_on_bit_for_bit(
 
 @pytest.fixture
 def half_done(learn: Learn, scenes: Mapping[str, Path], tmp_path: Path) -> Path:
-    """A training that was stopped."""
+    """Return a training that was stopped."""
     with stopped_after(1, tmp_path / "out"):
         assert learn(scenes["first"], max_steps=40).stopped
     return tmp_path / "out"
@@ -277,7 +277,7 @@ def test_a_finished_training_is_told_and_stays_as_it_is(
     assert changes_of_files(tmp_path / "out") == before
     assert dataclasses.replace(again, seconds=0) == dataclasses.replace(result, seconds=0)
 
-    log = read_log(tmp_path / "out")  # killed before its report, it gets that without a step more
+    log = read_log(tmp_path / "out")  # killed before its report: it gets one without further steps
     (tmp_path / "out" / "report.json").unlink()
     again = learn(scenes["first"], probe=scenes["probe"], resume=True)
     assert again.table == result.table
@@ -325,7 +325,7 @@ def test_all_classes_that_the_vocabulary_lost_are_told_with_their_images(
     assert not (tmp_path / "second").exists()
 
 
-def test_all_sources_are_looked_at_before_one_is_refused(
+def test_all_label_sets_are_read_before_one_is_refused(
     learn: Learn, scenes: Mapping[str, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "broken.json").write_text("{")
@@ -335,7 +335,7 @@ def test_all_sources_are_looked_at_before_one_is_refused(
 
 
 @pytest.mark.parametrize("state", ["proposed", "rejected"])
-def test_labels_that_nobody_stands_behind_are_refused(
+def test_labels_that_nobody_owns_are_refused(
     learn: Learn, labels: Path, tmp_path: Path, state: str
 ) -> None:
     def change(content: dict[str, Any]) -> None:
@@ -354,7 +354,7 @@ def test_a_picture_that_breaks_while_training_is_named_skipped_and_counted(
 ) -> None:
     picture = labels / "images" / "demo-0003.png"
     whole = picture.read_bytes()
-    picture.write_bytes(whole[: len(whole) // 2])  # the header, which is checked first, is whole
+    picture.write_bytes(whole[: len(whole) // 2])  # the header is checked first; it is whole
     result = learn(labels, "held_out=0", max_steps=6)
     assert (result.steps, result.skipped) == (6, 1)
     assert caplog.text.count("skipped:") == 1
@@ -420,14 +420,14 @@ def test_a_folder_of_something_else_is_left_alone(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "diary.txt").write_text("mine")
-    with pytest.raises(TrainingError, match="is no folder of a training, and not empty"):
+    with pytest.raises(TrainingError, match="is not the folder of a training, and it is not empty"):
         learn(scenes["first"])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["diary.txt"]
 
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """A disk without room for larger files, as this process meets it."""
+    """Let this process write no larger files, as if the disk were full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

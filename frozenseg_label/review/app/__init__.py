@@ -1,1 +1,1 @@
-"""The review in FiftyOne's App; the only owner of FiftyOne."""
+"""The review in FiftyOne's App; only this folder imports FiftyOne."""

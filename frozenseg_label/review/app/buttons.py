@@ -1,4 +1,4 @@
-"""What the buttons of our plugin do to the dataset; `save` then brings it into the run folder."""
+"""What the buttons of our plugin do to the dataset; a save then brings it into the run folder."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -7,10 +7,9 @@ import numpy as np
 from scipy.ndimage import find_objects, label
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.review.app.samples import region_of
-from frozenseg_label.review.app.views import SEGMENTS
-from frozenseg_label.review.corrections.brush import Mask, at_image_resolution, window_around
-from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED
+from frozenseg_label.review.app.samples import SEGMENTS, region_of
+from frozenseg_label.review.corrections.brush import drawn
+from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED, Mask
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -46,10 +45,10 @@ def relabel_segments(dataset: "fo.Dataset", ids: Collection[str], name: str) -> 
 
 
 def merge_segments(dataset: "fo.Dataset", ids: Collection[str]) -> int:
-    """Make one segment, of the largest one's class, of those of each image; returns how many."""
+    """Merge the segments of each image into the largest one; returns how many there are then."""
     images = list(_chosen(dataset, ids))
     if any(len(chosen) < 2 for _, chosen in images):
-        raise ReviewError("choose two segments or more of one image to merge them")
+        raise ReviewError("select two segments or more of one image to merge them")
     for sample, chosen in images:
         pixels = [_pixels(sample, detection) for detection in chosen]
         largest = int(np.argmax([mask.sum() for mask in pixels]))
@@ -63,7 +62,7 @@ def merge_segments(dataset: "fo.Dataset", ids: Collection[str]) -> int:
 
 
 def split_segments(dataset: "fo.Dataset", ids: Collection[str]) -> int:
-    """Make segments of the parts that do not touch; returns how many new ones there are."""
+    """Split segments into parts that do not touch; returns how many new segments there are."""
     new = 0
     for sample, chosen in _chosen(dataset, ids):
         for detection in chosen:
@@ -83,10 +82,10 @@ def split_segments(dataset: "fo.Dataset", ids: Collection[str]) -> int:
 
 
 def class_choices(dataset: "fo.Dataset", wanted: Callable[[bool], bool]) -> dict[str, str]:
-    """What a person may type for a class, synonyms among it, and the class that is meant.
+    """Return the class for each text that a person may type: its name or one of its synonyms.
 
     Args:
-        wanted: says of things (True) and of stuff (False) whether they may be chosen.
+        wanted: tells whether things (True) and stuff (False) may be chosen.
     """
     choices: dict[str, str] = {}
     for row in dataset.info.get("vocabulary", []):
@@ -98,10 +97,25 @@ def class_choices(dataset: "fo.Dataset", wanted: Callable[[bool], bool]) -> dict
 
 
 def kinds_of(dataset: "fo.Dataset", ids: Collection[str]) -> set[bool]:
-    """Whether there are things (True) and stuff (False) among these segments."""
+    """Return whether there are things (True) and stuff (False) among these segments."""
     things = {row["name"]: bool(row["is_thing"]) for row in dataset.info.get("vocabulary", [])}
     labels = {one.label for _, chosen in _chosen(dataset, ids) for one in chosen}
     return {things.get(name, True) for name in labels}
+
+
+def sure_segments(view: "fo.DatasetView", score: float) -> list[str]:
+    """Return ids of a view's proposed segments with at least this score and no verdict yet."""
+    from fiftyone import ViewField
+
+    def is_sure(segment: "Callable[[str], ViewField]") -> "ViewField":
+        is_open = ~segment("tags").contains([ACCEPTED, REJECTED])
+        return (segment("confidence") >= score) & (segment("state") == "proposed") & is_open
+
+    if view._is_patches:
+        patches = view.match(is_sure(lambda name: ViewField(f"{SEGMENTS}.{name}")))
+        return list(patches.values(f"{SEGMENTS}.id"))
+    labels = view.filter_labels(SEGMENTS, is_sure(ViewField))
+    return list(labels.values(f"{SEGMENTS}.detections.id", unwind=True))
 
 
 def _chosen(
@@ -115,16 +129,17 @@ def _chosen(
 
 
 def _pixels(sample: "fo.Sample", detection: "fo.Detection") -> Mask:
-    """The pixels of a segment in the whole image [H, W]."""
+    """Return the pixels of a segment in the whole image [H, W]."""
     size = sample.metadata.height, sample.metadata.width
     region = region_of(detection, size)
-    if region.mask is None or not region.is_exact:
+    if not region.is_exact:
         raise ReviewError(
-            f"{detection.label}: was painted on in the App; save corrections first, then try again"
+            f"{detection.label}: somebody painted on it in the App; save corrections first, "
+            "then try again"
         )
-    window = window_around(size, region.box)
+    stroke = drawn(size, region)
     pixels = np.zeros(size, dtype=np.bool_)
-    pixels[window.slices] = at_image_resolution(region.mask, region.box, window)
+    pixels[stroke.where] = stroke.gained
     return pixels
 
 

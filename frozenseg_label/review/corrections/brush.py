@@ -1,11 +1,12 @@
-"""A brush stroke, told from the blur that comes with it.
+"""What people painted in the App, told from the blur that comes with it.
 
-After any stroke or merge the App writes the segment's whole mask anew, at the resolution of the
-screen: coarser than the image (or finer), its box moved by less than a pixel. Taken as it is, such
-a mask would change every outline that it touches. What is farther from the original mask than that
-can explain was painted; all other pixels stay as they were.
+After any stroke or merge the App writes the segment's whole mask again, at the resolution of the
+screen: coarser than the image (or finer), its box moved by less than a pixel. If we took this mask
+unchanged, every outline in it would change. Where a pixel is farther from the original mask than
+the blur can explain, somebody painted; all other pixels stay as they were.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,57 +18,80 @@ from scipy.ndimage import (
     distance_transform_edt,
 )
 
-Box = tuple[float, float, float, float]  # x, y, width, height in pixels of the image
-Mask = NDArray[np.bool_]
-AnyMask = NDArray[np.bool_] | NDArray[np.uint8]
+from frozenseg_label.panoptic import PanopticMap, Segment
+from frozenseg_label.review.corrections.regions import Mask, Region, Window
 
 BLUR = 1.0  # screen pixels by which an outline that nobody touched may move
 ROUNDING = 0.5  # pixels of the image, likewise: boxes are rounded
+MERGED_SHARE = 0.5  # of a vanished segment that another one must cover to have swallowed it
 
 
 @dataclass(frozen=True)
-class Window:
-    """A part of an image: its first row and column, and the ones behind its last."""
+class Stroke:
+    """The change of one segment's pixels, in a part of the image.
 
-    top: int
-    left: int
-    bottom: int
-    right: int
+    Attributes:
+        where: rows and columns of that part.
+        gained, lost: bool, of its size.
+    """
 
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """For indexing [H, W]."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
+    where: tuple[slice, slice]
+    gained: Mask
+    lost: Mask
 
-
-def window_around(size: tuple[int, int], *boxes: Box, margin: float = 0) -> Window:
-    """The smallest window of an image of this size (height, width) that holds all boxes."""
-    return Window(
-        top=max(0, int(np.floor(min(y for _, y, _, _ in boxes) - margin))),
-        left=max(0, int(np.floor(min(x for x, _, _, _ in boxes) - margin))),
-        bottom=min(size[0], int(np.ceil(max(y + h for _, y, _, h in boxes) + margin))),
-        right=min(size[1], int(np.ceil(max(x + w for x, _, w, _ in boxes) + margin))),
-    )
+    def __bool__(self) -> bool:
+        """Return whether any pixel changed."""
+        return bool(self.gained.any() or self.lost.any())
 
 
-def screen_pixel(mask: AnyMask, box: Box) -> float:
-    """How many pixels of the image one pixel of a mask [h, w] is long, at least 1."""
-    lengths = box[2] / mask.shape[1], box[3] / mask.shape[0]
-    return float(max(*lengths, 1.0))
+def stroke_on(
+    base: PanopticMap, segment: Segment, region: Region, swallowed: Sequence[Segment] = ()
+) -> Stroke:
+    """Return what was painted on a segment, without the blur.
+
+    Args:
+        base: the labels that the review opened.
+        swallowed: segments that were merged into this one: their pixels count as its own.
+    """
+    pixel = region.screen_pixel
+    boxes = [segment.bbox, *(other.bbox for other in swallowed), region.box]
+    window = Window.around(base.ids.shape, *boxes, margin=3 * pixel + 2)
+    here = base.ids[window.slices]
+    original = np.isin(here, [segment.id, *(other.id for other in swallowed)])
+    result = region.within(window)
+    if not region.is_exact:
+        result = fuse_stroke(original, result, pixel)
+    return Stroke(window.slices, result & ~original, original & ~result)
 
 
-def at_image_resolution(mask: AnyMask, box: Box, window: Window) -> Mask:
-    """The pixels of a window that a mask [h, w] covers, where it fills a box; bilinear."""
-    inside = (mask > 0).astype(np.float32)
-    rows = (np.arange(window.top, window.bottom) + 0.5 - box[1]) / box[3] * mask.shape[0] - 0.5
-    columns = (np.arange(window.left, window.right) + 0.5 - box[0]) / box[2] * mask.shape[1] - 0.5
-    return _interpolated(_interpolated(inside, rows).T, columns).T >= 0.5
+def drawn(size: tuple[int, int], region: Region) -> Stroke:
+    """Return all pixels of a region as gained: it was not there before.
+
+    Args:
+        size: height and width of the image.
+    """
+    window = Window.around(size, region.box)
+    gained = region.within(window)
+    return Stroke(window.slices, gained, np.zeros_like(gained))
+
+
+def swallowed_by(base: PanopticMap, region: Region, vanished: Sequence[Segment]) -> list[Segment]:
+    """Return the vanished segments that a region covers: they were merged into it."""
+    if not vanished:
+        return []
+    stroke = drawn(base.ids.shape, region)
+    covered = base.ids[stroke.where][stroke.gained]
+    return [
+        segment
+        for segment in vanished
+        if np.count_nonzero(covered == segment.id) >= MERGED_SHARE * segment.area
+    ]
 
 
 def fuse_stroke(original: Mask, edited: Mask, pixel: float) -> Mask:
-    """The original mask with what was painted onto it or rubbed out of it.
+    """Return the original mask with what was painted onto it or rubbed out of it.
 
-    Pixels of the original change only where they lie within one screen pixel of a place that the
+    Pixels of the original change only where they are within one screen pixel of a place that the
     blur cannot explain.
 
     Args:
@@ -78,9 +102,9 @@ def fuse_stroke(original: Mask, edited: Mask, pixel: float) -> Mask:
     blur = BLUR * pixel + ROUNDING
     painted = edited & (_distance_to(original) > blur)
     painted = _up_to(original, painted, edited & ~original, blur)
-    # Pixels that stroke and outline shut in between them; a wide inside has other outlines, too.
-    shut_in = binary_fill_holes(original | painted) & ~binary_fill_holes(original)
-    painted |= edited & shut_in & (_distance_to(painted) <= pixel)
+    # Pixels that stroke and outline enclose between them; in a wide hole there are other outlines.
+    enclosed = binary_fill_holes(original | painted) & ~binary_fill_holes(original)
+    painted |= edited & enclosed & (_distance_to(painted) <= pixel)
     # What is thinner than the screen shows may be missing there though nobody rubbed it out.
     thickness = int(np.ceil(pixel)) + 1 if pixel > 1 else 1
     shown = binary_opening(original, np.ones((thickness, thickness), bool))
@@ -91,10 +115,11 @@ def fuse_stroke(original: Mask, edited: Mask, pixel: float) -> Mask:
 
 
 def _up_to(mask: Mask, stroke: Mask, differing: Mask, blur: float) -> Mask:
-    """The stroke with the differing pixels that the mask's blur hides: those in front of it.
+    """Return the stroke with the differing pixels in front of it, which the mask's blur hides.
 
-    From the mask's nearest pixel through such a one, the stroke is met where the blur ends. So it
-    grows towards the mask, and hardly to the sides: the blur of a thin line is no part of it.
+    A line from the mask's nearest pixel through one of these meets the stroke where the blur ends.
+    So the stroke grows towards the mask and hardly to the sides: the blur of a thin line does not
+    become part of it.
     """
     if not stroke.any() or not mask.any():
         return stroke
@@ -110,18 +135,8 @@ def _up_to(mask: Mask, stroke: Mask, differing: Mask, blur: float) -> Mask:
 
 
 def _distance_to(mask: Mask) -> NDArray[np.float64]:
-    """Pixels to the nearest one of the mask; infinite where it has none."""
+    """Return pixels to the nearest one of the mask; infinite where the mask is empty."""
     if not mask.any():
         return np.full(mask.shape, np.inf)
     distance: NDArray[np.float64] = distance_transform_edt(~mask)
     return distance
-
-
-def _interpolated(values: NDArray[np.float32], places: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Rows of [n, m] at fractional places; 0 outside."""
-    padded = np.pad(values, ((1, 1), (0, 0)))
-    at = np.clip(places + 1, 0, len(padded) - 1)
-    lower = np.minimum(np.floor(at).astype(np.int64), len(padded) - 2)
-    share = (at - lower)[:, None].astype(np.float32)
-    mixed: NDArray[np.float32] = padded[lower] * (1 - share) + padded[lower + 1] * share
-    return mixed

@@ -1,78 +1,99 @@
-"""The labels as they stood when a review opened them, kept until its corrections are saved.
+"""The labels that a review opened, kept until its corrections are saved.
 
-`review/KEY.png` is another name of the PNG that lay in `panoptic/` then (a hard link, so it takes
-no room; a copy where the disk knows no links). A later run gives `panoptic/REL.png` new content;
-what people did in the meantime can still be told from what the model did. The key is made of the
-image's name and the content: the old file is there until FiftyOne shows the new labels, whenever a
-program may be killed.
+`review/KEY.png` is a second name of the PNG that was in `panoptic/` then (a hard link, so it takes
+no room; a copy on a disk without links). A later run gives `panoptic/REL.png` new content; with the
+kept file we can still tell what people did from what the model did. The key is made of the image's
+name and the content: so the old file stays until FiftyOne shows the new labels, even if a program
+is killed on the way.
 """
 
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from frozenseg_label.files import atomic_write, explained, make_folder
-from frozenseg_label.formats.coco_panoptic import decode_panoptic_png, png_name
+from frozenseg_label.formats.coco_panoptic import decode_panoptic_png
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Labels
-from frozenseg_label.runs.label_files import PANOPTIC
+from frozenseg_label.runs.layout import OPENED
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Vocabulary
 
-OPENED = "review"
+
+@dataclass(frozen=True)
+class OpenedLabels:
+    """The labels of one image that a review opened; people's edits start from them.
+
+    Attributes:
+        panoptic: with the ids of `vocabulary`.
+        labels: the journal's record of them.
+        vocabulary: of the run.
+    """
+
+    panoptic: PanopticMap
+    labels: Labels
+    vocabulary: Vocabulary
+
+    @property
+    def last_id(self) -> int:
+        """Return the highest id that a segment of the image ever had; 0 where none had one."""
+        ids = [segment.id for segment in self.panoptic.segments]
+        if self.labels.proposed is not None:
+            ids += [info.id for info in self.labels.proposed.segments_info]
+        return max(ids, default=0)
 
 
-def keep_opened(folder: Path, image: str, labels: Labels) -> bool:
-    """Keep the labels of an image; returns whether they are the ones that lie there now."""
-    source, kept = folder / PANOPTIC / png_name(image), _kept(folder, image, labels)
-    if _is_file_of(kept, labels.current.png):
-        return True
-    if not _is_file_of(source, labels.current.png):
-        return False
-    with explained(kept):
-        make_folder(kept.parent)
-        kept.unlink(missing_ok=True)
-        try:
-            os.link(source, kept)
-        except OSError:
-            atomic_write(kept, source.read_bytes(), lasting=False)
-    if _is_file_of(kept, labels.current.png):
-        return True
-    kept.unlink(missing_ok=True)
-    return False
+def keep_opened(run: RunFolder, image: str, labels: Labels) -> OpenedLabels | None:
+    """Keep the labels of an image and return them; None where their file has other content now."""
+    source, kept = run.png(image), _kept(run, image, labels)
+    if not _has_content(kept, labels):
+        if not _has_content(source, labels):
+            return None
+        with explained(kept):
+            make_folder(kept.parent)
+            kept.unlink(missing_ok=True)
+            try:
+                os.link(source, kept)
+            except OSError:
+                atomic_write(kept, source.read_bytes(), lasting=False)
+        if not _has_content(kept, labels):
+            kept.unlink(missing_ok=True)
+            return None
+    return read_opened(run, image, labels)
 
 
-def forget_opened(folder: Path, image: str, labels: Labels, *, but: Labels) -> None:
-    """Let kept labels go, unless the ones that are shown now have the same pixels."""
-    if labels.current.png != but.current.png:
-        with explained(folder / OPENED):
-            _kept(folder, image, labels).unlink(missing_ok=True)
-
-
-def read_opened(
-    folder: Path, image: str, labels: Labels, vocabulary: Vocabulary
-) -> PanopticMap | None:
-    """The kept map, with the ids of this vocabulary; None where the file is not what it was.
+def read_opened(run: RunFolder, image: str, labels: Labels | None) -> OpenedLabels | None:
+    """Return labels that a review opened; None where no file has their content any more.
 
     Args:
-        labels: of the journal row that stood then.
+        labels: that the App shows, from `labels_by_key`; None where the journal does not know them.
     """
-    current = folder / PANOPTIC / png_name(image)  # nothing may have changed since
-    for path in (_kept(folder, image, labels), current):
-        if _is_file_of(path, labels.current.png):
+    if labels is None:
+        return None
+    for path in (_kept(run, image, labels), run.png(image)):  # the second: they may still be there
+        if _has_content(path, labels):
             ids = decode_panoptic_png(path.read_bytes(), f"{path}")
-            return PanopticMap(ids, labels.current.segments(vocabulary))
+            panoptic = PanopticMap(ids, labels.current.segments(run.vocabulary))
+            return OpenedLabels(panoptic, labels, run.vocabulary)
     return None
 
 
+def forget_opened(run: RunFolder, image: str, labels: Labels, *, but: Labels) -> None:
+    """Delete kept labels, unless the ones that the App shows now (`but`) have the same pixels."""
+    if labels.current.png != but.current.png:
+        with explained(run.path / OPENED):
+            _kept(run, image, labels).unlink(missing_ok=True)
+
+
 def key_of(labels: Labels) -> str:
-    """What tells labels from any others of the same image: pixels, classes and states."""
+    """Return a key that differs for all labels of one image: by pixels, classes and states."""
     return hashlib.sha256(labels.current.model_dump_json().encode()).hexdigest()[:32]
 
 
 def labels_by_key(run: RunFolder, wanted: Mapping[str, str]) -> dict[str, Labels]:
-    """The labels of images that had a certain key, from all rows of the journal.
+    """Return the labels of images that had a certain key, from all rows of the journal.
 
     Args:
         wanted: the key, by image.
@@ -92,13 +113,14 @@ def labels_by_key(run: RunFolder, wanted: Mapping[str, str]) -> dict[str, Labels
     return found
 
 
-def _kept(folder: Path, image: str, labels: Labels) -> Path:
+def _kept(run: RunFolder, image: str, labels: Labels) -> Path:
     key = hashlib.sha256(os.fsencode(f"{image}\0{labels.current.png}")).hexdigest()
-    return folder / OPENED / f"{key[:32]}.png"
+    return run.path / OPENED / f"{key[:32]}.png"
 
 
-def _is_file_of(path: Path, png: str) -> bool:
+def _has_content(path: Path, labels: Labels) -> bool:
+    """Return whether a file has the pixels of these labels."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() == png
+        return hashlib.sha256(path.read_bytes()).hexdigest() == labels.current.png
     except OSError:
         return False

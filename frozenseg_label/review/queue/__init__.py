@@ -1,1 +1,1 @@
-"""Which images and segments a person should look at first; needs no FiftyOne."""
+"""Which images and segments a person should look at first; no FiftyOne."""

@@ -1,4 +1,4 @@
-"""What the last run of the model made otherwise than the one before, by the journal."""
+"""The segments that the last run of the model changed, as far as the journal tells."""
 
 from collections.abc import Iterable
 
@@ -6,13 +6,14 @@ from frozenseg_label.panoptic import BBox
 from frozenseg_label.runs.journal_rows import Entry, StoredSegment
 from frozenseg_label.runs.run_folder import RunFolder
 
-SAME_BOX_IOU = 0.9  # of the boxes, and ratio of the areas, from which on two segments are the same
+SAME_BOX_IOU = 0.9  # of the boxes, and ratio of the areas: from here on two segments are the same
 
 
 def changed_segments(run: RunFolder) -> dict[str, frozenset[int]]:
-    """Ids of segments that the last run made and the one before did not; images that have any.
+    """Return ids of segments that the last run made and the run before did not, by image.
 
-    The pixels of earlier labels are gone: class, box and area tell whether a segment is the same.
+    Images without such segments are left out. The pixels of earlier labels are gone: class, box and
+    area tell whether a segment is the same.
     """
     earlier: dict[str, Entry] = {}
     last: dict[str, Entry] = {}

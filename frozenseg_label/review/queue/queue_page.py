@@ -1,14 +1,14 @@
-"""The review queue as a static page, for people without the App, and to send to a colleague."""
+"""The review queue as a static page: for people without the App, or to send to a colleague."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from frozenseg_label.evaluation.worst_images import picture_of
 from frozenseg_label.pages.html_report import (
     Figure,
     ReportImage,
     ReportLayer,
     ReportTable,
+    existing,
     write_html_report,
 )
 from frozenseg_label.panoptic import PanopticMap
@@ -19,7 +19,7 @@ ORDER = "queue"
 
 
 def write_queue_page(run: RunFolder, folder: Path) -> Path:
-    """Write the page of a run, most doubtful images first; returns the path of its `index.html`.
+    """Write the page of a run, most doubtful images first; return the path of its `index.html`.
 
     Corrected images show the model's own map, too, as the layer "before".
     """
@@ -30,11 +30,10 @@ def write_queue_page(run: RunFolder, folder: Path) -> Path:
 
 
 def _image(run: RunFolder, queued: QueuedImage) -> ReportImage:
-    root = None if run.manifest.root is None else Path(run.manifest.root)
     labels = run.read_map(queued.image)
     return ReportImage(
         name=queued.image,
-        path=picture_of(root, queued.image),
+        path=existing(run.picture(queued.image)),
         layers=tuple(_layers(run, queued, labels)),
         figures=(
             Figure("gain", queued.gain, digits=2, worst="highest"),
@@ -65,6 +64,6 @@ def _table(queue: Sequence[QueuedImage]) -> ReportTable:
         title="How far people have looked",
         columns=("state", "images", "segments"),
         rows=tuple(rows),
-        note="Gain is what looking at an image promises: doubtful segments, rare classes, and "
-        "what is unlabelled, by the work that it takes.",
+        note="Gain is what a look at an image promises: doubtful segments, rare classes and "
+        "unlabelled pixels, divided by the work that it takes.",
     )

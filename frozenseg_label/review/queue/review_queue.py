@@ -1,8 +1,8 @@
 """Where a person's next minute is worth most: images and segments by expected gain.
 
-A segment's gain is the chance that it is wrong, as far as the model's own signals tell, times a
-little more for classes of which there is little. An image's gain is that of all its segments, and
-of what is unlabelled in it, by the work that looking at it takes.
+A segment's gain is the chance that it is wrong, as the model's own signals tell, times a factor a
+little above 1 for rare classes. An image's gain is the sum of all its segments' gains and of its
+unlabelled share, divided by the work that a look at it takes.
 """
 
 import csv
@@ -19,13 +19,13 @@ from frozenseg_label.runs.journal_rows import Labels
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Vocabulary
 
-# How much each signal says of a segment's being wrong. On 534 segments of 120 demonstration images,
-# 45 % of them wrong, a wrong one comes before a right one by these weights in 88 of 100 pairs; by
-# the margin alone in 87, by one signal of the others alone in 72 to 77.
+# How much each signal tells about whether a segment is wrong. On 534 segments of 120 demonstration
+# images, 45 % of them wrong, these weights put the wrong one before the right one in 88 of 100
+# pairs; only the margin does so in 87, only one of the other signals in 72 to 77.
 MARGIN, DISAGREEMENT, CONTESTED, SAM_DISAGREEMENT = 0.5, 0.1, 0.2, 0.2
 RARITY = 0.5  # a class with a single segment counts 1.5 times, one with a hundred 1.05 times
-UNLABELLED = 1.0  # an image without any label gains as much as one segment that is surely wrong
-OPENING = 2.0  # opening an image takes as long as looking at so many segments
+UNLABELLED = 1.0  # an image without labels gains as much as one segment that is surely wrong
+OPENING = 2.0  # opening an image takes as long as looking at two segments
 
 CSV_COLUMNS = (
     "rank", "image_rank", "image", "image_gain", "unlabelled", "segment", "class", "gain", "score",
@@ -36,12 +36,12 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True)
 class QueuedSegment:
-    """A segment and what looking at it promises.
+    """A segment and what a look at it promises.
 
     Attributes:
         segment: with the ids of the run's vocabulary.
-        gain: 0 where a person stands behind it already; 1.5 at the most.
-        changed: the last run made it, and the one before it had none such there.
+        gain: 0 where a person has judged it already; 1.5 at the most.
+        changed: whether the last run made it, and the run before had no equal one there.
     """
 
     segment: Segment
@@ -51,11 +51,11 @@ class QueuedSegment:
 
 @dataclass(frozen=True)
 class QueuedImage:
-    """An image and what looking at it promises.
+    """An image and what a look at it promises.
 
     Attributes:
         image: its name in the run folder.
-        labels: as they stand.
+        labels: its present ones.
         segments: by gain, the highest first.
         unlabelled: share of the pixels, 0..1.
         gain: 0 where it is reviewed.
@@ -69,14 +69,14 @@ class QueuedImage:
 
     @property
     def state(self) -> ImageState:
-        """How far a person has looked at it."""
+        """Return how far a person has looked at it."""
         return self.labels.state
 
 
 def review_queue(run: RunFolder) -> list[QueuedImage]:
-    """All labelled images, the one that promises most first; equal ones by name.
+    """Return all labelled images, the one that promises most first; equal ones by name.
 
-    Images labelled with words that the vocabulary has no more are left out.
+    Images labelled with words that are no longer in the vocabulary are left out.
     """
     labelled = [
         (entry.image, entry.labels)
@@ -93,7 +93,7 @@ def review_queue(run: RunFolder) -> list[QueuedImage]:
 
 
 def doubt(segment: Segment) -> float:
-    """How likely a segment is wrong, 0..1, by the signals that its model gave."""
+    """Return how likely a segment is wrong, 0..1, by the signals that its model gave."""
     signals = (
         (MARGIN, None if segment.margin is None else 1 - segment.margin),
         (DISAGREEMENT, segment.disagreement),
@@ -102,18 +102,18 @@ def doubt(segment: Segment) -> float:
     )
     known = [(weight, value) for weight, value in signals if value is not None]
     if not known:
-        return 1.0  # nobody vouches for it
+        return 1.0  # nothing says that it is right
     return sum(weight * value for weight, value in known) / sum(weight for weight, _ in known)
 
 
 def write_queue(path: Path, queue: Sequence[QueuedImage], vocabulary: Vocabulary) -> None:
-    """Write the queue as CSV, a row per segment; an image without segments has one row, too."""
+    """Write the queue as CSV, a row per segment; an image without segments has one row."""
     file = io.StringIO()
     writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     for rank, row in enumerate(_rows(queue, vocabulary), start=1):
         writer.writerow({"rank": rank, **row})
-    # Names of files that are no Unicode stay the same bytes.
+    # Names of files that are not Unicode stay the same bytes.
     atomic_write(path, file.getvalue().encode("utf-8", "surrogateescape"))
 
 

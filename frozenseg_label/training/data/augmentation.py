@@ -1,4 +1,4 @@
-"""A training image seen anew each time: mirrored, larger or smaller, cropped, in other colours."""
+"""Augmentation: a training image is mirrored, resized, cropped and recoloured at random."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from PIL import Image
 
 GREY = 128  # image padding, as the published run pads before it normalises
 
-# At strength 1, about what SSD's colour distortion (arXiv 1512.02325) does.
+# At strength 1, changes are about as large as those of SSD (arXiv 1512.02325).
 FACTOR_SPREAD = 0.5  # brightness, contrast and saturation: factors 0.5..1.5
 HUE_SPREAD = math.radians(36)
 
@@ -22,12 +22,12 @@ RGB_FROM_YCBCR = np.linalg.inv(YCBCR)
 
 
 class Window(NamedTuple):
-    """The part of an axis that is seen, in pixels of the resized image.
+    """The part of an image axis that is kept, in pixels of the resized image.
 
     Attributes:
-        full: what the whole axis is resized to.
-        start, length: what is seen of it.
-        pixels: of the axis before resizing.
+        full: length of the whole axis after resizing.
+        start, length: the part that is kept.
+        pixels: length of the axis before resizing.
     """
 
     full: int
@@ -37,16 +37,16 @@ class Window(NamedTuple):
 
     @property
     def begin(self) -> float:
-        """Where it begins before resizing."""
+        """Return its begin in pixels before resizing."""
         return self.start * self.pixels / self.full
 
     @property
     def end(self) -> float:
-        """Where it ends before resizing."""
+        """Return its end in pixels before resizing."""
         return (self.start + self.length) * self.pixels / self.full
 
     def nearest(self) -> NDArray[np.int64]:
-        """Return the pixel before resizing in which the centre of each seen pixel lies."""
+        """Return the pixel before resizing in which the centre of each kept pixel lies."""
         # In integers: (start + i + 1/2) * pixels / full, rounded down.
         doubled = 2 * (self.start + np.arange(self.length, dtype=np.int64)) + 1
         return doubled * self.pixels // (2 * self.full)
@@ -54,17 +54,17 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Makes a square image and its labels, moved together, out of an image of any size.
+    """Makes a square image and its labels out of an image of any size; both change together.
 
-    As published for COCO (large-scale jitter): the image is resized, its aspect ratio kept, to
-    fit a square of a random scale times `crop_size`; of what is larger, a window at a random
-    place is kept; what is smaller is padded right and below.
+    As published for COCO (large-scale jitter): the image is resized, with its aspect ratio, to fit
+    a square of a random scale times `crop_size`. If it is larger than `crop_size`, a window at a
+    random place is kept; if it is smaller, it is padded at the right and at the bottom.
 
     Attributes:
         flip: probability of mirroring left and right.
         scale: the scale is drawn uniformly from this range.
         crop_size: side of the square that comes out, in pixels.
-        color_jitter: strength, 0..1; 0 changes no byte, at 1 brightness, contrast and saturation
+        color_jitter: strength, 0..1; 0 changes nothing, at 1 brightness, contrast and saturation
             are multiplied by 0.5..1.5 each and the hue is turned by up to 36 degrees.
         fill: id of the padding.
     """
@@ -112,7 +112,7 @@ class Augmentation:
         if self.color_jitter:
             seen = jitter_colors(seen, self.color_jitter * colors)
         seen_ids = ids[rows.nearest()[:, None], columns.nearest()]
-        # The window lies anywhere with equal chance, so mirroring what is in it will do.
+        # All places of the window are equally probable, so mirroring only the window is enough.
         way = -1 if mirror < self.flip else 1
 
         new_image = np.full((self.crop_size, self.crop_size, 3), GREY, np.uint8)
@@ -122,16 +122,16 @@ class Augmentation:
         return new_image, new_ids
 
     def _window(self, pixels: int, ratio: float, place: float) -> Window:
-        """Resize an axis by a ratio and choose what is seen of it; `place` is drawn from 0..1."""
+        """Resize an axis by a ratio and choose the part to keep; `place` is drawn from 0..1."""
         full = max(1, round(pixels * ratio))
         length = min(full, self.crop_size)
         return Window(full, int(place * (full - length + 1)), length, pixels)
 
 
 def resize_window(image: NDArray[np.uint8], rows: Window, columns: Window) -> Image.Image:
-    """Resize as if the whole image were resized and then cropped, but touch no more than needed.
+    """Return the window of the resized image; pixels far outside the window are not computed.
 
-    Bilinear on uint8 and with Pillow's smoothing when it shrinks, as the model's input is resized.
+    Resized bilinearly on uint8, with Pillow's smoothing when it shrinks, like the model's input.
     """
     top, bottom = _needed(rows)
     left, right = _needed(columns)
@@ -146,7 +146,7 @@ def resize_window(image: NDArray[np.uint8], rows: Window, columns: Window) -> Im
 
 
 def _needed(window: Window) -> tuple[int, int]:
-    """Return the pixels before resizing that have a share in the window, first and last + 1."""
+    """Return the range of pixels before resizing that the window is made of, first and last + 1."""
     reach = math.ceil(max(1.0, window.pixels / window.full))  # of Pillow's bilinear filter
     first = max(0, math.floor(window.begin) - reach)
     return first, min(window.pixels, math.ceil(window.end) + reach)
@@ -156,10 +156,10 @@ def jitter_colors(image: Image.Image, change: NDArray[np.float64]) -> Image.Imag
     """Change brightness, contrast (around the mean luma), saturation and hue, in this order.
 
     All four are linear, so they are one matrix over the colours and one offset. The hue is turned
-    in the plane of the colour differences, which leaves the luma as it is.
+    in the plane of the colour differences, which does not change the luma.
 
     Args:
-        change: float64 [4], each -1..1: by how much of its spread each of the four changes.
+        change: float64 [4], -1..1 each: how far each of the four changes, as a share of its spread.
     """
     brightness, contrast, saturation = 1 + FACTOR_SPREAD * change[:3]
     hue = HUE_SPREAD * change[3]

@@ -1,4 +1,4 @@
-"""What a training is given: the labelled images of all sources, sorted, split, and with weights."""
+"""The data of one training: the labelled images of all label sets, checked, split and weighted."""
 
 import hashlib
 import logging
@@ -15,7 +15,7 @@ from frozenseg_label.training.data.labelled_images import (
     read_labelled_images,
 )
 from frozenseg_label.training.data.sample_sources import LabelledPictures
-from frozenseg_label.training.data.samples import Truth
+from frozenseg_label.training.data.targets import Truth
 from frozenseg_label.training.settings import TrainSettings
 from frozenseg_label.vocabulary import Category, Vocabulary, default_color, same_name
 
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All that is learnt from, and what is held out.
+    """The labelled images of one training, and the words of their labels.
 
     Attributes:
-        train: images that are trained on.
-        held_out: images that never are.
+        train: images to train on.
+        held_out: images that are never trained on.
         vocabulary: the words that labels may use.
     """
 
@@ -37,7 +37,7 @@ class TrainingData:
     vocabulary: Vocabulary
 
     def words(self, settings: TrainSettings) -> Vocabulary:
-        """What the decoder chooses a name from while it learns; a label is a place in it."""
+        """Return the training vocabulary; labels are indices into it."""
         if settings.negatives == "all":
             return self.vocabulary
         said = {same_name(name) for image in self.train for name in image.class_names()}
@@ -47,7 +47,7 @@ class TrainingData:
         )
 
     def named_classes(self) -> Counter[str]:
-        """How many targets each class has in the training images, by its name there."""
+        """Count the targets of each class in the training images, by its name in the vocabulary."""
         names = Counter(
             same_name(segment.name)
             for image in self.train
@@ -62,10 +62,20 @@ class TrainingData:
             }
         )
 
+    def named_words(self) -> list[str]:
+        """Return the names of the classes with targets in the training images, and synonyms."""
+        classes = self.named_classes()
+        return [
+            name
+            for category in self.vocabulary.categories
+            if category.name in classes
+            for name in category.names
+        ]
+
     def pictures(
         self, images: Sequence[LabelledImage], settings: TrainSettings
     ) -> LabelledPictures:
-        """Images with what they teach, targets weighted as the settings say."""
+        """Return images with what they teach; targets are weighted as the settings say."""
         of_class = class_weights(self.named_classes(), settings)
         categories = enumerate(self.words(settings).categories)
         labels = {same_name(category.name): index for index, category in categories}
@@ -82,47 +92,50 @@ class TrainingData:
         return LabelledPictures(images, truths)
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the words and of the images and labels, held out or not."""
+        """Return the SHA-256 (hex) of the words and of all images and labels, held out or not."""
         sides = [[image.fingerprint() for image in side] for side in (self.train, self.held_out)]
         return hashlib.sha256(f"{self.vocabulary.fingerprint} {sides}".encode()).hexdigest()
 
 
 def collect(
-    sources: Sequence[Path],
+    labels: Sequence[Path],
     pictures: Path | None,
     vocabulary: Vocabulary | None,
     held_out: float,
+    *,
+    trust_states: bool = False,
 ) -> TrainingData:
-    """Read and check all sources; TrainingError lists what is wrong in any of them.
+    """Read and check all label sets; TrainingError lists what is wrong in any of them.
 
     Args:
-        sources: run folders and COCO panoptic sets.
-        pictures: folder of their pictures; None: where each of them says.
-        vocabulary: words that labels may use; None: those of all sources.
+        labels: run folders and COCO panoptic sets.
+        pictures: folder of their pictures; None: the folder that each label set names.
+        vocabulary: words that labels may use; None: the words of all label sets.
         held_out: share of the images that is never trained on.
+        trust_states: believe the states that sets of other tools say.
     """
     images: list[LabelledImage] = []
     vocabularies: list[Vocabulary] = []
     problems: list[str] = []
-    for source in sources:
+    for path in labels:
         try:
-            some, words = read_labelled_images(source, pictures, problems)
+            some, words, faults = read_labelled_images(path, pictures, trust_states=trust_states)
         except (FormatError, RunError, TrainingError) as error:
             problems.append(f"{error}")
             continue
+        problems += faults
         images += [image.renamed(_names_by_id(words, vocabulary)) for image in some]
         vocabularies.append(words)
     if not vocabularies:
         raise TrainingError("\n".join(problems))
     vocabulary = vocabulary or join_vocabularies(vocabularies)
-    teaching = [image for image in images if image.teaches]
-    if not problems and not any(image.has_targets for image in teaching):
-        names = ", ".join(str(source) for source in sources)
+    if not problems and not any(image.has_targets for image in images):
+        names = ", ".join(str(path) for path in labels)
         raise TrainingError(
             f"{names}: no segment that a person accepted or drew; correct some labels first "
             "(`frozenseg-label review` or `import`)"
         )
-    checked = check_images(teaching, vocabulary, problems)
+    checked = check_images(images, vocabulary, problems)
     train, held = split_images(checked, held_out)
     data = TrainingData(tuple(train), tuple(held), vocabulary)
     classes = data.named_classes()
@@ -145,7 +158,7 @@ def collect(
 
 
 def join_vocabularies(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
-    """One vocabulary of all words; a class of several comes once, with all its synonyms."""
+    """Return one vocabulary of all words; a class of several comes once, with all its synonyms."""
     joined: dict[str, Category] = {}
     for vocabulary in vocabularies:
         for category in vocabulary.categories:
@@ -170,13 +183,13 @@ def join_vocabularies(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
 def split_images(
     images: Sequence[LabelledImage], share: float
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Images to train on and images held out.
+    """Split images into those to train on and those held out.
 
-    An image's side depends on its own content alone, so it never changes when others come or go.
-    But one image is held out where chance would hold out none, and one is trained on in any case.
+    The side of an image depends only on its own content, so it stays when others come or go. But at
+    least one image is held out if the share is not 0, and at least one is trained on in any case.
 
     Args:
-        share: of the images that is held out, 0..1.
+        share: share of the images that are held out, 0..1.
     """
     digests = sorted({image.digest for image in images})
     count = sum(int(digest[:8], 16) < share * 2**32 for digest in digests)
@@ -190,10 +203,10 @@ def split_images(
 
 
 def _names_by_id(foreign: Vocabulary, vocabulary: Vocabulary | None) -> dict[str, str]:
-    """Our name of each foreign class that we call otherwise, but with its id, kind and colour.
+    """Return our name of each foreign class that has another name, but id, kind and colour of ours.
 
     COCO's own panoptic files say `tree-merged` where the vocabulary says `tree`. Colours that were
-    made from ids say nothing.
+    made from ids prove nothing.
     """
     ours = vocabulary.categories if vocabulary is not None else ()
     known = {same_name(name) for category in ours for name in category.names}
@@ -206,9 +219,9 @@ def _names_by_id(foreign: Vocabulary, vocabulary: Vocabulary | None) -> dict[str
 
 
 def class_weights(counts: Mapping[str, int], settings: TrainSettings) -> dict[str, float]:
-    """How much a target of each class weighs, by `same_name`; 1 for the most frequent class.
+    """Return the weight of the targets of each class, by `same_name`; 1 for the most frequent one.
 
-    As in LVIS's square-root sampling (Gupta et al. 2019, arXiv 1908.03195), but by weight: a class
+    Like LVIS's square-root sampling (Gupta et al. 2019, arXiv 1908.03195), but as a weight: a class
     that is n times rarer weighs n^power.
     """
     most = max(counts.values())
@@ -219,22 +232,23 @@ def class_weights(counts: Mapping[str, int], settings: TrainSettings) -> dict[st
 def trained_categories(
     info: CheckpointInfo, vocabulary: Vocabulary, named: Mapping[str, int]
 ) -> tuple[TrainingCategory, ...]:
-    """The training vocabulary of a model that has also learnt the named classes.
+    """Return the training vocabulary of a model that has also learnt the named classes.
 
-    Old ones stay, new ones come behind them; a new name of an old class joins the old one's names.
+    Old classes stay and new ones follow; a new name of an old class joins the names of the old one.
     """
     categories = list(info.categories)
-    place = {name: i for i, category in enumerate(categories) for name in category.names}
+    place = {same_name(name): i for i, c in enumerate(categories) for name in c.names}
     for category in vocabulary.categories:
         if category.name not in named:
             continue
-        known = next((place[name] for name in category.names if name in place), None)
+        names = {same_name(name): name for name in category.names}
+        known = next((place[name] for name in names if name in place), None)
         if known is None:
-            place |= dict.fromkeys(category.names, len(categories))
+            place |= dict.fromkeys(names, len(categories))
             categories.append(TrainingCategory(names=category.names, is_thing=category.is_thing))
         else:
             old = categories[known]
-            further = [name for name in category.names if name not in place]
-            categories[known] = old.model_copy(update={"names": (*old.names, *further)})
+            further = {key: name for key, name in names.items() if key not in place}
+            categories[known] = old.model_copy(update={"names": (*old.names, *further.values())})
             place |= dict.fromkeys(further, known)
     return tuple(categories)

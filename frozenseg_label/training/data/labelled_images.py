@@ -1,9 +1,10 @@
-"""Images with labels that people stand behind: from run folders, and from any COCO panoptic set.
+"""Images with labels that people own: from run folders, and from any COCO panoptic set.
 
-Everything that is wrong with them is told at once, before the first step.
+All faults of the labels are reported together, before the first step.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,23 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frozenseg_label.errors import FormatError, ImageError, TrainingError
-from frozenseg_label.formats.coco_panoptic import decode_panoptic_png, png_name, read_panoptic_png
-from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
-from frozenseg_label.images import ImageRecord, decode_image, is_run_folder, read_image_size
+from frozenseg_label.files import read_regular
+from frozenseg_label.formats.coco_panoptic import (
+    decode_panoptic_png,
+    read_label_png,
+    read_panoptic_png,
+)
+from frozenseg_label.images import ImageRecord, decode_image, read_image_size
+from frozenseg_label.label_sets.label_set import LabelSet, open_label_set
 from frozenseg_label.panoptic import OWNED_STATES, UNLABELLED, State
-from frozenseg_label.runs.label_files import PANOPTIC
 from frozenseg_label.runs.ownership import RejectedSegment
-from frozenseg_label.runs.run_folder import RunFolder
-from frozenseg_label.training.data.samples import FIRST_REFUSED, IGNORED, Truth
+from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED, Truth
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
 SHOWN_PROBLEMS = 20
-PICTURE_FOLDERS = ("", "images")  # below the folder of a COCO panoptic JSON
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LabelledSegment:
-    """One entry of an image's map.
+    """One segment in the map of an image.
 
     Attributes:
         name: of the class.
@@ -42,24 +47,24 @@ class LabelledSegment:
 
     @property
     def is_truth(self) -> bool:
-        """Whether a person stands behind it, and it is one object or one region."""
+        """Say whether a person owns it, and it is one object or one region (no crowd)."""
         return self.state in OWNED_STATES and not self.is_crowd
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """A picture, and what people said of it; nothing has been decoded yet.
+    """A picture and what people said about it; no file has been decoded yet.
 
     Attributes:
         path: of the picture.
         name: for messages: the picture's name in its set.
         png: the panoptic PNG.
-        size: height and width that the labels have.
-        segments: of the PNG.
-        reviewed: whether unlabelled pixels are truth.
+        size: height and width of the labels.
+        segments: all segments of the PNG.
+        reviewed: whether unlabelled pixels are truth (they show nothing).
         rejected: segments that a person refused.
         digest: SHA-256 (hex) of the picture's file; empty until `check_images`.
-        label_digest: likewise, of the PNG.
+        label_digest: SHA-256 (hex) of the PNG; likewise.
     """
 
     path: Path
@@ -74,56 +79,56 @@ class LabelledImage:
 
     @property
     def teaches(self) -> bool:
-        """Whether anything can be learnt from it, be it that there is nothing."""
+        """Say whether anything can be learnt from it, even if only that it shows nothing."""
         return self.reviewed or bool(self.rejected) or self.has_targets
 
     @property
     def has_targets(self) -> bool:
-        """Whether it shows anything that has a name."""
+        """Say whether it has a segment to learn."""
         return any(segment.is_truth for segment in self.segments)
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the picture and of all that people said of it."""
+        """Return the SHA-256 (hex) of the picture and of everything that people said about it."""
         said = (self.segments, self.reviewed, self.rejected)
         return hashlib.sha256(f"{self.digest} {self.label_digest} {said}".encode()).hexdigest()
 
     def renamed(self, names: Mapping[str, str]) -> "LabelledImage":
-        """Return the same with other names of classes; those that are not in `names` stay."""
+        """Return the same image with other class names; names that are not in `names` stay."""
         segments = (replace(s, name=names.get(s.name, s.name)) for s in self.segments)
         return replace(self, segments=tuple(segments))
 
     def class_names(self) -> set[str]:
-        """Names of the classes that are truth here, or that were refused."""
+        """Return the names of the classes that are truth here, or that were refused."""
         names = {segment.name for segment in self.segments if segment.is_truth}
         return names | {rejected.category for rejected in self.rejected}
 
     def read_picture(self) -> NDArray[np.uint8]:
-        """The picture [H, W, 3]; ImageError where it cannot be read or has another size."""
+        """Return the picture [H, W, 3]; ImageError if it cannot be read or has another size."""
         picture = decode_image(ImageRecord(self.path, self.name, 0, 0))
         if picture.shape[:2] != self.size:
             raise ImageError(f"{self.path}: {_size_problem(picture.shape[:2], self.size)}")
         return picture
 
     def read_ids(self) -> NDArray[np.int32]:
-        """The ids [H, W] as `dataset.targets_of` takes them."""
-        ids = read_panoptic_png(self.png)
+        """Return the ids [H, W] as `targets.targets_of` takes them."""
+        ids = read_panoptic_png(self.png, self.label_digest or None)
         if ids.shape != self.size:
             raise FormatError(f"{self.png}: {_size_problem(ids.shape, self.size)}")
         unknown = [segment.id for segment in self.segments if not segment.is_truth]
         if not self.reviewed:
             unknown.append(UNLABELLED)
         ids[np.isin(ids, unknown)] = IGNORED
-        if not self.reviewed:  # in a reviewed image, what was refused is void, and that is known
+        if not self.reviewed:  # in a reviewed image, refused segments are known to be void
             for number, rejected in enumerate(self.rejected):
                 ids[rejected.mask() & (ids >= IGNORED)] = FIRST_REFUSED + number
         return ids
 
     def truth(self, labels: Mapping[str, int], weights: Mapping[int, float]) -> Truth:
-        """What these ids teach.
+        """Return what the ids of `read_ids` teach.
 
         Args:
             labels: index into the training vocabulary, by `same_name` of the class.
-            weights: of the segments that do not count 1, by id.
+            weights: of the segments whose weight is not 1, by id.
         """
         return Truth(
             {s.id: labels[same_name(s.name)] for s in self.segments if s.is_truth},
@@ -136,89 +141,55 @@ class LabelledImage:
 
 
 def read_labelled_images(
-    source: Path, pictures: Path | None, problems: list[str] | None = None
-) -> tuple[list[LabelledImage], Vocabulary]:
-    """All labelled images of a run folder or of a COCO panoptic set, and the words used there.
+    source: Path, pictures: Path | None, *, trust_states: bool = False
+) -> tuple[list[LabelledImage], Vocabulary, tuple[str, ...]]:
+    """Return the labelled images of a set that teach anything, its words, and its faults.
 
     Args:
         source: a run folder, a folder with `panoptic.json`, or a COCO panoptic JSON.
-        pictures: where the pictures lie; None: where the run folder says, or beside the JSON.
-        problems: takes up what is wrong in a JSON; None: FormatError is raised.
+        pictures: folder of the pictures; None: where the run says, or beside the JSON.
+        trust_states: as of `open_label_set`.
     """
-    if is_run_folder(source):
-        return _from_run(source, pictures)
-    path = source / "panoptic.json" if source.is_dir() else source
-    if not path.is_file():
-        raise TrainingError(
-            f"{source}: neither a run folder nor a COCO panoptic set (a JSON file, or a folder "
-            "with panoptic.json in it); name one"
-        )
-    return _from_coco(path, pictures, problems)
-
-
-def _from_run(folder: Path, pictures: Path | None) -> tuple[list[LabelledImage], Vocabulary]:
-    with RunFolder.read(folder) as run:
-        root = pictures or (Path(run.manifest.root) if run.manifest.root else None)
-        images = []
-        for entry in run.entries():
-            labels = entry.labels
-            if labels is None or not labels.is_corrected():
-                continue
-            if root is None:
-                raise TrainingError(f"{folder} does not say where its images lie; give --images")
-            segments = tuple(
-                LabelledSegment(
-                    info.id, labels.current.names[info.category_id], info.state, info.iscrowd
-                )
-                for info in labels.current.segments_info
+    with open_label_set(source, pictures, trust_states=trust_states) as labels:
+        if not labels.has_segments:
+            raise TrainingError(
+                f"{source}: class PNGs do not tell the segments of a class apart; name a run "
+                "folder or a COCO panoptic set"
             )
-            images.append(
-                LabelledImage(
-                    path=root / entry.image,
-                    name=entry.image,
-                    png=folder / PANOPTIC / png_name(entry.image),
-                    size=(labels.height, labels.width),
-                    segments=segments,
-                    reviewed=labels.state == "reviewed",
-                    rejected=labels.rejected,
-                )
-            )
-        return images, run.vocabulary
+        for note in labels.notes:
+            log.info("%s: %s", source, note)
+        images = (_labelled_image(labels, name) for name in labels.images)
+        return [image for image in images if image is not None], labels.vocabulary, labels.faults
 
 
-def _from_coco(
-    path: Path, pictures: Path | None, problems: list[str] | None
-) -> tuple[list[LabelledImage], Vocabulary]:
-    dataset = read_coco_panoptic(path, problems=problems)
-    folders = [pictures] if pictures else [path.parent / name for name in PICTURE_FOLDERS]
-    images = []
-    for annotation in dataset.annotations:
-        name = annotation.file_name
-        paths = [folder / name for folder in folders]
-        segments = tuple(
-            LabelledSegment(s.id, dataset.vocabulary.by_id(s.category_id).name, s.state, s.is_crowd)
-            for s in annotation.segments
-        )
-        images.append(
-            LabelledImage(
-                path=next((p for p in paths if p.is_file()), paths[-1]),
-                name=name,
-                png=dataset.folder / annotation.png_name,
-                size=(annotation.height, annotation.width),
-                segments=segments,
-                reviewed=annotation.state == "reviewed",
-            )
-        )
-    return images, dataset.vocabulary
+def _labelled_image(labels: LabelSet, name: str) -> LabelledImage | None:
+    """Return what is said of an image; None where it teaches nothing."""
+    said, picture = labels.labels_of(name), labels.picture(name)
+    image = LabelledImage(
+        path=picture or Path(name),
+        name=name,
+        png=said.png or Path(name),
+        size=said.size,
+        segments=tuple(
+            LabelledSegment(s.id, labels.vocabulary.by_id(s.category_id).name, s.state, s.is_crowd)
+            for s in said.segments
+        ),
+        reviewed=said.state == "reviewed",
+        rejected=said.rejected,
+        label_digest=said.sha256 or "",
+    )
+    if image.teaches and picture is None:
+        raise TrainingError(f"{labels.path} does not say where its images are; give --images")
+    return image if image.teaches else None
 
 
 def check_images(
     images: Sequence[LabelledImage], vocabulary: Vocabulary, problems: Sequence[str] = ()
 ) -> list[LabelledImage]:
-    """The images with their digests and sizes; TrainingError lists all that is wrong with them.
+    """Return the images with their digests and sizes; TrainingError lists all faults.
 
     Args:
-        problems: what is known to be wrong already; it comes first in the list.
+        problems: faults that are known already; they come first in the list.
     """
     names = {same_name(category.name) for category in vocabulary.categories}
     with ThreadPoolExecutor() as pool:  # decoding PNGs leaves the interpreter free
@@ -236,14 +207,12 @@ def check_images(
 
 
 def _check(image: LabelledImage, names: set[str]) -> tuple[LabelledImage, list[str]]:
-    """The image with digest and size, and its problems."""
+    """Return the image with digests and size, and its faults."""
     lost = sorted(name for name in image.class_names() if same_name(name) not in names)
     problems = [f"{image.name}: class {name!r} is not in the vocabulary" for name in lost]
     try:
-        png = image.png.read_bytes()
+        png = read_label_png(image.png, image.label_digest or None)
         ids = decode_panoptic_png(png, f"{image.png}")
-    except OSError as error:
-        problems.append(f"{image.png}: {error.strerror}")
     except FormatError as error:
         problems.append(f"{error}")
     else:
@@ -251,11 +220,10 @@ def _check(image: LabelledImage, names: set[str]) -> tuple[LabelledImage, list[s
         image = replace(image, size=size, label_digest=hashlib.sha256(png).hexdigest())
         problems += _label_problems(image, ids)
     try:
-        content = image.path.read_bytes()
+        content = read_regular(image.path, ImageError)
         height, width = read_image_size(content, image.path)
-    except (OSError, ImageError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        problems.append(f"{image.path}: {reason}; where are the images? (--images)")
+    except ImageError as error:
+        problems.append(f"{error}; where are the images? (--images)")
     else:
         image = replace(image, digest=hashlib.sha256(content).hexdigest())
         if (height, width) != image.size and 0 not in image.size:
@@ -264,7 +232,7 @@ def _check(image: LabelledImage, names: set[str]) -> tuple[LabelledImage, list[s
 
 
 def _label_problems(image: LabelledImage, ids: NDArray[np.int32]) -> Iterator[str]:
-    """Where PNG and list of segments differ."""
+    """Yield each difference between the PNG and the list of segments."""
     if ids.shape != image.size:
         yield f"{image.png}: {_size_problem(ids.shape, image.size)}"
     found = set(np.unique(ids).tolist()) - {UNLABELLED}

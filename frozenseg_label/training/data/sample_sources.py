@@ -1,4 +1,4 @@
-"""Where the samples of a training come from: pictures, augmented; or features kept on disk."""
+"""Sources of samples: pictures that are augmented, or features that are kept on disk."""
 
 import threading
 from collections.abc import Sequence
@@ -9,75 +9,60 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from frozenseg_label.checkpoints.header import CheckpointInfo
+from frozenseg_label.errors import TrainingError
 from frozenseg_label.inference.preprocess import resized_size
-from frozenseg_label.model.frozenseg import FrozenSeg, InputSize
+from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.proposals import Features
+from frozenseg_label.model.settings import InputSize
 from frozenseg_label.training.data.augmentation import Augmentation
+from frozenseg_label.training.data.caches import TensorCache
 from frozenseg_label.training.data.labelled_images import LabelledImage
 from frozenseg_label.training.data.samples import (
     FeatureSample,
     PixelSample,
-    Truth,
+    Sample,
     prepare_sample,
-    targets_of,
+    see,
 )
-from frozenseg_label.training.data.targets import Targets
-from frozenseg_label.training.data.tensor_cache import TensorCache
+from frozenseg_label.training.data.targets import Truth, targets_of
+from frozenseg_label.training.settings import TrainSettings
 
-STRIDES = (4, 8, 16, 32)  # of CLIP's pyramid; where the last is 16, files are a little larger
-
-
-class Sample(Protocol):
-    """What a learner learns from: one image in some form."""
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-        ...
-
-    @property
-    def targets(self) -> Targets:
-        """What the image shows."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Samples of equal shape can be batched."""
-        ...
+STRIDES = (4, 8, 16, 32)  # of CLIP's pyramid; files are a little larger if the last one is 16
 
 
-class Source(Protocol):
-    """Images by number."""
+class SampleSource(Protocol):
+    """Samples by the number of their image."""
 
     def __len__(self) -> int: ...
 
     def load(self, index: int, rng: np.random.Generator) -> Sample:
-        """Return one image, varied as the random numbers say.
+        """Return the sample of one image, varied as the random numbers say.
 
-        Raises ImageError or FormatError where its files cannot be read.
+        Raises ImageError or FormatError if its files cannot be read.
         """
         ...
 
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Pictures with their truth, in the order of a list.
+    """Pictures with their truth, by number.
 
     Attributes:
-        images: the list.
-        truths: one for each of them.
+        images: the labelled images.
+        truths: one for each image.
     """
 
     images: Sequence[LabelledImage]
     truths: Sequence[Truth]
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int32], Truth]:
-        """The picture [H, W, 3], its ids [H, W] and what they teach."""
+        """Return a picture [H, W, 3], its ids [H, W] and what they teach."""
         image = self.images[index]
         return image.read_picture(), image.read_ids(), self.truths[index]
 
     def prepare(self, index: int, mirrored: bool, size: InputSize) -> PixelSample:
-        """The picture, or its mirror image, as the model sees pictures when it labels them."""
+        """Return a picture, or its mirror image, resized and padded as for labelling."""
         picture, ids, truth = self.read(index)
         if mirrored:
             picture, ids = np.ascontiguousarray(picture[:, ::-1]), ids[:, ::-1]
@@ -94,22 +79,36 @@ class PixelSource:
     def __len__(self) -> int:
         return len(self.pictures.images)
 
-    def name(self, index: int) -> str:
-        """The image's name, for messages."""
-        return self.pictures.images[index].name
-
     def load(self, index: int, rng: np.random.Generator) -> PixelSample:
         """Read and augment one picture."""
         picture, ids, truth = self.pictures.read(index)
         picture, ids = self.augmentation(picture, ids, rng)
         pixels = torch.from_numpy(picture).permute(2, 0, 1).float()
-        size = (picture.shape[0], picture.shape[1])
-        return PixelSample(self.name(index), pixels, size, targets_of(ids, truth))
+        size, name = (picture.shape[0], picture.shape[1]), self.pictures.images[index].name
+        return PixelSample(name, pixels, size, targets_of(ids, truth))
+
+
+def build_pixel_source(
+    pictures: LabelledPictures, model: FrozenSeg, settings: TrainSettings
+) -> PixelSource:
+    """Return a source of augmented pictures, as the settings want them for a model.
+
+    Raises:
+        TrainingError: the size of the crop does not fit the model.
+    """
+    size = settings.crop_size or model.sam.image_size
+    if size % model.input_size.divisor:
+        raise TrainingError(
+            f"crop_size must be a multiple of {model.input_size.divisor}, got {size}"
+        )
+    return PixelSource(
+        pictures, Augmentation(settings.flip, settings.scale, size, settings.color_jitter)
+    )
 
 
 @dataclass(frozen=True)
 class PoolSource:
-    """Samples that lie in memory."""
+    """Samples that are in memory."""
 
     samples: Sequence[FeatureSample]
 
@@ -123,13 +122,13 @@ class PoolSource:
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """What the frozen encoders see of each picture and of its mirror image, kept on disk.
+    """The frozen encoders' features of each picture and of its mirror image, kept on disk.
 
     Attributes:
-        model: sees what is not in the cache yet.
-        frozen: tells its encoders from others.
+        model: makes the features that are not in the cache yet.
+        frozen: hashes of its encoders, so that features of other encoders are not taken.
         flip: probability of the mirror image.
-        bf16: see in bfloat16; the cache holds bfloat16 in any case.
+        bf16: run the encoders in bfloat16; the cache holds bfloat16 in any case.
     """
 
     pictures: LabelledPictures
@@ -143,18 +142,14 @@ class FeatureSource:
     def __len__(self) -> int:
         return len(self.pictures.images)
 
-    def name(self, index: int) -> str:
-        """The image's name, for messages."""
-        return self.pictures.images[index].name
-
     def load(self, index: int, rng: np.random.Generator) -> FeatureSample:
-        """Return one picture's features, or those of its mirror image."""
+        """Return the features of one picture, or of its mirror image."""
         mirrored = bool(rng.random() < self.flip)
         sample = self.pictures.prepare(index, mirrored, self.model.input_size)
         return FeatureSample(sample.name, self.features(index, mirrored, sample), sample.targets)
 
     def features(self, index: int, mirrored: bool, sample: PixelSample | None = None) -> Features:
-        """Return the features of one picture, bfloat16 on the CPU, from the cache or seen now."""
+        """Return the features of one picture, bfloat16 on the CPU, from the cache or made now."""
         key = self.key(index, mirrored)
         kept = self.cache.read(key)
         if kept is not None:
@@ -169,11 +164,11 @@ class FeatureSource:
         return features
 
     def keep(self, index: int, mirrored: bool) -> None:
-        """Have the features of one picture in the cache."""
+        """Put the features of one picture into the cache, if they are missing there."""
         self.features(index, mirrored)
 
     def bytes_of(self, index: int) -> int:
-        """About how much the features of one picture take on disk."""
+        """Estimate the bytes that the features of one picture take on disk."""
         size = self.model.input_size
         inner = resized_size(self.pictures.images[index].size, size.shortest, size.longest)
         height, width = (-(-side // size.divisor) * size.divisor for side in inner)
@@ -184,16 +179,24 @@ class FeatureSource:
         return round(2 * values)
 
     def key(self, index: int, mirrored: bool) -> str:
-        """What decides the features."""
+        """Return everything that decides the features, as a text."""
         size = self.model.input_size
         digest = self.pictures.images[index].digest
         return f"features {digest} {mirrored} {self.frozen} {size} {self.bf16}"
 
 
-@torch.no_grad()
-def see(model: FrozenSeg, samples: Sequence[PixelSample], bf16: bool) -> Features:
-    """Run both frozen encoders on samples of one shape; the features are on the model's device."""
-    device = model.void_embedding.device
-    pixels = torch.stack([sample.pixels for sample in samples]).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        return model.extract_features(pixels, [sample.image_size for sample in samples])
+def build_feature_source(
+    pictures: LabelledPictures,
+    model: FrozenSeg,
+    info: CheckpointInfo,
+    settings: TrainSettings,
+    cache: TensorCache,
+) -> FeatureSource:
+    """Return a source of features, as the settings want them for a model.
+
+    Args:
+        info: of the model's checkpoint.
+    """
+    frozen = f"{info.clip_hash} {info.sam_hash}"
+    bf16 = settings.uses_bf16(model.void_embedding.device.type)
+    return FeatureSource(pictures, model, cache, frozen, settings.flip, bf16)

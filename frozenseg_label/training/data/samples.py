@@ -1,12 +1,8 @@
-"""From a map of ids to what a training step is fed with.
+"""A sample: one image in a form that a learner takes, with its targets."""
 
-An image travels through augmentation as one map of ids, so that nothing can come apart: ids of
-segments that are truth, 0 for what is known to be nothing, and two kinds of ids above those that
-segments can have, for what is not known.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,29 +10,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frozenseg_label.inference.preprocess import Size, prepare_image
-from frozenseg_label.model.frozenseg import InputSize
+from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.proposals import Features
-from frozenseg_label.panoptic import MAX_SEGMENT_ID
+from frozenseg_label.model.settings import InputSize
 from frozenseg_label.training.data.augmentation import Window
-from frozenseg_label.training.data.targets import Targets
-
-IGNORED = MAX_SEGMENT_ID + 1  # id of pixels of which nothing is known
-FIRST_REFUSED = IGNORED + 1  # id of the pixels of the first segment that a person refused
+from frozenseg_label.training.data.targets import Targets, Truth, targets_of
 
 
-@dataclass(frozen=True)
-class Truth:
-    """What the ids of one image's map teach.
+class Sample(Protocol):
+    """One image in any form."""
 
-    Attributes:
-        labels: index into the training vocabulary of each id that is a target.
-        refused: the same of each id from `FIRST_REFUSED` on: this class it is not.
-        weights: of targets that do not count 1.
-    """
+    @property
+    def name(self) -> str:
+        """Return the image's name, for messages."""
+        ...
 
-    labels: Mapping[int, int]
-    refused: Mapping[int, int] = field(default_factory=dict)
-    weights: Mapping[int, float] = field(default_factory=dict)
+    @property
+    def targets(self) -> Targets:
+        """Return what the image shows."""
+        ...
+
+    @property
+    def shape(self) -> Size:
+        """Return a height and width; samples that share them can be put into one batch."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class PixelSample:
 
     @property
     def shape(self) -> Size:
-        """Height and width with the padding; samples of one batch share it."""
+        """Return height and width with the padding."""
         return self.pixels.shape[1], self.pixels.shape[2]
 
 
@@ -77,14 +74,14 @@ class FeatureSample:
 
     @property
     def shape(self) -> Size:
-        """Height and width of the finest features; samples of one batch share it."""
+        """Return height and width of the finest features."""
         return self.features.pyramid[0].shape[-2], self.features.pyramid[0].shape[-1]
 
 
 def prepare_sample(
     name: str, picture: NDArray[np.uint8], ids: NDArray[np.int32], truth: Truth, size: InputSize
 ) -> PixelSample:
-    """Return a picture and its ids as the model sees pictures when it labels them.
+    """Resize and pad a picture as for labelling, and its ids with it.
 
     Args:
         picture: uint8 [H, W, 3] RGB.
@@ -94,34 +91,17 @@ def prepare_sample(
     prepared = prepare_image(picture, size.shortest, size.longest, size.divisor)
     rows, columns = (
         Window(full=to, start=0, length=to, pixels=of).nearest()
-        for to, of in zip(prepared.image_size, ids.shape, strict=True)
+        for to, of in zip(prepared.framing.image, ids.shape, strict=True)
     )
-    padded = np.zeros(prepared.padded_size, np.int32)
+    padded = np.zeros(prepared.framing.padded, np.int32)
     padded[: len(rows), : len(columns)] = ids[rows[:, None], columns]
-    return PixelSample(name, prepared.pixels, prepared.image_size, targets_of(padded, truth))
+    return PixelSample(name, prepared.pixels, prepared.framing.image, targets_of(padded, truth))
 
 
-def targets_of(ids: NDArray[np.int32], truth: Truth) -> Targets:
-    """Return the masks of the ids that are targets, and the regions of which nothing is known.
-
-    Args:
-        ids: int32 [H, W]; others than those that `truth` and this module name are nothing.
-    """
-    found = set(np.unique(ids).tolist())
-    known = sorted(found & truth.labels.keys())
-    refused = sorted(found & truth.refused.keys())
-    ignored = torch.from_numpy(ids >= IGNORED) if max(found, default=0) >= IGNORED else None
-    weights = [truth.weights.get(id_, 1.0) for id_ in known]
-    return Targets(
-        labels=torch.tensor([truth.labels[id_] for id_ in known], dtype=torch.int64),
-        masks=_masks(ids, known),
-        weights=torch.tensor(weights) if truth.weights else None,
-        ignored=ignored,
-        refused_labels=torch.tensor([truth.refused[id_] for id_ in refused]) if refused else None,
-        refused=_masks(ids, refused) if refused else None,
-    )
-
-
-def _masks(ids: NDArray[np.int32], wanted: Sequence[int]) -> Tensor:
-    """Return bool [N, H, W]."""
-    return torch.from_numpy(ids[None] == np.array(wanted, dtype=np.int32)[:, None, None])
+@torch.no_grad()
+def see(model: FrozenSeg, samples: Sequence[PixelSample], bf16: bool) -> Features:
+    """Run both frozen encoders on samples of one shape; the features are on the model's device."""
+    device = model.void_embedding.device
+    pixels = torch.stack([sample.pixels for sample in samples]).to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        return model.extract_features(pixels, [sample.image_size for sample in samples])

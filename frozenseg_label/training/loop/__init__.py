@@ -1,1 +1,1 @@
-"""The training loop: learners, settings, state on disk, report."""
+"""The training loop: learners, steps, state on disk, quality and report."""

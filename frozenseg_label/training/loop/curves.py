@@ -1,4 +1,4 @@
-"""A picture of how a training went: losses, learning rate, quality on held-out images."""
+"""The curves of a training as a picture: losses, learning rate, quality on held-out images."""
 
 import io
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from frozenseg_label.errors import TrainingError
 from frozenseg_label.files import atomic_write
 from frozenseg_label.training.loop.training_log import Row, read_rows
 
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
 TOTAL = "loss"
 TERMS = ("classification", "mask", "dice")
 RATE = "learning_rate"
-QUALITY = "PQ"  # names of evaluated values end with it
+QUALITY = "PQ"  # names of measured qualities end with it
 SMOOTHED = 0.05  # share of the points that are averaged for a smooth line
 
 
 def draw_curves(log: Path, picture: Path) -> None:
-    """Write a PNG of 1200 x 800 pixels of what the log of a training holds."""
+    """Draw the log of a training into a PNG of 1200 x 800 pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = read_rows(log)
-    # Without pyplot, which keeps every figure in memory and chooses a window system.
+    # Not with pyplot: it keeps every figure in memory and chooses a window system.
     figure = Figure(figsize=(12, 8), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     (whole, terms), (quality, rate) = figure.subplots(2, 2)
@@ -44,7 +45,7 @@ def draw_curves(log: Path, picture: Path) -> None:
 
     data = io.BytesIO()
     figure.savefig(data, format="png")
-    atomic_write(picture, data.getvalue())
+    atomic_write(picture, data.getvalue(), error=TrainingError)
 
 
 def _draw_losses(axes: "Axes", title: str, rows: Sequence[Row], names: Sequence[str]) -> None:
@@ -67,7 +68,7 @@ def _draw_losses(axes: "Axes", title: str, rows: Sequence[Row], names: Sequence[
 
 
 def _draw_quality(axes: "Axes", rows: Sequence[Row]) -> None:
-    """Draw every value that was evaluated, and say the best of each."""
+    """Draw all qualities that were measured, and name the best of each."""
     axes.set_title("panoptic quality")
     names = dict.fromkeys(name for row in rows for name in row if name.endswith(QUALITY))
     drawn = False
@@ -85,6 +86,7 @@ def _draw_quality(axes: "Axes", rows: Sequence[Row]) -> None:
 
 
 def _draw_rate(axes: "Axes", rows: Sequence[Row]) -> None:
+    """Draw the learning rate."""
     axes.set_title("learning rate")
     steps, values = _series(rows, RATE)
     if len(steps):
@@ -96,7 +98,7 @@ def _draw_rate(axes: "Axes", rows: Sequence[Row]) -> None:
 
 
 def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean of each value and its neighbours, a twentieth of all values or so."""
+    """Return the mean of each value and its neighbours, about a twentieth of all values."""
     reach = round(SMOOTHED * len(values) / 2)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     places = np.arange(len(values))
@@ -113,11 +115,11 @@ def _series(rows: Sequence[Row], name: str) -> tuple[NDArray[np.float64], NDArra
 
 
 def _line_through(steps: NDArray[np.float64]) -> str:
-    """Return the style of a line; a single point would show none."""
+    """Return the style of a line; a single point needs a marker to be seen."""
     return "o" if len(steps) == 1 else "-"
 
 
 def _say(axes: "Axes", words: str) -> None:
-    """Write why there is no curve."""
+    """Write into a plot why it has no curve."""
     axes.text(0.5, 0.5, words, ha="center", va="center", color="0.4", transform=axes.transAxes)
     axes.set_axis_off()

@@ -1,10 +1,11 @@
-"""What came of a training: quality before and after, on held-out images and on the probe set."""
+"""The report of a training: quality before and after, on held-out images and the probe set."""
 
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from frozenseg_label.errors import TrainingError
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.files import atomic_write
 from frozenseg_label.training.data.labelled_images import LabelledImage
@@ -14,7 +15,7 @@ SCHEMA_VERSION = 1
 HELD_OUT = "held out"
 PROBE = "probe"
 RETAINED = "never named in the labels"
-FEWEST_RETAINED = 10  # classes that can tell what was forgotten
+FEWEST_RETAINED = 10  # classes that are enough to measure forgetting
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class TableRow:
 
     Attributes:
         images: `held out` or `probe`.
-        classes: which ones: all, things, ...
-        count: how many classes of the group occur in the set's truth; PQ is a mean over these.
-        before, after: of the weights at the start, and of the best ones.
+        classes: name of the group: all, things, ...
+        count: number of classes of the group in the truth of the set; PQ is the mean over these.
+        before, after: PQ of the weights at the start, and of the best weights.
     """
 
     images: str
@@ -37,7 +38,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class ClassGroups:
-    """Groups of a vocabulary's classes, of those that occur in the truth of some images."""
+    """Groups of the classes that occur in the truth of some images: category ids by group name."""
 
     groups: Mapping[str, Collection[int]]
 
@@ -49,10 +50,10 @@ class ClassGroups:
         seen_before: Collection[str],
         named: Collection[str],
     ) -> "ClassGroups":
-        """Sort the classes.
+        """Sort the classes of a vocabulary into groups; empty groups are left out.
 
         Args:
-            seen_before: names that the weights were trained on at the start.
+            seen_before: names that the starting weights were trained on.
             named: names of the classes that are trained on now.
         """
         names = {same_name(name) for name in named}
@@ -71,7 +72,7 @@ class ClassGroups:
         return cls({name: ids for name, ids in groups.items() if ids})
 
     def quality(self, tally: PanopticTally) -> dict[str, float]:
-        """PQ of each group in points; a class that was never found counts 0."""
+        """Return the PQ of each group in points; a class that was never found counts 0."""
         return {
             name: 100.0 * sum(q.pq for c, q in tally.categories.items() if c in ids) / len(ids)
             for name, ids in self.groups.items()
@@ -80,7 +81,7 @@ class ClassGroups:
     def rows(
         self, images: str, before: Mapping[str, float], after: Mapping[str, float]
     ) -> list[TableRow]:
-        """The groups as rows of the table."""
+        """Return the groups as rows of the table."""
         return [
             TableRow(images, name, len(ids), round(before[name], 2), round(after[name], 2))
             for name, ids in self.groups.items()
@@ -89,10 +90,11 @@ class ClassGroups:
 
 @dataclass(frozen=True)
 class Report:
-    """What `write_report` wrote.
+    """The part of a report that the command shows.
 
     Attributes:
-        best_step: after which the best weights were taken.
+        table: quality before and after.
+        best_step: steps after which the best weights were taken.
         skipped: why images could not be read.
     """
 
@@ -102,10 +104,10 @@ class Report:
 
 
 def forgotten(rows: Collection[TableRow]) -> float | None:
-    """Points of PQ that the probe set lost, of the classes that the labels never name.
+    """Return the points of PQ that the classes lost which the labels never name, on the probe set.
 
-    Where these are few, a single segment would decide: then it is all classes of the probe set.
-    None without a probe set.
+    If these classes are few, a single segment would decide: then all classes of the probe set
+    count. None without a probe set.
     """
     probe = {row.classes: row for row in rows if row.images == PROBE}
     row = probe.get(RETAINED)
@@ -115,18 +117,18 @@ def forgotten(rows: Collection[TableRow]) -> float | None:
 
 
 def read_report(path: Path) -> Report:
-    """Read what `write_report` wrote."""
+    """Read a report that `write_report` wrote."""
     facts = json.loads(path.read_bytes())
     rows = tuple(TableRow(**row) for row in facts["table"])
     return Report(rows, facts["best_step"], tuple(facts["skipped"]))
 
 
 def write_report(path: Path, rows: Collection[TableRow], facts: Mapping[str, object]) -> None:
-    """Write the table and what else is known as JSON."""
+    """Write the table and other facts of a training as JSON."""
     report = {
         "schema_version": SCHEMA_VERSION,
         **facts,
         "table": [asdict(row) for row in rows],
         "forgetting": forgotten(rows),
     }
-    atomic_write(path, (json.dumps(report, indent=1) + "\n").encode())
+    atomic_write(path, (json.dumps(report, indent=1) + "\n").encode(), error=TrainingError)

@@ -1,43 +1,81 @@
 """The state of a training on disk: everything that a later start needs to go on bit for bit.
 
-A state is a folder `state-<steps done>` with the trained weights, AdamW's memory and what else the
-training remembers; it appears whole or not at all.
+A state is a folder `state-<steps done>` with the trained weights, the memory of AdamW and the other
+facts that the training remembers. It appears whole or not at all.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 from torch.optim import Optimizer
 
-from frozenseg_label.checkpoints.header import is_frozen
 from frozenseg_label.errors import TrainingError
 from frozenseg_label.model.frozenseg import FrozenSeg
+from frozenseg_label.training.loop.trained_weights import load_trained_weights, trained_weights
 
 WEIGHTS = "weights.safetensors"
 OPTIMIZER = "optimizer.pt"
 MEMORY = "memory.json"
 
+SKIPPED, BEST_QUALITY, BEST_STEP = "skipped", "best PQ", "best step"  # keys of the memory
 
-def trained_weights(model: FrozenSeg) -> dict[str, Tensor]:
-    """Return the weights that training changes: all but the two frozen encoders."""
-    return {k: v for k, v in model.state_dict().items() if not is_frozen(k)}
+
+@dataclass
+class Memory:
+    """What a training remembers beside weights; it is saved with every state.
+
+    Attributes:
+        values: by name, anything that JSON can hold.
+    """
+
+    values: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def skipped(self) -> list[str]:
+        """Return why images could not be read, sorted, each reason once."""
+        found = self.values.get(SKIPPED, [])
+        return [f"{reason}" for reason in found] if isinstance(found, list) else []
+
+    def add_skipped(self, reasons: Iterable[str]) -> None:
+        """Remember images that could not be read."""
+        self.values[SKIPPED] = sorted({*self.skipped, *reasons})
+
+    @property
+    def best_step(self) -> int | None:
+        """Return the steps after which the best weights were taken; None if none were yet."""
+        step = self.values.get(BEST_STEP)
+        return step if isinstance(step, int) else None
+
+    def is_best(self, quality: float) -> bool:
+        """Say whether no earlier quality was better."""
+        best = self.values.get(BEST_QUALITY)
+        return not isinstance(best, float) or quality >= best
+
+    def remember_best(self, quality: float, step: int) -> None:
+        """Remember the quality of the best weights, and the steps after which they were taken."""
+        self.values |= {BEST_QUALITY: quality, BEST_STEP: step}
+
+    def quality_before(self, images: str) -> dict[str, float] | None:
+        """Return the starting weights' quality on a set, by group; None if not yet measured."""
+        found = self.values.get(f"before, {images}")
+        return found if isinstance(found, dict) else None
+
+    def remember_before(self, images: str, quality: dict[str, float]) -> None:
+        """Remember the quality of the starting weights on a set."""
+        self.values[f"before, {images}"] = quality
 
 
 def save_state(
-    folder: Path,
-    steps_done: int,
-    model: FrozenSeg,
-    optimizer: Optimizer,
-    memory: Mapping[str, object],
+    folder: Path, steps_done: int, model: FrozenSeg, optimizer: Optimizer, memory: Memory
 ) -> Path:
-    """Write a state and remove older ones; TrainingError, and the older ones stay, if it fails."""
+    """Write a state and remove older ones; if it fails, they stay and TrainingError is raised."""
     path = folder / f"state-{steps_done:08d}"
     if path.exists():  # stopped, started again and stopped at once, or just saved: the same state
         return path
@@ -48,7 +86,7 @@ def save_state(
         weights = {k: v.contiguous() for k, v in trained_weights(model).items()}
         save_file(weights, temporary / WEIGHTS)
         torch.save(optimizer.state_dict(), temporary / OPTIMIZER)
-        (temporary / MEMORY).write_text(json.dumps(memory) + "\n", encoding="utf-8")
+        (temporary / MEMORY).write_text(json.dumps(memory.values) + "\n", encoding="utf-8")
         for file in temporary.iterdir():
             with file.open("rb") as written:
                 os.fsync(written.fileno())
@@ -64,29 +102,21 @@ def save_state(
     return path
 
 
-def load_newest_state(
-    folder: Path, model: FrozenSeg, optimizer: Optimizer, memory: MutableMapping[str, object]
-) -> int:
+def load_newest_state(folder: Path, model: FrozenSeg, optimizer: Optimizer, memory: Memory) -> int:
     """Fill all three from the newest state; return the steps done, 0 without a state."""
     found = states(folder)
     if not found:
         return 0
     load_trained_weights(found[-1] / WEIGHTS, model)
-    # Through main memory, so that a state goes on on another device than it was made on.
+    # Through main memory: the training may go on on another device than it was started on.
     state = torch.load(found[-1] / OPTIMIZER, map_location="cpu", weights_only=True)
     optimizer.load_state_dict(state)
-    memory.update(json.loads((found[-1] / MEMORY).read_text(encoding="utf-8")))
+    memory.values.update(json.loads((found[-1] / MEMORY).read_text(encoding="utf-8")))
     return steps_done(folder)
 
 
-def load_trained_weights(path: Path, model: FrozenSeg) -> None:
-    """Fill the trained part of a model; the frozen encoders stay as they are."""
-    frozen = {k: v for k, v in model.state_dict().items() if is_frozen(k)}
-    model.load_state_dict(frozen | load_file(path))
-
-
 def steps_done(folder: Path) -> int:
-    """Return the steps of the newest state, 0 without one."""
+    """Return the steps of the newest state, 0 without a state."""
     found = states(folder)
     return int(found[-1].name.removeprefix("state-")) if found else 0
 

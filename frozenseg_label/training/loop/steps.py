@@ -1,4 +1,4 @@
-"""Which images a step sees, in which variation: the same whenever, and by whomever, it is asked."""
+"""The images of each step and their random numbers: the same at any time and in any process."""
 
 import logging
 import threading
@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from frozenseg_label.errors import FormatError, ImageError, TrainingError
-from frozenseg_label.training.data.sample_sources import Sample, Source
+from frozenseg_label.training.data.sample_sources import SampleSource
+from frozenseg_label.training.data.samples import Sample
 from frozenseg_label.training.loss.point_sampling import Draw
 
 log = logging.getLogger(__name__)
@@ -19,12 +20,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """A place in a step.
+    """A place in the batch of a step.
 
     Attributes:
         step: counted from 0.
         position: in the batch of the whole step, over all processes.
-        index: of the image in its source.
+        index: number of the image in its source.
     """
 
     step: int
@@ -37,9 +38,9 @@ class Schedule:
     """Goes through the images again and again, in a new order each time.
 
     Attributes:
-        images: how many there are.
+        images: number of images.
         batch_size: images of a step, over all processes.
-        seed: of the orders and of all that is drawn for an image.
+        seed: of the orders, and of all random numbers of an image.
     """
 
     images: int
@@ -47,7 +48,7 @@ class Schedule:
     seed: int
 
     def places(self, step: int, process: int = 0, processes: int = 1) -> list[Place]:
-        """Return what one of several processes sees in a step."""
+        """Return the places that one of several processes takes in a step."""
         first = step * self.batch_size
         return [
             Place(step, position, self._image(first + position))
@@ -59,11 +60,11 @@ class Schedule:
         return int(_order(self.seed, round_, self.images)[place])
 
     def rng(self, place: Place) -> np.random.Generator:
-        """Return what varies an image."""
+        """Return the random numbers that vary an image."""
         return np.random.default_rng((self.seed, place.step, place.position))
 
     def draw(self, place: Place, device: torch.device) -> Draw:
-        """Return what chooses the points of an image's masks."""
+        """Return the random numbers that choose the points of an image's masks."""
         sequence = np.random.SeedSequence((self.seed, place.step, place.position, 1))
         generator = torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
         return lambda shape: torch.rand(shape, generator=generator).to(device)
@@ -77,14 +78,14 @@ def _order(seed: int, round_: int, images: int) -> NDArray[np.int64]:
 class Loader:
     """Loads the samples of a step while the step before is computed.
 
-    An image that cannot be read is named once, counted, and replaced by the next one that can.
+    An image that cannot be read is logged once, and the next one that can be read is taken.
 
     Attributes:
-        skipped: messages by image number.
+        skipped: why images could not be read, by their number.
     """
 
     def __init__(
-        self, source: Source, schedule: Schedule, process: int, processes: int, steps: int
+        self, source: SampleSource, schedule: Schedule, process: int, processes: int, steps: int
     ) -> None:
         self.skipped: dict[int, str] = {}
         self._source, self._schedule, self._steps = source, schedule, steps
@@ -93,7 +94,7 @@ class Loader:
         self._coming: dict[int, list[Future[Sample]]] = {}
 
     def step(self, step: int) -> tuple[list[Place], list[Sample]]:
-        """Return the places of a step and their samples; the next step's begin to load."""
+        """Return the places of a step and their samples; those of the next step begin to load."""
         futures = self._coming.pop(step, None) or self._begin(step)
         samples = [future.result() for future in futures]
         if step + 1 < self._steps:

@@ -1,4 +1,4 @@
-"""What a training writes down and shows while it runs: JSON rows, TensorBoard files, a bar."""
+"""The log of a training while it runs: JSON rows, TensorBoard files, a progress bar."""
 
 import json
 import math
@@ -11,6 +11,7 @@ from typing import Self
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from frozenseg_label.errors import TrainingError
 from frozenseg_label.files import atomic_write, explained, make_folder
 
 LOG = "log.jsonl"
@@ -18,14 +19,14 @@ TENSORBOARD = "tensorboard"
 LOSSES = {"loss": "loss", "classification": "class", "mask": "mask", "dice": "dice"}  # in the bar
 
 Row = dict[str, float]
-"""A row of the log as it is read: `step`, and values by name; NaN where a number was not finite."""
+"""A row of the log as it is read: `step`, and values by name; NaN if a number was not finite."""
 
 
 class TrainingLog:
     """The `log.jsonl` and the TensorBoard files of a training, open to be written.
 
-    A training that goes on continues them: rows of steps that its saved state does not know are
-    dropped, because they come again, and so is a line that was torn.
+    A training that goes on continues them. Rows of steps after its saved state are dropped, because
+    these steps come again, and so is a torn line.
     """
 
     def __init__(self, folder: Path, steps_done: int) -> None:
@@ -33,29 +34,29 @@ class TrainingLog:
 
         self.path = folder / LOG
         self._curves = folder / TENSORBOARD
-        with explained(folder):
+        with explained(folder, TrainingError):
             make_folder(folder)
         keep_rows_until(self.path, steps_done)
-        with explained(self._curves):
+        with explained(self._curves, TrainingError):
             # TensorBoard forgets older points of this step and later ones.
             self._writer = SummaryWriter(str(self._curves), purge_step=steps_done + 1)
 
     def row(self, step: int, values: Mapping[str, float]) -> None:
-        """Add what is known after a step; a kill after this returns loses none of it.
+        """Add the values of a step; a kill after this returns loses none of them.
 
         Args:
-            values: JSON has no NaN and no infinity; in the file they become null.
+            values: NaN and infinity become null in the file, because JSON cannot hold them.
         """
-        with explained(self.path), self.path.open("a", encoding="utf-8") as file:
+        with explained(self.path, TrainingError), self.path.open("a", encoding="utf-8") as file:
             file.write(_line({"step": step, **values}))
-        with explained(self._curves):
+        with explained(self._curves, TrainingError):
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
             self._writer.flush()
 
     def close(self) -> None:
-        """Let the TensorBoard files go."""
-        with explained(self._curves):
+        """Close the TensorBoard files."""
+        with explained(self._curves, TrainingError):
             self._writer.close()
 
     def __enter__(self) -> Self:
@@ -71,7 +72,7 @@ class TrainingLog:
 
 
 def read_rows(log: Path) -> list[Row]:
-    """Return the rows of a log, oldest first, without lines that are no row, such as a torn one."""
+    """Return the rows of a log, oldest first; lines that are not rows (torn ones) are left out."""
     if not log.exists():
         return []
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -79,10 +80,10 @@ def read_rows(log: Path) -> list[Row]:
 
 
 def keep_rows_until(log: Path, steps_done: int) -> None:
-    """Drop the rows of later steps and lines that are no row."""
+    """Drop the rows of later steps, and lines that are not rows."""
     if log.exists():
         kept = [_line(row) for row in read_rows(log) if row["step"] <= steps_done]
-        atomic_write(log, "".join(kept).encode())
+        atomic_write(log, "".join(kept).encode(), error=TrainingError)
 
 
 def _line(row: Mapping[str, float]) -> str:
@@ -104,12 +105,12 @@ def _row(line: str) -> Row | None:
 def shown_steps(
     total: int, done: int, progress: bool
 ) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-    """Yield what to call with the steps done so far and with the losses, if they are known.
+    """Show a progress bar; yield a function to call with the steps done and the losses, if known.
 
     Args:
         total: steps of the whole training.
-        done: of these, steps of earlier runs; they do not count for the time left.
-        progress: False shows no bar, nor does a stderr that is no terminal.
+        done: steps of earlier runs; they do not count for the time left.
+        progress: False shows no bar; a stderr that is not a terminal shows none either.
     """
     bar = tqdm(
         total=total,

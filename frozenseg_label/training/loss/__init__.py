@@ -1,1 +1,1 @@
-"""What a set of predicted masks costs."""
+"""The loss of a set of predicted masks."""

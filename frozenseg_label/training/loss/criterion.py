@@ -1,7 +1,7 @@
-"""What a set of masks costs: class, mask cross-entropy and dice (Mask2Former, 2112.01527).
+"""The losses of a set of masks: class, mask cross-entropy and dice (Mask2Former, 2112.01527).
 
-All sums are divided by what the whole step shows, over all its passes and processes: a step costs
-the same however its images are dealt out.
+All sums are divided by the weights of the whole step, over all its passes and processes: the loss
+of a step is the same, however its images are dealt out.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,11 +21,11 @@ from frozenseg_label.training.loss.point_sampling import (
     sample_at_points,
 )
 
-SMALLEST_PROBABILITY = 1e-6  # of which a logarithm is taken
+SMALLEST_PROBABILITY = 1e-6  # keeps logarithms finite
 
 
 class LayerPrediction(NamedTuple):
-    """What one decoder layer says.
+    """The prediction of one decoder layer.
 
     Attributes:
         class_logits: [B, Q, K + 1], void last.
@@ -45,11 +45,11 @@ class LossTerms(NamedTuple):
 
 
 class Divisors(NamedTuple):
-    """What the sums of a step are divided by; those of several images add up.
+    """The numbers that the sums of a step are divided by; those of several images add up.
 
     Attributes:
-        queries: the weights of all queries: of their targets, or of void.
-        targets: the weights of all targets.
+        queries: sum of the weights of all queries: that of the target, or of void.
+        targets: sum of the weights of all targets.
     """
 
     queries: float
@@ -61,7 +61,7 @@ class Criterion:
     """The loss of the published training; a value without state.
 
     Attributes:
-        num_points: points at which a mask is compared with its target.
+        num_points: number of points at which a mask is compared with its target.
         void_weight: weight of the queries without a target in the classification.
     """
 
@@ -71,20 +71,16 @@ class Criterion:
     mask_weight: float = 5.0
     dice_weight: float = 5.0
 
-    def total(self, layers: Sequence[LossTerms]) -> Tensor:
-        """Return the weighted sum over terms and layers, a scalar."""
-        return self.weighted(torch.stack([torch.stack(terms) for terms in layers]))
-
     def weighted(self, terms: Tensor) -> Tensor:
-        """Return the weighted sum of terms [layers, 3], a scalar."""
+        """Return the weighted sum of the terms [layers, 3] of all layers, a scalar."""
         weights = (self.classification_weight, self.mask_weight, self.dice_weight)
         return (terms * terms.new_tensor(weights)).sum()
 
     def divisors(self, weights_of_images: Iterable[Tensor], queries: int) -> Divisors:
-        """Return the divisors of some images, from the weights [N] of their targets alone.
+        """Return the divisors of some images, only from the weights [N] of their targets.
 
-        Queries that lie in ignored regions count as the others do, so nothing has to be predicted
-        first. Where there are more targets than queries, those that find one are of mean weight.
+        Queries in ignored regions count like all others, so nothing has to be predicted first. If
+        there are more targets than queries, the matched ones are taken to be of mean weight.
         """
         of_queries = of_targets = 0.0
         for weights in weights_of_images:
@@ -101,13 +97,13 @@ class Criterion:
         divisors: Divisors,
         draws: Sequence[Draw],
     ) -> LossTerms:
-        """Match one layer's queries with the targets and say what they cost.
+        """Match the queries of one layer with the targets and return their losses.
 
         Args:
-            prediction: what the layer says about B images.
+            prediction: of the layer, for B images.
             targets: one for each image, with masks of one size.
-            divisors: of all images of the step, divided by the number of processes when their
-                gradients are averaged.
+            divisors: of all images of the step; divided by the number of processes if gradients
+                are averaged over them.
             draws: one for each image, called once for the matching, then twice for the masks.
         """
         matches = self.match(prediction, targets, draws)
@@ -118,20 +114,20 @@ class Criterion:
             ]
         ).sum()
         mask, dice = self._mask_terms(prediction.mask_logits, targets, matches, draws)
-        of_targets = divisors.targets or 1.0  # without targets the sums are 0, too
+        of_targets = divisors.targets or 1.0  # without targets the sums are 0 as well
         return LossTerms(classification / divisors.queries, mask / of_targets, dice / of_targets)
 
     def match(
         self, prediction: LayerPrediction, targets: Sequence[Targets], draws: Sequence[Draw]
     ) -> list[Match]:
-        """Assign targets to queries, image by image, each with points of its own."""
+        """Assign targets to queries, image by image, each at points of its own."""
         return [
             self._match_image(classes, masks, target, draw)
             for classes, masks, target, draw in zip(*prediction, targets, draws, strict=True)
         ]
 
     def _match_image(self, classes: Tensor, masks: Tensor, target: Targets, draw: Draw) -> Match:
-        if target.labels.numel() == 0:  # and perhaps no known pixel that a point could lie in
+        if target.labels.numel() == 0:  # and perhaps no known pixel to put a point into
             return match_targets(classes, target.labels, masks.new_empty(len(masks), 0))
         points = known_draw(draw, target.known)((1, self.num_points, 2))[0]  # [P, 2]
         return match_targets(classes, target.labels, mask_costs(masks, target.masks, points))
@@ -141,8 +137,8 @@ class Criterion:
     ) -> Tensor:
         """Return the sum over the queries of one image of their weighted cross-entropies.
 
-        Without a target, void is right; but a query that lies in ignored pixels learns nothing, and
-        one that lies in a refused segment learns only that it is not of that class.
+        A query without a target should say void. But if it lies in ignored pixels, it learns
+        nothing, and if it lies in a refused segment, only that it is not of that class.
 
         Args:
             class_logits: [Q, K + 1].
@@ -171,11 +167,11 @@ class Criterion:
         matches: Sequence[Match],
         draws: Sequence[Draw],
     ) -> tuple[Tensor, Tensor]:
-        """Sums over the matched masks of cross-entropy and dice, at points mostly in doubt."""
+        """Return the sums of cross-entropy and dice of the matched masks, at uncertain points."""
         predicted = torch.cat(
             [m[match.queries] for m, match in zip(mask_logits, matches, strict=True)]
         ).float()
-        if predicted.shape[0] == 0:  # nothing to find: a zero that still reaches every parameter
+        if predicted.shape[0] == 0:  # a zero that still gives every parameter a gradient
             return predicted.sum(), predicted.sum()
         pairs = list(zip(targets, matches, strict=True))
         wanted = torch.cat([t.masks[match.targets] for t, match in pairs])  # [N, H, W]
@@ -202,7 +198,7 @@ class Criterion:
 
 
 def known_draw(draw: Draw, known: Tensor | None) -> Draw:
-    """Return a source of points that all lie where something is known."""
+    """Return a draw whose points all lie in known pixels (bool [H, W]; None: everywhere)."""
     if known is None:
         return draw
     return lambda shape: known_points(draw(shape), known)
@@ -213,7 +209,7 @@ def _draw_for_targets(draw: Draw, targets: Targets, match: Match, shape: tuple[i
     points = draw((len(match.targets), *shape))
     if targets.known is None or len(points) == 0:
         return points
-    if targets.refused is None:  # the same pixels for all targets
+    if targets.refused is None:  # the same pixels are known for all targets
         return known_points(points, targets.known)
     known = [targets.known_of(label) for label in targets.labels[match.targets].tolist()]
     return torch.stack(

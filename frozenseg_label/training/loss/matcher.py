@@ -1,4 +1,4 @@
-"""Which query answers for which target: the cheapest one-to-one assignment (DETR, 2005.12872)."""
+"""The matching of queries and targets: the cheapest one-to-one assignment (DETR, 2005.12872)."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ DICE_COST = 5.0
 
 @dataclass(frozen=True)
 class Match:
-    """Pairs of one image, in rising order of queries.
+    """The matched pairs of one image, in rising order of queries.
 
     Attributes:
-        queries: int64 [N], N = the smaller of queries and targets.
+        queries: int64 [N]; N is the number of queries or of targets, whichever is smaller.
         targets: int64 [N].
     """
 
@@ -40,19 +40,19 @@ def match_targets(class_logits: Tensor, labels: Tensor, costs: Tensor) -> Match:
         nothing = torch.empty(0, dtype=torch.int64, device=class_logits.device)
         return Match(nothing, nothing)
     costs = costs + CLASS_COST * -class_logits.float().softmax(dim=-1)[:, labels]
-    # What is no number here is none in the loss either, and is refused there with the image's name.
+    # A NaN here makes the loss a NaN, too; there it is refused with the name of the image.
     queries, targets = linear_sum_assignment(costs.nan_to_num().cpu().numpy())
     return Match(*(torch.as_tensor(side, device=costs.device) for side in (queries, targets)))
 
 
 @torch.no_grad()
 def mask_costs(mask_logits: Tensor, masks: Tensor, points: Tensor) -> Tensor:
-    """Return what it costs to take each query's mask for each target, [Q, N].
+    """Return the cost of each query's mask for each target, [Q, N].
 
     Args:
         mask_logits: [Q, h, w].
         masks: float [N, H, W] in 0..1.
-        points: [P, 2]; all queries and targets are compared at the same ones.
+        points: [P, 2]; all queries and targets are compared at the same points.
     """
     predicted = sample_at_points(mask_logits[None].float(), points[None])[0]  # [Q, P]
     wanted = sample_at_points(masks[None], points[None])[0]  # [N, P]
@@ -63,7 +63,7 @@ def mask_costs(mask_logits: Tensor, masks: Tensor, points: Tensor) -> Tensor:
 
 def pairwise_cross_entropy(predicted: Tensor, wanted: Tensor) -> Tensor:
     """Return the mean cross-entropy of all logits [Q, P] with all targets [N, P]: [Q, N]."""
-    if_inside = F.softplus(-predicted)  # what a point costs that should be 1
+    if_inside = F.softplus(-predicted)  # cost of a point that should be 1
     if_outside = F.softplus(predicted)
     return (if_inside @ wanted.T + if_outside @ (1.0 - wanted).T) / predicted.shape[1]
 

@@ -1,4 +1,4 @@
-"""Where the mask losses look: some points of each mask, not every pixel (PointRend, 1912.08193).
+"""Points of the mask losses: some points of each mask, not every pixel (PointRend, 1912.08193).
 
 Points are (x, y) in 0..1 over the whole map, so the same point means the same place in a
 prediction at stride 4 and in a target at full size.
@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Draw = Callable[[tuple[int, ...]], Tensor]
-"""Gives a tensor of the shape asked for, uniform in 0..1: the only chance in the losses."""
+"""Returns a tensor of the given shape, uniform in 0..1: the only random numbers of the losses."""
 
 
 def sample_at_points(maps: Tensor, points: Tensor) -> Tensor:
-    """Read maps at points, bilinear between pixel centres and zero beyond the border.
+    """Read maps at points, bilinearly between pixel centres and zero beyond the border.
 
     Args:
         maps: float [N, C, H, W].
@@ -33,14 +33,14 @@ def sample_at_points(maps: Tensor, points: Tensor) -> Tensor:
 def choose_uncertain_points(
     mask_logits: Tensor, draw: Draw, count: int, oversample: float = 3.0, importance: float = 0.75
 ) -> Tensor:
-    """Choose for each mask the points where it is least sure, and some anywhere.
+    """Choose for each mask the points where it is least sure, and some points anywhere.
 
     Args:
-        mask_logits: [N, H, W]; unsure is where they are near 0.
-        draw: called twice: for the candidates, then for the points taken anywhere.
-        count: points for each mask.
-        oversample: candidates for every point that is wanted.
-        importance: share of the points that the least sure candidates give.
+        mask_logits: [N, H, W]; a mask is least sure where they are near 0.
+        draw: called twice: for the candidates, then for the points anywhere.
+        count: number of points for each mask.
+        oversample: number of candidates for each point.
+        importance: share of the points that are taken from the least sure candidates.
 
     Returns:
         [N, count, 2].
@@ -57,7 +57,7 @@ def choose_uncertain_points(
 
 
 def known_points(points: Tensor, known: Tensor) -> Tensor:
-    """Move points that are uniform over the map so that they are uniform over its known pixels.
+    """Move points that are uniform over a map, so that they are uniform over its known pixels.
 
     Args:
         points: [..., 2].

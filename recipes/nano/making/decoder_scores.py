@@ -12,6 +12,7 @@ from torch import Tensor
 from frozenseg_label.demo.scenes import Scene
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.inference.panoptic_merge import panoptic_merge
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.proposals import Features
 from frozenseg_label.model.text_classifier import TextClassifier
@@ -41,12 +42,11 @@ def score_scenes(
         proposals = model.propose(features.to(torch.float32))
         for category, hit in recalled(proposals.mask_logits, scene.ids, truth):
             found[category].append(hit)
-        size = scene.image.shape[:2]  # scenes have no padding
+        size = scene.image.shape[:2]
+        framing = Framing(size, size, size)  # scenes have no padding
         masks = model.classify(proposals, names)
-        made = panoptic_merge(
-            masks, size, size, size, vocabulary, source="model:nano", settings=model.merge
-        )
-        tally.add(made, scene.truth(vocabulary))
+        made = panoptic_merge(masks, framing, vocabulary, source="model:nano", settings=model.merge)
+        tally.add(made.panoptic, scene.truth(vocabulary))
     model.train(was_training)
     return _summary(tally, found, seen, {c.id for c in vocabulary.categories if c.is_thing})
 

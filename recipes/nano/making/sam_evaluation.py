@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from frozenseg_label.inference.mask_tiles import masks_resize
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.model.sam import FrozenSam
 from recipes.nano.making.sam_batches import draw_batch
 from recipes.nano.making.sam_losses import mask_iou
@@ -31,7 +32,7 @@ def evaluate_sam(
         images, points = batch.images.to(device), batch.points.to(device)
         logits, predicted = (t.cpu() for t in decode(sam, sam.encode(images, [size]), points))
         maps = logits[0].flatten(0, 1)  # [P 3, 64, 64]
-        resize = masks_resize(maps, size, size, size)
+        resize = masks_resize(maps, Framing(size, size, size))
         full = resize.rows(maps[:, resize.needed(0, size[0])], 0, size[0])  # [P 3, S, S]
         masks = full.unflatten(0, logits[0].shape[:2]) > 0  # [P, 3, S, S]
         columns, rows = (batch.points[0] * sam.image_size).long().unbind(dim=1)

@@ -12,7 +12,7 @@ from torch import nn
 
 from frozenseg_label.checkpoints.header import is_frozen, read_header
 from frozenseg_label.checkpoints.tensor_file import read_tensors, write_tensors
-from frozenseg_label.checkpoints.whole_file import whole_file
+from frozenseg_label.files import atomic_path
 from frozenseg_label.model.frozenseg import FrozenSeg
 
 ITERATIONS = "iterations"
@@ -35,7 +35,7 @@ def write_weights(path: Path, module: nn.Module, iterations: int) -> None:
 
 def write_state(path: Path, state: dict[str, object]) -> None:
     """Write everything that a training goes on from, whole or not at all."""
-    with whole_file(path) as temporary:
+    with atomic_path(path) as temporary:
         torch.save(state, temporary)
 
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frozenseg_label.inference.load_predictor import choose_device
+from frozenseg_label.inference.predictor_spec import choose_device
 from frozenseg_label.model.builders import build_nano_clip
 from frozenseg_label.model.clip_backbone import ConvNextClip, tokens_in
 from frozenseg_label.model.text_classifier import TEMPLATES

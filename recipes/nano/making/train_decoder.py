@@ -29,14 +29,15 @@ from safetensors.torch import save_file
 
 from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.demo.scenes import Scene
-from frozenseg_label.inference.load_predictor import choose_device
+from frozenseg_label.inference.predictor_spec import choose_device
 from frozenseg_label.model.builders import build_frozenseg_nano
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.training.data.sample_sources import PoolSource, see
-from frozenseg_label.training.data.samples import FeatureSample, Truth, prepare_sample
-from frozenseg_label.training.loop.decoder_learner import DecoderLearner
+from frozenseg_label.training.data.sample_sources import PoolSource
+from frozenseg_label.training.data.samples import FeatureSample, prepare_sample, see
+from frozenseg_label.training.data.targets import Truth
 from frozenseg_label.training.loop.fine_tune import OnStep, Progress, fine_tune
-from frozenseg_label.training.loop.state import trained_weights
+from frozenseg_label.training.loop.learners import DecoderLearner
+from frozenseg_label.training.loop.trained_weights import trained_weights
 from frozenseg_label.training.loss.criterion import Criterion
 from frozenseg_label.training.settings import TrainSettings, read_settings
 from frozenseg_label.vocabulary import Category, Vocabulary

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from frozenseg_label.inference.load_predictor import choose_device
+from frozenseg_label.inference.predictor_spec import choose_device
 from frozenseg_label.model.builders import build_nano_sam
 from frozenseg_label.model.sam import FrozenSam
 from recipes.nano.making.sam_batches import PointBatch, draw_batch

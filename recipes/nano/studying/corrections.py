@@ -26,9 +26,9 @@ from frozenseg_label import train
 from frozenseg_label.checkpoints.checkpoint import load_checkpoint
 from frozenseg_label.checkpoints.header import read_checkpoint_info
 from frozenseg_label.checkpoints.named_weights import find_weights, frozen_folder
+from frozenseg_label.training.loop.learners import build_names
 from frozenseg_label.training.loop.quality import MeasuredSet, score
 from frozenseg_label.training.loop.report import ClassGroups
-from frozenseg_label.training.loop.session_parts import build_names
 from recipes.nano.studying.new_domain import domain, draw_domain, mark_edited, split_domain, subset
 
 STEPS = {10: 80, 30: 120}  # of so few images; the recipes' own for more

@@ -19,11 +19,10 @@ import numpy as np
 import torch
 
 from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
-from frozenseg_label.inference.load_predictor import load_predictor
+from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.mask_classification import EnsembleSettings
-from frozenseg_label.model.merge_settings import MergeSettings
+from frozenseg_label.model.settings import EnsembleSettings, MergeSettings
 from frozenseg_label.model.text_classifier import TEMPLATES, TextClassifier, encode_names
 from frozenseg_label.vocabulary import Category, Vocabulary, read_vocabulary
 from recipes.nano.making.clip_evaluation import crop_accuracy
@@ -44,7 +43,7 @@ def evaluate(weights: str, world: World, count: int, brief: bool) -> dict[str, f
     Args:
         brief: only nano's own way and the one with SAM's masks, without the ways to compare with.
     """
-    predictor = load_predictor(weights, read_vocabulary("stickers"))
+    predictor = PredictorSpec(weights, read_vocabulary("stickers")).load()
     model, names = predictor.model, predictor.names
     figures = {
         "CLIP on single stickers": crop_accuracy(
@@ -127,7 +126,7 @@ def seconds_a_picture(weights: str, world: World, *, sam_masks: bool) -> float:
     """Return the median CPU seconds from pixels to labels, on one core."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    predictor = load_predictor(weights, read_vocabulary("stickers"), sam_masks=sam_masks)
+    predictor = PredictorSpec(weights, read_vocabulary("stickers"), sam_masks=sam_masks).load()
     size = predictor.model.input_size
     taken = []
     for number in range(TIMED_SCENES + 2):

@@ -1,7 +1,8 @@
 """Ways of turning the same masks of a scene into labels, so that these can be compared."""
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,22 +12,16 @@ from torch import Tensor
 
 from frozenseg_label.demo.scenes import Scene
 from frozenseg_label.inference.mask_ensemble import (
-    as_proposals,
-    choose_extra,
-    combine_semantic,
+    FurtherMasks,
     everything_masks,
-    join_masks,
+    name_further_masks,
 )
-from frozenseg_label.inference.panoptic_merge import panoptic_merge
-from frozenseg_label.inference.semantic_map import query_votes, semantic_map
+from frozenseg_label.inference.predictor import Predictor
+from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.mask_classification import (
-    EnsembleSettings,
-    classify_by_clip,
-    classify_masks,
-)
-from frozenseg_label.model.merge_settings import MergeSettings
+from frozenseg_label.model.mask_classification import classify_masks
 from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
+from frozenseg_label.model.settings import EnsembleSettings, MergeSettings
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
@@ -94,21 +89,6 @@ class SceneLabels:
     joined: int
 
 
-@dataclass(frozen=True)
-class _FurtherMasks:
-    """Masks beside the queries', as CLIP names them.
-
-    Attributes:
-        logits: [M, h, w].
-        probs: [M, K + 1].
-        chosen: places of those that become proposals, [N].
-    """
-
-    logits: Tensor
-    probs: Tensor
-    chosen: Tensor
-
-
 def look_at(model: FrozenSeg, scene: Scene) -> SeenScene:
     """Return what a model makes of a scene.
 
@@ -120,7 +100,8 @@ def look_at(model: FrozenSeg, scene: Scene) -> SeenScene:
     size = scene.image.shape[:2]
     features = model.extract_features(pixels, [size])
     proposals = model.propose(features)
-    everything = everything_masks(model.sam, features.sam, size, [size], model.everything)[0]
+    framing = Framing(size, size, size)
+    everything = everything_masks(model.sam, features.sam, [framing], model.everything)[0]
     regions = color_regions(scene.image, proposals.mask_logits.shape[-2:])
     return SeenScene(scene, features, proposals, {"sam": everything, "color regions": regions})
 
@@ -151,40 +132,36 @@ def _label_masks(
     vocabulary: Vocabulary,
     way: Way,
     masks: ClassifiedMasks,
-    further: _FurtherMasks | None,
+    further: FurtherMasks | None,
     scene: Scene,
 ) -> tuple[PanopticMap, NDArray[np.uint16]]:
-    """Turn classified masks into a panoptic and a semantic map.
-
-    This is the predictor's own last step, with the settings of a way in place of the model's.
-    """
-    votes = [query_votes(masks)]
-    if further is not None:
-        logits, probs, chosen = further.logits, further.probs, further.chosen
-        votes = list(combine_semantic(masks, logits, probs, way.names.seen, model.everything))
-        masks = join_masks(masks, as_proposals(logits[chosen], probs[chosen], masks))
-    size = scene.image.shape[:2]
-    panoptic = panoptic_merge(
-        masks,
-        *(size, size, size),
-        vocabulary,
+    """Turn classified masks into a panoptic and a semantic map, as the package does."""
+    own = copy.copy(model)
+    own.merge = way.merge
+    predictor = Predictor(
+        model=own,
+        names=way.names,
+        vocabulary=vocabulary,
         source="model:nano",
+        device=torch.device("cpu"),
         min_score=way.min_score,
-        settings=way.merge,
+        semantic=True,
     )
-    return panoptic, semantic_map(votes, size, size, size)
+    size = scene.image.shape[:2]
+    labels = predictor.label(masks, Framing(size, size, size), further)
+    if labels.semantic is None:
+        raise ValueError("the predictor gives no semantic map")
+    return labels.panoptic, labels.semantic
 
 
 def _name_further(
     model: FrozenSeg, way: Way, masks: ClassifiedMasks, seen: SeenScene, most: int | None
-) -> _FurtherMasks:
+) -> FurtherMasks:
     """Let CLIP name the further masks of a way, and choose those that join the queries'."""
-    further = seen.further[way.extra]
-    embeddings, _ = model.clip.embed_masks(seen.features.dense, further[None])
-    void, scale = model.void_embedding, model.clip.logit_scale
-    probs = classify_by_clip(embeddings, way.names, void, scale)[0]
-    places = choose_extra(masks, further, probs, way.names.seen, model.everything)
-    if most is not None:
-        surest = probs[places, :-1].amax(dim=1).argsort(descending=True, stable=True)[:most]
-        places = places[surest.sort().values]
-    return _FurtherMasks(further, probs, places)
+    logits = seen.further[way.extra]
+    found = name_further_masks(model, way.names, masks, seen.features.dense, logits)
+    if most is None:
+        return found
+    places = found.chosen
+    surest = found.probs[places, :-1].amax(dim=1).argsort(descending=True, stable=True)[:most]
+    return replace(found, chosen=places[surest.sort().values])

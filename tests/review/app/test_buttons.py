@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.review.app import buttons as app_edits
+from frozenseg_label.review.app import buttons
 from frozenseg_label.review.review_run import save_review
 from tests.review.small_run import image_of, labels, open_in_fiftyone, png, segment_of
 
@@ -18,8 +18,8 @@ def ids_of(dataset, name: str, *segments: int) -> list[str]:  # noqa: ANN001
 def test_accepting_takes_a_rejection_back(out: Path) -> None:
     dataset = open_in_fiftyone(out).dataset
     ids = [*ids_of(dataset, "a.png", 2, 3), *ids_of(dataset, "b.png", 2)]
-    assert app_edits.tag_segments(dataset, ids, "rejected") == 3
-    assert app_edits.tag_segments(dataset, ids[:1], "accepted") == 1
+    assert buttons.tag_segments(dataset, ids, "rejected") == 3
+    assert buttons.tag_segments(dataset, ids[:1], "accepted") == 1
     states = {image.image: image.changes for image in save_review(out).images}
     assert [(c.kind, c.segment) for c in states["a.png"]] == [("accepted", 2), ("rejected", 3)]
     assert [(c.kind, c.segment) for c in states["b.png"]] == [("rejected", 2)]
@@ -27,7 +27,7 @@ def test_accepting_takes_a_rejection_back(out: Path) -> None:
 
 def test_merged_segments_are_one_of_the_larger_ones_class(out: Path) -> None:
     dataset = open_in_fiftyone(out).dataset
-    assert app_edits.merge_segments(dataset, ids_of(dataset, "a.png", 1, 2)) == 1
+    assert buttons.merge_segments(dataset, ids_of(dataset, "a.png", 1, 2)) == 1
     [report] = save_review(out).images
     assert [(c.kind, c.segment, c.label) for c in report.changes] == [("merged", 1, "sky")]
     expected = labels().ids
@@ -41,15 +41,15 @@ def test_merging_is_refused_as_a_whole_where_an_image_has_but_one_of_the_segment
     dataset = open_in_fiftyone(out).dataset
     ids = [*ids_of(dataset, "a.png", 1, 2), *ids_of(dataset, "b.png", 2)]
     with pytest.raises(ReviewError, match="two segments or more of one image"):
-        app_edits.merge_segments(dataset, ids)
+        buttons.merge_segments(dataset, ids)
     assert save_review(out).images == ()
 
 
 def test_parts_that_do_not_touch_become_segments_of_their_own(out: Path) -> None:
     dataset = open_in_fiftyone(out).dataset
-    app_edits.merge_segments(dataset, ids_of(dataset, "a.png", 2, 3))
+    buttons.merge_segments(dataset, ids_of(dataset, "a.png", 2, 3))
     save_review(out)
-    assert app_edits.split_segments(dataset, ids_of(dataset, "a.png", 2)) == 1
+    assert buttons.split_segments(dataset, ids_of(dataset, "a.png", 2)) == 1
     [report] = save_review(out).images
     assert {(c.kind, c.segment) for c in report.changes} == {("reshaped", 2), ("added", 4)}
     expected = labels().ids
@@ -59,8 +59,8 @@ def test_parts_that_do_not_touch_become_segments_of_their_own(out: Path) -> None
 
 def test_a_class_is_found_by_its_synonyms_and_by_its_kind(out: Path) -> None:
     dataset = open_in_fiftyone(out).dataset
-    things = app_edits.class_choices(dataset, lambda is_thing: is_thing)
+    things = buttons.class_choices(dataset, lambda is_thing: is_thing)
     assert things == {"cat": "cat", "kitten = cat": "cat", "dog": "dog"}
-    assert app_edits.kinds_of(dataset, ids_of(dataset, "a.png", 1, 2)) == {True, False}
-    app_edits.relabel_segments(dataset, ids_of(dataset, "a.png", 2), "grass")
-    assert app_edits.kinds_of(dataset, ids_of(dataset, "a.png", 2)) == {False}
+    assert buttons.kinds_of(dataset, ids_of(dataset, "a.png", 1, 2)) == {True, False}
+    buttons.relabel_segments(dataset, ids_of(dataset, "a.png", 2), "grass")
+    assert buttons.kinds_of(dataset, ids_of(dataset, "a.png", 2)) == {False}

@@ -85,7 +85,10 @@ def test_corrections_come_back_and_a_second_save_changes_nothing(out: Path) -> N
     expected[expected == 3] = 0
     assert np.array_equal(png(out, "a.png"), expected)
     assert np.array_equal(png(out, "b.png"), labels().ids)
-    found = {row.file_name: row for row in read_coco_panoptic(out / "panoptic.json").annotations}
+    found = {
+        row.file_name: row
+        for row in read_coco_panoptic(out / "panoptic.json", trust_states=True).annotations
+    }
     grass = {s.id: s for s in found["a.png"].segments}[2]
     assert (grass.category_id, grass.is_thing, grass.source) == (GRASS, False, "human")
     accepted = found["b.png"].segments[1]
@@ -99,7 +102,7 @@ def test_corrections_come_back_and_a_second_save_changes_nothing(out: Path) -> N
     assert files(out) == before
 
 
-def test_a_later_update_replaces_proposals_alone(
+def test_a_later_update_replaces_only_proposals(
     out: Path, tmp_path: Path, make_manifest: MakeManifest
 ) -> None:
     sample = image_of(open_in_fiftyone(out).dataset, "a.png")
@@ -114,7 +117,7 @@ def test_a_later_update_replaces_proposals_alone(
         assert np.array_equal(run.read_map("a.png").ids == 2, labels().ids == 2)
 
 
-def test_corrections_of_labels_that_were_replaced_meanwhile_stand_beside_the_new_ones(
+def test_corrections_of_labels_that_a_later_run_replaced_are_kept_beside_the_new_ones(
     out: Path, tmp_path: Path, make_manifest: MakeManifest
 ) -> None:
     sample = image_of(open_in_fiftyone(out).dataset, "a.png")
@@ -162,7 +165,7 @@ def test_a_save_that_was_interrupted_is_finished_by_the_next_one(
     assert save_review(out).images == ()
 
 
-def test_a_class_outside_the_vocabulary_stops_its_image_alone(out: Path) -> None:
+def test_a_class_outside_the_vocabulary_stops_only_its_image(out: Path) -> None:
     dataset = open_in_fiftyone(out).dataset
     for name, label in (("a.png", "awning"), ("b.png", "dog")):
         sample = image_of(dataset, name)

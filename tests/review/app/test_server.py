@@ -1,4 +1,4 @@
-"""The App, served for real: to this machine alone, and gone when its starter is."""
+"""The App, served for real: only to this machine, and gone when its starter is gone."""
 
 import os
 import socket
@@ -36,7 +36,7 @@ def answers(address: str, port: int) -> bool:
         return probe.connect_ex((address, port)) == 0
 
 
-def test_the_app_listens_to_this_machine_alone_and_ends_when_its_starter_is_killed(
+def test_the_app_listens_only_to_this_machine_and_ends_when_its_starter_is_killed(
     mongod: str, tmp_path: Path, port: int
 ) -> None:
     (tmp_path / "queue.py").write_text("raise SystemExit('this is not the queue you look for')")

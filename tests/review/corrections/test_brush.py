@@ -1,4 +1,4 @@
-"""Strokes are told from the blur of the screen: what nobody painted on stays as it was."""
+"""Strokes are separated from the screen's blur: what nobody painted on stays as it was."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
-from frozenseg_label.review.corrections.brush import (
-    Mask,
-    Window,
-    at_image_resolution,
-    fuse_stroke,
-    screen_pixel,
-    window_around,
-)
+from frozenseg_label.review.corrections.brush import fuse_stroke
+from frozenseg_label.review.corrections.regions import Mask, Region, Window
 
 HEIGHT, WIDTH = 240, 320
 
@@ -24,7 +18,7 @@ def disc(x: float, y: float, radius: float) -> Mask:
 
 
 def original(seed: int) -> Mask:
-    """A wobbly blob with a thin line and a small hole, as segments have."""
+    """Return a wobbly blob with a thin line and a small hole, as segments have."""
     rng = np.random.default_rng(seed)
     mask = np.zeros((HEIGHT, WIDTH), bool)
     for _ in range(4):
@@ -37,7 +31,7 @@ def original(seed: int) -> Mask:
 def as_the_app_writes(
     mask: Mask, pixel: float, shift: float
 ) -> tuple[np.ndarray, tuple[float, float, float, float]]:
-    """The mask at screen resolution: nearest sample, box snapped to the screen's pixels."""
+    """Return mask and box at screen resolution: nearest sample, box snapped to screen pixels."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     left, top = int(columns[0] / pixel), int(rows[0] / pixel)
     width = int(np.ceil((columns[-1] + 1) / pixel)) - left
@@ -49,9 +43,9 @@ def as_the_app_writes(
 
 
 def fused(before: Mask, after: Mask, pixel: float, shift: float = 0.0) -> Mask:
-    mask, box = as_the_app_writes(after, pixel, shift)
+    region = Region(1, "cat", *as_the_app_writes(after, pixel, shift))
     whole = Window(0, 0, HEIGHT, WIDTH)
-    return fuse_stroke(before, at_image_resolution(mask, box, whole), screen_pixel(mask, box))
+    return fuse_stroke(before, region.within(whole), region.screen_pixel)
 
 
 PIXELS = st.floats(0.4, 4.0)
@@ -114,4 +108,4 @@ def test_a_stroke_that_closes_a_ring_leaves_the_ring_s_inside_as_it_was(pixel: f
 
 
 def test_a_window_ends_where_the_image_ends() -> None:
-    assert window_around((10, 20), (18.5, -1, 5, 3), margin=1) == Window(0, 17, 3, 20)
+    assert Window.around((10, 20), (18.5, -1, 5, 3), margin=1) == Window(0, 17, 3, 20)

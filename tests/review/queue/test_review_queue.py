@@ -24,7 +24,7 @@ DOUBTFUL = {"score": 0.4, "margin": 0.02, "disagreement": 0.8, "contested": 0.5}
 
 
 def labels(*segments: Mapping[str, object], void: int = 0) -> PanopticMap:
-    """One row of four pixels per segment, and rows of void."""
+    """Return labels with a row of four pixels per segment, and rows of void."""
     rows = [[id_] * 4 for id_ in range(1, len(segments) + 1)] + [[0] * 4] * void
     ids = np.array(rows, np.int32)
     measured = measure(ids)
@@ -38,7 +38,7 @@ def labels(*segments: Mapping[str, object], void: int = 0) -> PanopticMap:
 
 @pytest.fixture
 def queue_of(tmp_path: Path, make_manifest: MakeManifest) -> Queue:
-    """Commit labels by the image's name, correct those in `corrected`; returns the queue."""
+    """Commit labels by the image's name, correct those in `corrected`; return the queue."""
 
     def make(
         maps: Mapping[str, PanopticMap], corrected: Mapping[str, PanopticMap] | None = None

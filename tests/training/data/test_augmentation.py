@@ -1,4 +1,4 @@
-"""Image and labels move together, and what a training draws depends on its seed alone."""
+"""Image and labels change together, and random changes depend only on the seed."""
 
 import math
 from fractions import Fraction
@@ -29,7 +29,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @st.composite
 def scenes(draw: st.DrawFn) -> NDArray[np.int32]:
-    """Ids of one object, 1, made of a few boxes on a ground of 0."""
+    """Draw ids: an object of a few boxes (id 1) on a ground of 0."""
     height, width = draw(sides), draw(sides)
     ids = np.zeros((height, width), dtype=np.int32)
     for _ in range(draw(st.integers(1, 3))):
@@ -58,8 +58,8 @@ def test_what_covers_an_object_before_covers_it_after(
 ) -> None:
     augment = Augmentation(flip=flip, scale=(scale, scale), crop_size=crop_size, fill=-1)
     picture, after = augment(paint(ids), ids, np.random.default_rng(seed))
-    # Blurred may be what lies nearer to an edge than the filter reaches: a pixel of the larger
-    # of the two images. Axes are rounded to whole pixels each, so each has its own ratio.
+    # Pixels nearer to an edge than the filter reaches may be blurred: a pixel of the larger of
+    # the two images. Axes are rounded to whole pixels each, so each has its own ratio.
     reach = [
         math.ceil(max(1.0, side / max(1, round(side * scale * crop_size / max(ids.shape)))))
         for side in ids.shape
@@ -151,7 +151,7 @@ def test_the_square_has_its_size_whatever_the_image(
         expected = min(48, max(1, round(side * ratio)))
         assert covered.any(axis=axis).sum() == expected
     assert covered.sum() == covered.any(axis=1).sum() * covered.any(axis=0).sum()
-    assert covered[0, 0]  # padding is right and below only
+    assert covered[0, 0]  # padding is only at the right and at the bottom
 
 
 @settings(deadline=None)
@@ -162,7 +162,7 @@ def test_a_label_is_read_where_the_centre_of_the_new_pixel_lies(pixels: int, ful
         (full, 1), Image.Resampling.NEAREST
     )
     centres = [Fraction(2 * i + 1, 2) * pixels / full for i in range(full)]
-    # Where a centre lies on the border of two pixels, both are right.
+    # If a centre is on the border of two pixels, both are right.
     clear = np.array([centre.denominator > 1 for centre in centres])
     assert where.tolist() == [math.floor(centre) for centre in centres]
     assert (where == np.asarray(resized)[0])[clear].all()
@@ -230,7 +230,7 @@ def test_colours_change_on_the_image_alone_and_not_at_strength_0() -> None:
     )
     assert 0 < by_faint < by_strong
     assert (plain[1] == strong[1]).all()
-    assert (strong[0][-1] == GREY).all()  # padding stays as it is
+    assert (strong[0][-1] == GREY).all()  # padding does not change
 
     exact = Augmentation(flip=0, scale=(1.0, 1.0), crop_size=40)(
         image, ids, np.random.default_rng(0)

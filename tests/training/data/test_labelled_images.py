@@ -1,4 +1,4 @@
-"""What people stand behind is read as truth, all else as unknown, and what is wrong is told."""
+"""Segments that people own are truth, all others unknown, and faults are reported."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ from frozenseg_label.training.data.labelled_images import (
     check_images,
     read_labelled_images,
 )
-from frozenseg_label.training.data.samples import FIRST_REFUSED, IGNORED
+from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED
 from frozenseg_label.vocabulary import Category, Vocabulary, parse_classes
 from tests.training.small_sets import ANIMALS, map_of, write_picture, write_run, write_set
 
@@ -27,7 +27,7 @@ CORRECTED = map_of([[1, 1, 2, 2], [3, 3, 3, 0]], states={1: "accepted", 2: "edit
 
 
 def read_one(source: Path) -> LabelledImage:
-    images, vocabulary = read_labelled_images(source, None)
+    images, vocabulary, _ = read_labelled_images(source, None)
     (image,) = check_images(images, vocabulary)
     return image
 
@@ -54,14 +54,16 @@ def test_in_a_run_the_accepted_and_the_edited_are_targets_and_the_proposed_unkno
 def test_unlabelled_pixels_are_truth_in_reviewed_images_only(tmp_path: Path) -> None:
     run = write_run(tmp_path / "out", {"1.png": CORRECTED}, state="in review")
     assert read_one(run).read_ids()[1].tolist() == [IGNORED] * 4
-    ours = write_set(tmp_path / "set", {"1.png": CORRECTED}, state="in review")
-    assert read_one(ours).read_ids()[1].tolist() == [IGNORED] * 4
+    theirs = write_set(tmp_path / "set", {"1.png": CORRECTED}, state="in review")
+    assert IGNORED not in read_one(theirs).read_ids()[1].tolist()
+    images, _, _ = read_labelled_images(theirs, None, trust_states=True)
+    assert images[0].read_ids()[1].tolist() == [IGNORED] * 4
 
 
 def test_images_that_nobody_touched_are_left_out(tmp_path: Path) -> None:
     labels = {"1.png": map_of([[1]], states="proposed"), "2.png": map_of([[1]])}
     run = write_run(tmp_path / "out", labels, state="unseen")
-    images, vocabulary = read_labelled_images(run, None)
+    images, vocabulary, _ = read_labelled_images(run, None)
     assert [image.name for image in images if image.teaches] == ["2.png"]
     assert vocabulary == ANIMALS
 
@@ -120,7 +122,7 @@ def test_a_set_of_another_tool_counts_as_accepted_and_reviewed_and_its_crowds_as
 def test_pictures_lie_where_one_says(tmp_path: Path) -> None:
     folder = write_set(tmp_path / "set", {"1.png": map_of([[1]])})
     (folder / "images").rename(tmp_path / "elsewhere")
-    images, vocabulary = read_labelled_images(folder, tmp_path / "elsewhere")
+    images, vocabulary, _ = read_labelled_images(folder, tmp_path / "elsewhere")
     assert check_images(images, vocabulary)[0].path == tmp_path / "elsewhere" / "1.png"
 
 
@@ -128,7 +130,7 @@ def test_pictures_lie_where_one_says(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="neither a run folder nor a COCO panoptic set"):
+    with pytest.raises(FormatError, match=r"a run folder .*, a COCO panoptic JSON"):
         read_labelled_images(tmp_path, None)
 
 
@@ -146,7 +148,7 @@ def test_all_that_is_wrong_is_listed_at_once(tmp_path: Path) -> None:
 
     assert head == "these labels cannot be trained on:"
     told = [line.replace(f"{folder}/", "").strip() for line in lines]
-    assert told[0].startswith("images/lost.png: No such file or directory")
+    assert told[0].startswith("images/lost.png: cannot be read, no such file or directory")
     assert "--images" in told[0]
     assert told[1:4] == [
         "images/size.png: 4 x 3 pixels, but its labels are for 4 x 2",
@@ -160,7 +162,7 @@ def test_all_that_is_wrong_is_listed_at_once(tmp_path: Path) -> None:
 
 def test_a_class_that_the_vocabulary_lost_is_named_with_each_image(tmp_path: Path) -> None:
     folder = write_set(tmp_path / "set", {"1.png": map_of([[1, 2]]), "2.png": map_of([[1]])})
-    images, _ = read_labelled_images(folder, None)
+    images, _, _ = read_labelled_images(folder, None)
     with pytest.raises(TrainingError) as caught:
         check_images(images, parse_classes("Dog"))
     assert str(caught.value).splitlines()[1:3] == [
@@ -186,7 +188,7 @@ def test_a_picture_that_changed_its_size_is_noticed_when_it_is_read(tmp_path: Pa
 def test_a_png_that_broke_meanwhile_is_noticed_when_it_is_read(tmp_path: Path) -> None:
     image = read_one(write_set(tmp_path / "set", {"1.png": map_of([[1, 2]])}))
     image.png.write_bytes(image.png.read_bytes()[:40])
-    with pytest.raises(FormatError, match="no whole PNG"):
+    with pytest.raises(FormatError, match="not the file whose hash was recorded"):
         image.read_ids()
 
 
@@ -230,7 +232,7 @@ digests = st.sets(st.integers(0, 2**32 - 1), min_size=2, max_size=40)
 def test_an_image_stays_on_its_side_when_another_comes(
     before: set[int], new: int, share: float
 ) -> None:
-    # With the lowest and the highest digest, no image need be put on a side by necessity.
+    # With the lowest and the highest digest, chance already puts an image on each side.
     images = [image_of(digest) for digest in (0, 2**32 - 1, *sorted(before))]
     _, held = split_images(images, share)
     train_now, held_now = split_images([*images, image_of(new)], share)

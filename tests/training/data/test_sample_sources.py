@@ -1,4 +1,4 @@
-"""Where samples come from: what is kept on disk is what the encoders would see."""
+"""Sources of samples: features on disk are those that the encoders would make."""
 
 import logging
 from dataclasses import replace
@@ -13,14 +13,13 @@ from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.proposals import Features
 from frozenseg_label.training.data.augmentation import Augmentation
+from frozenseg_label.training.data.caches import TensorCache, fill_cache
 from frozenseg_label.training.data.collect import collect
-from frozenseg_label.training.data.fill_cache import fill_cache
 from frozenseg_label.training.data.sample_sources import (
     FeatureSource,
     LabelledPictures,
     PixelSource,
 )
-from frozenseg_label.training.data.tensor_cache import TensorCache
 from frozenseg_label.training.settings import TrainSettings
 from tests.training.small_sets import map_of, write_set
 
@@ -30,7 +29,7 @@ SIZES = ((64, 64), (40, 50), (80, 30))  # the second is padded, the third is cap
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> LabelledPictures:
-    """Three pictures of different shapes; the upper half is a cat, the lower one a dog."""
+    """Return three pictures of different shapes; the upper half is a cat, the lower one a dog."""
     maps = {}
     for number, (height, width) in enumerate(SIZES):
         ids = np.ones((height, width), np.int32)
@@ -61,7 +60,7 @@ def seen_now(model: FrozenSeg, pictures: LabelledPictures, index: int, mirrored:
     picture = pictures.images[index].read_picture()
     picture = np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
     prepared = prepare_image(picture, 64, 96)
-    return model.extract_features(prepared.pixels[None], [prepared.image_size])
+    return model.extract_features(prepared.pixels[None], [prepared.framing.image])
 
 
 def assert_same(kept: Features, seen: Features, rtol: float = 2**-8) -> None:
@@ -90,10 +89,12 @@ def test_kept_features_are_those_that_the_model_sees_to_bfloat16(
 def test_targets_are_mirrored_with_the_features(
     tiny_frozenseg: FrozenSeg, pictures: LabelledPictures, cache: TensorCache
 ) -> None:
-    """The padding lies on the right in both; the object is mirrored inside it."""
+    """The padding is at the right in both; the object is mirrored inside it."""
     ids = np.ones((40, 50), np.int32)
     ids[:, :10] = 2
     write_panoptic_png(pictures.images[1].png, ids)
+    unchecked = [replace(image, label_digest="") for image in pictures.images]
+    pictures = replace(pictures, images=unchecked)
     plain, mirrored = (
         source_of(tiny_frozenseg, pictures, cache, flip=flip).load(1, RNG).targets.masks
         for flip in (0.0, 1.0)
@@ -150,7 +151,7 @@ def test_what_is_announced_is_about_what_is_written(
     tiny_frozenseg: FrozenSeg, pictures: LabelledPictures, cache: TensorCache, mirrored: bool
 ) -> None:
     source = source_of(tiny_frozenseg, pictures, cache)
-    fill_cache(source, cache, mirrored=mirrored)
+    fill_cache(source, mirrored=mirrored)
     paths = list(cache.folder.rglob("*.safetensors"))
     assert len(paths) == (6 if mirrored else 3)
     written = sum(path.stat().st_size for path in paths)
@@ -166,9 +167,9 @@ def test_a_full_cache_is_announced_once_and_not_filled_again(
 ) -> None:
     source = source_of(tiny_frozenseg, pictures, cache)
     with caplog.at_level(logging.INFO):
-        fill_cache(source, cache, mirrored=False)
-        fill_cache(source, cache, mirrored=True)
-        fill_cache(source, cache, mirrored=True)
+        fill_cache(source, mirrored=False)
+        fill_cache(source, mirrored=True)
+        fill_cache(source, mirrored=True)
     told = [message for message in caplog.messages if "to be kept" in message]
     assert [message.split(":")[0] for message in told] == [
         "3 of 3 images to be kept",
@@ -180,7 +181,7 @@ def test_processes_share_the_filling(
     tiny_frozenseg: FrozenSeg, pictures: LabelledPictures, cache: TensorCache
 ) -> None:
     source = source_of(tiny_frozenseg, pictures, cache)
-    fill_cache(source, cache, mirrored=False, process=1, processes=2)
+    fill_cache(source, mirrored=False, process=1, processes=2)
     assert [cache.has(source.key(index, False)) for index in range(3)] == [False, True, False]
 
 
@@ -189,7 +190,7 @@ def test_a_picture_that_cannot_be_read_is_left_to_the_training(
 ) -> None:
     pictures.images[1].path.write_bytes(b"no picture")
     source = source_of(tiny_frozenseg, pictures, cache)
-    fill_cache(source, cache, mirrored=False)
+    fill_cache(source, mirrored=False)
     assert [cache.has(source.key(index, False)) for index in range(3)] == [True, False, True]
 
 

@@ -1,4 +1,4 @@
-"""One map of ids becomes targets, and goes where its picture goes."""
+"""A map of ids becomes targets, and is resized and padded with its picture."""
 
 import numpy as np
 import pytest
@@ -9,14 +9,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from frozenseg_label.inference.preprocess import prepare_image
-from frozenseg_label.model.frozenseg import InputSize
-from frozenseg_label.training.data.samples import (
-    FIRST_REFUSED,
-    IGNORED,
-    Truth,
-    prepare_sample,
-    targets_of,
-)
+from frozenseg_label.model.settings import InputSize
+from frozenseg_label.training.data.samples import prepare_sample
+from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED, Truth, targets_of
 
 IDS = np.array([[1, 1, 2], [0, 3, 2]], dtype=np.int32)
 SIZE = InputSize(shortest=64, longest=96)
@@ -72,17 +67,17 @@ def test_a_sample_is_the_picture_as_the_model_sees_it_with_masks_of_its_size(
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     sample = prepare_sample("a", picture, np.ones(size, np.int32), Truth({1: 0}), SIZE)
     prepared = prepare_image(picture, SIZE.shortest, SIZE.longest, SIZE.divisor)
-    height, width = prepared.image_size
+    height, width = prepared.framing.image
     assert torch.equal(sample.pixels, prepared.pixels)
-    assert sample.image_size == prepared.image_size
-    assert sample.shape == prepared.padded_size == sample.targets.masks.shape[1:]
+    assert sample.image_size == prepared.framing.image
+    assert sample.shape == prepared.framing.padded == sample.targets.masks.shape[1:]
     assert sample.targets.masks[0, :height, :width].all()
     assert sample.targets.masks.sum() == height * width  # the padding shows nothing
 
 
 @st.composite
 def objects(draw: st.DrawFn) -> NDArray[np.int32]:
-    """Ids of an object, 1, made of a few boxes on a ground of 2."""
+    """Draw ids: an object of a few boxes (id 1) on a ground of 2."""
     height, width = draw(st.integers(5, 150)), draw(st.integers(5, 150))
     ids = np.full((height, width), 2, dtype=np.int32)
     for _ in range(draw(st.integers(1, 3))):

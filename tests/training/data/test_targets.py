@@ -1,4 +1,4 @@
-"""Of what is not known nothing is learnt; what a person refused is background for its class."""
+"""Unknown pixels teach nothing; a refused segment is background for its class."""
 
 from collections.abc import Sequence
 
@@ -14,14 +14,14 @@ CAT, DOG, VOID = 0, 1, 2
 
 
 def box(left: int, right: int, size: int = 32) -> Tensor:
-    """All rows of some columns, bool [32, 32]."""
+    """Return a mask of all rows of some columns, bool [32, 32]."""
     mask = torch.zeros(size, size, dtype=torch.bool)
     mask[:, left:right] = True
     return mask
 
 
 def sure_of(*masks: Tensor) -> Tensor:
-    """Mask logits [1, Q, 8, 8] that say just these masks."""
+    """Return mask logits [1, Q, 8, 8] of exactly these masks."""
     return torch.stack([mask[2::4, 2::4] * 20.0 - 10.0 for mask in masks])[None]
 
 
@@ -34,18 +34,18 @@ def draw(shape: tuple[int, ...]) -> Tensor:
 
 
 def learn(classes: Tensor, masks: Tensor, targets: Targets) -> tuple[LossTerms, Tensor, Tensor]:
-    """The losses of one image, and their gradients for classes [Q, K + 1] and masks [Q, h, w]."""
+    """Return the losses of one image, and gradients of classes [Q, K + 1] and masks [Q, h, w]."""
     prediction = LayerPrediction(classes.requires_grad_(), masks.requires_grad_())
     divisors = CRITERION.divisors([targets.target_weights], classes.shape[1])
     terms = CRITERION.layer_terms(prediction, [targets], divisors, [draw])
-    CRITERION.total([terms]).backward()
+    CRITERION.weighted(torch.stack(terms)[None]).backward()
     assert classes.grad is not None
     assert masks.grad is not None
     return terms, classes.grad[0], masks.grad[0]
 
 
 def with_cat(ignored: Tensor | None = None, refused: Sequence[tuple[int, Tensor]] = ()) -> Targets:
-    """A cat on the left quarter, and what is not known."""
+    """Return a cat on the left quarter, with unknown regions."""
     return Targets(
         torch.tensor([CAT]),
         box(0, 8)[None],
@@ -119,7 +119,7 @@ def test_a_query_in_a_refused_segment_learns_that_it_is_not_this_class_and_no_mo
     _, gradient, _ = learn(undecided(2), masks, with_cat(region, [(DOG, region)]))
     assert gradient[1, DOG] > 0  # less of the dog
     others = gradient[1, [CAT, VOID]]
-    torch.testing.assert_close(others, others.mean().expand(2))  # which else, is left open
+    torch.testing.assert_close(others, others.mean().expand(2))  # all other classes are left open
 
 
 def test_a_refused_segment_is_background_for_its_class_and_ignored_for_others() -> None:

@@ -1,4 +1,4 @@
-"""The picture of a training can be drawn of any log."""
+"""The curves of a training can be drawn from any log."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ NOT_FINITE: dict[str, float | None] = dict.fromkeys(LOSSES)
 
 
 def draw(folder: Path, rows: Sequence[Mapping[str, float | None]]) -> NDArray[np.uint8]:
-    """The four panels of the picture: [2, 2, 400, 600, 3]."""
+    """Return the four panels of the picture, [2, 2, 400, 600, 3]."""
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     draw_curves(folder / "log.jsonl", folder / "curves.png")
     pixels = np.asarray(Image.open(folder / "curves.png").convert("RGB"))
@@ -32,7 +32,7 @@ def draw(folder: Path, rows: Sequence[Mapping[str, float | None]]) -> NDArray[np
 
 
 def colored(panel: NDArray[np.uint8]) -> int:
-    """Pixels that are no shade of grey: points, lines and legends."""
+    """Count the pixels that are not grey: points, lines and legends."""
     return int((np.ptp(panel.astype(int), axis=-1) > 60).sum())
 
 

@@ -1,4 +1,4 @@
-"""The loop trains the decoder only, deals steps out as it is told, and stops when it must."""
+"""The loop trains only the decoder, divides steps as the settings say, and stops when it must."""
 
 import logging
 import signal
@@ -14,12 +14,9 @@ from frozenseg_label.errors import ImageError, TrainingError
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.training.data.sample_sources import PoolSource
 from frozenseg_label.training.data.samples import FeatureSample
-from frozenseg_label.training.loop.fine_tune import (
-    Memory,
-    Progress,
-    parameter_groups,
-    split_into_passes,
-)
+from frozenseg_label.training.loop.fine_tune import Progress
+from frozenseg_label.training.loop.state import Memory
+from frozenseg_label.training.loop.trainer import parameter_groups, split_into_passes
 from frozenseg_label.training.loop.training_log import LOG, read_rows
 from frozenseg_label.training.settings import TrainSettings
 from tests.training.small_training import (
@@ -90,14 +87,14 @@ def test_bfloat16_trains_too(tiny_frozenseg: FrozenSeg, tmp_path: Path) -> None:
     assert all(p.dtype == torch.float32 for p in tiny_frozenseg.parameters())
 
 
-# One step, however it is dealt out.
+# One step, however it is divided.
 
 
 @pytest.mark.parametrize("heights", [(64,), (64, 32)])
 def test_a_step_in_two_passes_gives_the_losses_and_gradients_of_a_step_in_one(
     build_tiny: Callable[[], FrozenSeg], tmp_path: Path, heights: Sequence[int]
 ) -> None:
-    """Not the weights: AdamW's first step gives even what is 0 but for rounding its full length."""
+    """Not the weights: AdamW's first step has full length even for gradients of rounding errors."""
     gradients = []
     for accumulation in (1, 2):
         model = build_tiny()
@@ -137,7 +134,7 @@ def test_samples_are_dealt_out_to_passes_of_one_shape(tiny_frozenseg: FrozenSeg)
     assert [len(members) for members in split_into_passes(samples[::2], 3, 3)] == [1, 1, 1]
 
 
-# A loss that is no number.
+# A loss that is not a number.
 
 
 def with_features_of(sample: FeatureSample, value: float) -> FeatureSample:
@@ -152,7 +149,7 @@ def test_a_loss_that_is_no_number_stops_names_the_image_and_keeps_the_last_weigh
     poisoned = PoolSource([*samples[:5], with_features_of(samples[5], float("nan"))])
 
     with pytest.raises(
-        TrainingError, match=r"^step 2: the loss of 5\.png, or its gradient, is no "
+        TrainingError, match=r"^step 2: the loss of 5\.png, or its gradient, is not "
     ):
         train(tiny_frozenseg, tmp_path, changed(save_every=1), source=poisoned)
 

@@ -1,4 +1,4 @@
-"""Trainings as programs of their own: stopped by a signal, and in two processes at once."""
+"""Trainings as separate programs: stopped by a signal, and in two processes at once."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ def _one_thread_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def arguments(scenes: Mapping[str, Path], tiny_weights: Path) -> list[str]:
-    """Of the command, but for the output folder."""
+    """Return the arguments of the command, without the output folder."""
     changes = [part for text in SETTINGS for part in ("--set", text)]
     return ["train", str(scenes["first"]), "--weights", str(tiny_weights), *changes]
 
@@ -68,7 +68,7 @@ def test_two_processes_learn_what_one_does(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("weights: ") == 2  # one of the processes speaks
+    assert done.stdout.count("weights: ") == 2  # only one of the processes reports
     assert done.stderr.count("training in 2 processes") == 2
     for recipe in recipes:
         alone = tmp_path / f"{recipe} alone"

@@ -1,4 +1,4 @@
-"""Images are labelled as `annotate` labels them, and compared with what people stand behind."""
+"""Images are labelled as by `annotate`, and compared with the segments that people own."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ SIZES = {"1.png": (64, 64), "2.png": (40, 50)}
 
 
 def measured_set(folder: Path) -> MeasuredSet:
-    images, vocabulary = read_labelled_images(folder, None)
+    images, vocabulary, _ = read_labelled_images(folder, None)
     return MeasuredSet(check_images(images, vocabulary), vocabulary)
 
 
@@ -35,7 +35,7 @@ def names(tiny_frozenseg: FrozenSeg) -> TextClassifier:
 
 @pytest.fixture
 def agreed(tiny_frozenseg: FrozenSeg, names: TextClassifier, tmp_path: Path) -> MeasuredSet:
-    """Two pictures; a person accepted all that the model says of them."""
+    """Return two pictures; a person accepted all segments of the model."""
     anything = {name: map_of(np.ones(size, np.int32)) for name, size in SIZES.items()}
     pictures = measured_set(write_set(tmp_path / "set", anything)).images
     predictor = Predictor(tiny_frozenseg, names, ANIMALS, "model:x", names.embeddings.device)
@@ -76,7 +76,7 @@ def test_features_from_a_cache_give_the_same_figures(
     def features_of(number: int) -> Features:
         asked.append(number)
         prepared = prepare_image(agreed.images[number].read_picture(), 64, 96)
-        return tiny_frozenseg.extract_features(prepared.pixels[None], [prepared.image_size])
+        return tiny_frozenseg.extract_features(prepared.pixels[None], [prepared.framing.image])
 
     cached = replace(agreed, features=features_of)
     by_cache = score(tiny_frozenseg, names, cached, bf16=False)
@@ -114,7 +114,7 @@ def test_the_truth_is_what_people_stand_behind_in_the_words_of_the_vocabulary(
         {1: "accepted", 2: "proposed", 3: "edited", 4: "rejected"},
     )
     run = write_run(tmp_path / "out", {"1.png": labels}, state="in review")
-    (image,), _ = read_labelled_images(run, None)
+    (image,), _, _ = read_labelled_images(run, None)
     truth = true_map(image, parse_classes("SKY: stuff, x, Cat"))
     truth.check()
     assert truth.ids.tolist() == [[1, 1, 0, 0], [3, 3, 0, 0]]

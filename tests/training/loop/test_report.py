@@ -1,4 +1,4 @@
-"""The table says what a training brought, and what it cost elsewhere."""
+"""The table shows what a training gained, and what was forgotten."""
 
 import json
 from pathlib import Path
@@ -62,7 +62,7 @@ def tally_of(*pairs: tuple[PanopticMap, PanopticMap]) -> PanopticTally:
 
 
 def test_a_class_that_was_never_found_counts_nothing_and_other_classes_do_not_count() -> None:
-    """The cat is found, the dog is taken for an emu, the sky is not in these images at all."""
+    """The cat is found, the dog is taken for an emu, and these images show no sky."""
     truth = map_of([[1, 1, 2, 2]], {1: 1, 2: 2}, vocabulary=WORDS)
     predicted = map_of([[1, 1, 2, 2]], {1: 1, 2: 5}, vocabulary=WORDS)
     quality = groups_of({"cat"}, {"cat"}).quality(tally_of((predicted, truth)))

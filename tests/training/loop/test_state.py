@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.training.loop.fine_tune import Memory, Progress
+from frozenseg_label.training.loop.fine_tune import Progress
+from frozenseg_label.training.loop.state import Memory
 from frozenseg_label.training.loop.training_log import LOG, TENSORBOARD
 from tests.training.small_training import (
     SETTINGS,

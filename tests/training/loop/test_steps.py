@@ -1,4 +1,4 @@
-"""A step is the same whenever, and by whomever, it is asked."""
+"""A step has the same images and random numbers at any time and in any process."""
 
 import logging
 from collections import Counter
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Number:
-    """A sample that is an image's number, and what was drawn for it."""
+    """A sample that is only the number of an image and a random number."""
 
     index: int
     drawn: float = 0.0
@@ -38,7 +38,7 @@ class Number:
 
 @dataclass
 class Numbers:
-    """A source of numbers, some of which cannot be read; counts how often each was asked for."""
+    """A source of numbers, some of which cannot be read; counts how often each is loaded."""
 
     count: int
     damaged: frozenset[int] = frozenset()
@@ -46,9 +46,6 @@ class Numbers:
 
     def __len__(self) -> int:
         return self.count
-
-    def name(self, index: int) -> str:
-        return f"{index}.png"
 
     def load(self, index: int, rng: np.random.Generator) -> Number:
         self.asked[index] += 1
@@ -61,7 +58,7 @@ class Numbers:
 def loader(
     source: Numbers, batch_size: int = 2, steps: int = 12, process: int = 0, processes: int = 1
 ) -> Iterator[Callable[[int], list[Number]]]:
-    """Yield what gives the samples of a step."""
+    """Yield a function that returns the samples of a step."""
     loading = Loader(source, Schedule(len(source), batch_size, 0), process, processes, steps)
 
     def step(number: int) -> list[Number]:

@@ -1,4 +1,4 @@
-"""What a training writes down survives kills and comes but once; what it shows fits a terminal."""
+"""The rows of a log survive kills and come only once; the progress bar fits a terminal."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from frozenseg_label.errors import RunError
+from frozenseg_label.errors import TrainingError
 from frozenseg_label.training.loop.training_log import (
     LOG,
     TENSORBOARD,
@@ -22,7 +22,7 @@ from frozenseg_label.training.loop.training_log import (
 
 
 def log_steps(folder: Path, first: int, last: int, done: int) -> None:
-    """What a run writes that starts at `done`: two losses a step, and an evaluation every third."""
+    """Write the log of a run from `done` on: two losses a step, an evaluation at every third."""
     with TrainingLog(folder, done) as log:
         for step in range(first, last + 1):
             log.row(step, {"loss": 1 / step, "mask": 0.1 * step})
@@ -109,19 +109,19 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / LOG).mkdir()
     with TrainingLog(tmp_path / "other", 0) as log:
         log.path.mkdir()
-        with pytest.raises(RunError, match=LOG):
+        with pytest.raises(TrainingError, match=LOG):
             log.row(1, {"loss": 1.0})
 
 
 class Terminal(io.StringIO):
-    """Remembers what a terminal would show."""
+    """A stderr that keeps what a terminal would show."""
 
     def isatty(self) -> bool:
         return True
 
 
 def show_steps(total: int, done: int, progress: bool) -> list[str]:
-    """Run the steps that are left, losses known every other time; return what a terminal shows."""
+    """Run the steps that are left, every other one with losses; return what a terminal shows."""
     with redirect_stderr(Terminal()) as terminal, shown_steps(total, done, progress) as on_step:
         for step in range(done + 1, total + 1):
             losses = {"loss": 51.234, "classification": 1.5, "mask": 0.25, "dice": 0.625}

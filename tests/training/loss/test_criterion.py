@@ -1,4 +1,4 @@
-"""What the losses do where the golden fixture says nothing."""
+"""The losses in the cases that the golden fixtures do not hold."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ NOTHING = Targets(torch.empty(0).long(), torch.empty(0, 32, 32))
 
 
 def draw(shape: tuple[int, ...]) -> Tensor:
-    """The same points for every mask, at every call."""
+    """Return the same points for every mask, at every call."""
     return torch.rand(shape[1:], generator=torch.Generator().manual_seed(7)).expand(shape)
 
 
@@ -28,7 +28,7 @@ def random_prediction(images: int, seed: int = 0) -> LayerPrediction:
 
 
 def square(left: int = 4) -> Tensor:
-    """A square of 16 pixels' side in a map of 32 x 32."""
+    """Return a square with a side of 16 pixels in a map of 32 x 32."""
     mask = torch.zeros(32, 32)
     mask[4:20, left : left + 16] = 1.0
     return mask
@@ -48,7 +48,7 @@ def terms_of(
     divisors: Divisors | None = None,
     draws: Sequence[Draw] | None = None,
 ) -> LossTerms:
-    """The losses of some images, by default by themselves."""
+    """Return the losses of some images; by default these are the whole step."""
     return CRITERION.layer_terms(
         prediction, targets, divisors or divisors_of(targets), draws or [draw] * len(targets)
     )
@@ -79,7 +79,7 @@ def test_the_divisors_of_two_halves_add_up_to_those_of_the_whole() -> None:
 def test_a_single_target_costs_the_same_over_several_processes() -> None:
     prediction, targets = random_prediction(2), [one_square(), NOTHING]
     alone = terms_of(prediction, targets)
-    halves = Divisors(*(divisor / 2 for divisor in divisors_of(targets)))  # as two processes have
+    halves = Divisors(*(divisor / 2 for divisor in divisors_of(targets)))  # as for two processes
     of_both = [terms_of(image_of(prediction, i), [t], halves) for i, t in enumerate(targets)]
     for name, whole in alone._asdict().items():
         mean = torch.stack([getattr(terms, name) for terms in of_both]).mean()
@@ -100,7 +100,7 @@ def test_more_targets_than_queries_cost_what_the_matched_ones_do() -> None:
     crowd = Targets(torch.tensor([0, 1, 2, 0, 1, 2]), masks)
     prediction = random_prediction(1)
     terms = terms_of(prediction, [crowd])
-    CRITERION.total([terms]).backward()
+    CRITERION.weighted(torch.stack(terms)[None]).backward()
     assert all(term.isfinite() for term in terms)
     (match,) = CRITERION.match(prediction, [crowd], [draw])
     assert len(match.targets) == QUERIES
@@ -111,7 +111,7 @@ def test_more_targets_than_queries_cost_what_the_matched_ones_do() -> None:
 def test_a_step_without_any_target_teaches_void_only() -> None:
     prediction = random_prediction(1)
     terms = terms_of(prediction, [NOTHING])
-    CRITERION.total([terms]).backward()
+    CRITERION.weighted(torch.stack(terms)[None]).backward()
 
     assert terms.mask == terms.dice == 0.0
     assert prediction.mask_logits.grad is not None
@@ -158,7 +158,7 @@ def test_targets_between_zero_and_one_are_taken_as_they_are() -> None:
 
 def test_the_total_weighs_two_five_five_over_all_layers() -> None:
     terms = terms_of(random_prediction(1), [one_square()])
-    total = CRITERION.total([terms, terms])
+    total = CRITERION.weighted(torch.stack(terms).expand(2, 3))
     expected = 2 * (2 * terms.classification + 5 * terms.mask + 5 * terms.dice)
     assert total.item() == pytest.approx(expected.item())
 

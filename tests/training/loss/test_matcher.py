@@ -15,7 +15,7 @@ POINTS = torch.rand(200, 2, generator=torch.Generator().manual_seed(0))
 
 
 def halves() -> torch.Tensor:
-    """The left and the right half of an image, [2, 8, 8]."""
+    """Return the left and the right half of an image, [2, 8, 8]."""
     masks = torch.zeros(2, 8, 8)
     masks[0, :, :4] = 1.0
     masks[1, :, 4:] = 1.0

@@ -91,6 +91,6 @@ def test_where_all_is_known_points_reach_every_place() -> None:
 
 
 def pixels_of(points: Tensor, size: tuple[int, int]) -> tuple[NDArray[np.int64], ...]:
-    """Row and column of the pixel in which each point [..., 2] lies."""
+    """Return row and column of the pixel in which each point [..., 2] lies."""
     columns, rows = (points.double() * torch.tensor([size[1], size[0]])).long().unbind(dim=-1)
     return rows.numpy(), columns.numpy()

@@ -1,11 +1,12 @@
-"""Buttons for FiftyOne's App. Every operator is reached from the keyboard: `, its name, Enter.
+"""Buttons for FiftyOne's App. Each works from the keyboard, too: `, the button's name, Enter.
 
-FiftyOne loads this file by its path, in the process of the App's server. What the operators do
-stands in `review/app_edits.py`.
+FiftyOne loads this file by its path, in the process of the App's server. An operator asks, acts and
+tells; `buttons.py` has what it does to the dataset. A class's docstring says what its `act` means.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import fiftyone.operators as foo
@@ -19,15 +20,16 @@ from frozenseg_label.review.app.buttons import (
     merge_segments,
     relabel_segments,
     split_segments,
+    sure_segments,
     tag_images,
     tag_segments,
 )
-from frozenseg_label.review.app.views import SEGMENTS
+from frozenseg_label.review.app.samples import SEGMENTS
 from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED
 
 IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GRID_ACTIONS
 SHOW_ANEW = "@frozenseg-label/review/show_anew"  # in show_anew.js
-BUTTONS = {  # icon and place of those that have a button; all others are found by `
+BUTTONS = {  # icon and place of operators with a button; people find the others with `
     "accept_segments": ("check", IN_IMAGE),
     "reject_segments": ("block", IN_IMAGE),
     "relabel": ("edit", IN_IMAGE),
@@ -38,7 +40,7 @@ BUTTONS = {  # icon and place of those that have a button; all others are found 
 
 
 class ReviewOperator(foo.Operator):
-    """An operator on what is selected; it asks for something, or acts at once.
+    """An operator on what is selected; it shows a form first, or acts at once.
 
     Attributes:
         operator: its name.
@@ -52,7 +54,7 @@ class ReviewOperator(foo.Operator):
 
     @property
     def config(self) -> foo.OperatorConfig:
-        """How FiftyOne lists it."""
+        """Return how FiftyOne lists it."""
         return foo.OperatorConfig(
             name=self.operator,
             label=f"Review: {self.title}",
@@ -60,16 +62,16 @@ class ReviewOperator(foo.Operator):
             dynamic=self.asks,
         )
 
-    def resolve_placement(self, ctx: Any) -> types.Placement | None:  # noqa: ANN401 - FiftyOne's own
-        """Buttons for the most frequent ones, beside the grid and beside an open image."""
+    def resolve_placement(self, ctx: foo.ExecutionContext) -> types.Placement | None:
+        """Return the button beside the grid or an open image; None where it has none."""
         if self.operator not in BUTTONS:
             return None
         icon, place = BUTTONS[self.operator]
         button = types.Button(label=f"Review: {self.title}", icon=icon, prompt=self.asks)
         return types.Placement(place, button)
 
-    def execute(self, ctx: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Do it, tell of it, and show the dataset anew."""
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        """Act, tell the person about it, and show the dataset again."""
         before = datetime.now(UTC)
         try:
             message = self.act(ctx)
@@ -78,14 +80,14 @@ class ReviewOperator(foo.Operator):
             return {"message": f"{error}"}
         ctx.ops.notify(message, variant="success")
         ctx.ops.clear_selected_labels()
-        ctx.ops.clear_selected_samples()  # or the next operator would be at them again
+        ctx.ops.clear_selected_samples()  # or the next operator would act on them again
         changed = ctx.dataset.match(ViewField("last_modified_at") >= before).values("id")
         ctx.trigger(SHOW_ANEW, {"changed": changed, "open": ctx.current_sample})
         ctx.ops.reload_samples()
         return {"message": message}
 
-    def act(self, ctx: Any) -> str:  # noqa: ANN401
-        """Do it; returns what was done, in words."""
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        """Act on the dataset; return a sentence that says what was done."""
         raise NotImplementedError
 
 
@@ -94,30 +96,27 @@ class AcceptSegments(ReviewOperator):
 
     operator, title = "accept_segments", "accept selected segments"
 
-    def act(self, ctx: Any) -> str:  # noqa: ANN401
-        """See the class."""
+    def act(self, ctx: foo.ExecutionContext) -> str:
         count = tag_segments(ctx.dataset, chosen_segments(ctx), ACCEPTED)
         return f"{counted(count, 'segment')} accepted"
 
 
 class RejectSegments(ReviewOperator):
-    """The selected segments are wrong: they become void, and do not come back."""
+    """The selected segments are wrong: they become void and do not come back."""
 
     operator, title = "reject_segments", "reject selected segments"
 
-    def act(self, ctx: Any) -> str:  # noqa: ANN401
-        """See the class."""
+    def act(self, ctx: foo.ExecutionContext) -> str:
         count = tag_segments(ctx.dataset, chosen_segments(ctx), REJECTED)
         return f"{counted(count, 'segment')} rejected"
 
 
 class AcceptImage(ReviewOperator):
-    """All is right in the selected images; their unlabelled pixels are truth, too."""
+    """All labels of the selected images are right; unlabelled pixels count as truth, too."""
 
     operator, title = "accept_image", "accept whole image"
 
-    def act(self, ctx: Any) -> str:  # noqa: ANN401
-        """See the class."""
+    def act(self, ctx: foo.ExecutionContext) -> str:
         count = tag_images(ctx.dataset, chosen_images(ctx), ACCEPTED)
         return f"{counted(count, 'image')} accepted"
 
@@ -127,8 +126,7 @@ class RejectImage(ReviewOperator):
 
     operator, title = "reject_image", "reject all proposals of the image"
 
-    def act(self, ctx: Any) -> str:  # noqa: ANN401
-        """See the class."""
+    def act(self, ctx: foo.ExecutionContext) -> str:
         count = tag_images(ctx.dataset, chosen_images(ctx), REJECTED)
         return f"{counted(count, 'image')} rejected"
 
@@ -136,36 +134,35 @@ class RejectImage(ReviewOperator):
 class AcceptAbove(ReviewOperator):
     """All proposed segments of the view that are sure enough are right."""
 
-    operator, title, asks = "accept_above", "accept all above a score in this view", True
+    operator, title, asks = "accept_above", "accept all segments above a score in this view", True
 
-    def resolve_input(self, ctx: Any) -> types.Property:  # noqa: ANN401
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         """Ask for the score, and say how many segments reach it."""
         form = types.Object()
         form.float("score", label="Score, 0 to 1", default=0.9, min=0, max=1, required=True)
         score = ctx.params.get("score")
         if isinstance(score, int | float):
-            count = len(sure_segments(ctx, float(score)))
-            reach = f"{counted(count, 'proposed segment')} of at least that score"
+            count = len(sure_segments(ctx.view, float(score)))
+            reach = f"{counted(count, 'proposed segment')} with this score or a higher one"
             form.view("count", types.Notice(label=reach))
         return types.Property(form, view=types.View(label=self.title))
 
-    def act(self, ctx: Any) -> str:  # noqa: ANN401
-        """See the class."""
-        ids = sure_segments(ctx, float(ctx.params["score"]))
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        ids = sure_segments(ctx.view, float(ctx.params["score"]))
         return f"{counted(tag_segments(ctx.dataset, ids, ACCEPTED), 'segment')} accepted"
 
 
 class Relabel(ReviewOperator):
     """The selected segments are of another class."""
 
-    operator, title, asks = "relabel", "give selected segments another class", True
+    operator, title, asks = "relabel", "change the class of selected segments", True
 
-    def choices(self, ctx: Any) -> dict[str, str]:  # noqa: ANN401
-        """What may be typed, and which class is meant."""
+    def choices(self, ctx: foo.ExecutionContext) -> dict[str, str]:
+        """Return what a person may type, and the class that it means."""
         return class_choices(ctx.dataset, lambda is_thing: True)
 
-    def resolve_input(self, ctx: Any) -> types.Property:  # noqa: ANN401
-        """Ask for the class: names and synonyms complete themselves."""
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        """Ask for the class; the form completes names and synonyms."""
         form = types.Object()
         form.enum(
             "label",
@@ -176,57 +173,53 @@ class Relabel(ReviewOperator):
         )
         return types.Property(form, view=types.View(label=self.title))
 
-    def act(self, ctx: Any) -> str:  # noqa: ANN401
-        """See the class."""
+    def act(self, ctx: foo.ExecutionContext) -> str:
         given = ctx.params["label"]
         name = self.choices(ctx).get(given, given)
         count = relabel_segments(ctx.dataset, chosen_segments(ctx), name)
-        return f"{counted(count, 'segment')} made {name}"
+        return f"{counted(count, 'segment')} changed to {name}"
 
 
 class Convert(Relabel):
     """The selected things are stuff, or the selected stuff is a thing."""
 
-    operator, title = "change_kind", "make selected things stuff, or stuff things"
+    operator, title = "change_kind", "make selected things stuff, or selected stuff things"
 
-    def choices(self, ctx: Any) -> dict[str, str]:  # noqa: ANN401
-        """The classes of the other kind."""
+    def choices(self, ctx: foo.ExecutionContext) -> dict[str, str]:
+        """Return the classes of the other kind."""
         kinds = kinds_of(ctx.dataset, chosen_segments(ctx))
         return class_choices(ctx.dataset, lambda is_thing: is_thing not in kinds)
 
 
 class Merge(ReviewOperator):
-    """The selected segments are one."""
+    """The selected segments are one segment."""
 
     operator, title = "merge", "merge selected segments"
 
-    def act(self, ctx: Any) -> str:  # noqa: ANN401
-        """See the class."""
+    def act(self, ctx: foo.ExecutionContext) -> str:
         count = merge_segments(ctx.dataset, chosen_segments(ctx))
         return f"merged into {counted(count, 'segment')}"
 
 
 class Split(ReviewOperator):
-    """The parts of the selected segments that do not touch are segments of their own."""
+    """Parts of the selected segments that do not touch are separate segments."""
 
     operator, title = "split", "split disconnected parts of selected segments"
 
-    def act(self, ctx: Any) -> str:  # noqa: ANN401
-        """See the class."""
+    def act(self, ctx: foo.ExecutionContext) -> str:
         count = split_segments(ctx.dataset, chosen_segments(ctx))
         return f"{counted(count, 'segment')} split off"
 
 
 class Save(ReviewOperator):
-    """What was corrected goes into the run folder."""
+    """Write the corrections into the run folder."""
 
     operator, title = "save_corrections", "save corrections"
 
-    def act(self, ctx: Any) -> str:  # noqa: ANN401
-        """See the class."""
-        from frozenseg_label.review.app.save_corrections import save_review
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        from frozenseg_label.review.app.save_corrections import save_corrections
 
-        report = save_review(ctx.dataset.info["run_folder"])
+        report = save_corrections(Path(ctx.dataset.info["run_folder"]))
         problems = [image for image in report.images if image.problem]
         if problems:
             count, first = counted(len(problems), "image"), problems[0]
@@ -235,8 +228,8 @@ class Save(ReviewOperator):
         return f"{counted(changes, 'correction')} of {counted(len(report.images), 'image')} saved"
 
 
-def chosen_segments(ctx: Any) -> list[str]:  # noqa: ANN401
-    """Ids of the selected segments, be they selected in an image or as patches in the grid."""
+def chosen_segments(ctx: foo.ExecutionContext) -> list[str]:
+    """Return ids of the selected segments: selected in an image, or as patches in the grid."""
     ids = [row["label_id"] for row in ctx.selected_labels or ()]
     if not ids and ctx.selected and ctx.view._is_patches:
         ids = ctx.view.select(ctx.selected).values(f"{SEGMENTS}.id")
@@ -245,8 +238,8 @@ def chosen_segments(ctx: Any) -> list[str]:  # noqa: ANN401
     return list(ids)
 
 
-def chosen_images(ctx: Any) -> Sequence[str]:  # noqa: ANN401
-    """Ids of the ticked images; else of the one that is open."""
+def chosen_images(ctx: foo.ExecutionContext) -> Sequence[str]:
+    """Return ids of the ticked images; if none is ticked, of the one that is open."""
     ids = list(ctx.selected or ())
     if ids and ctx.view._is_patches:
         ids = sorted(set(ctx.view.select(ids).values("sample_id")))
@@ -257,28 +250,13 @@ def chosen_images(ctx: Any) -> Sequence[str]:  # noqa: ANN401
     return ids
 
 
-def sure_segments(ctx: Any, score: float) -> list[str]:  # noqa: ANN401
-    """Ids of the view's proposed segments of at least this score that nobody has judged yet."""
-    view, field = ctx.view, ViewField
-
-    def is_sure(segment: Callable[[str], Any]) -> Any:  # noqa: ANN401
-        is_open = ~segment("tags").contains([ACCEPTED, REJECTED])
-        return (segment("confidence") >= score) & (segment("state") == "proposed") & is_open
-
-    if view._is_patches:
-        patches = view.match(is_sure(lambda name: field(f"{SEGMENTS}.{name}")))
-        return list(patches.values(f"{SEGMENTS}.id"))
-    labels = view.filter_labels(SEGMENTS, is_sure(field))
-    return list(labels.values(f"{SEGMENTS}.detections.id", unwind=True))
-
-
 def counted(count: int, noun: str) -> str:
-    """1 segment, 2 segments."""
+    """Return "1 segment", "2 segments"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def register(plugin: Any) -> None:  # noqa: ANN401
-    """Called by FiftyOne."""
+def register(plugin: Any) -> None:  # noqa: ANN401 - FiftyOne gives its type no public name
+    """Register all operators; FiftyOne calls this."""
     for operator in (
         AcceptSegments,
         RejectSegments,

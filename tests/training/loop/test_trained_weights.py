@@ -1,10 +1,10 @@
-"""Means of weights, for a while."""
+"""A model can have a mean of its weights and the starting ones for a while."""
 
 import pytest
 import torch
 
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.training.loop.blend import blended, copy_of_trained_weights
+from frozenseg_label.training.loop.trained_weights import blended, copy_of_trained_weights
 
 
 def change(model: FrozenSeg) -> None:

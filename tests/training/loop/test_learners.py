@@ -1,4 +1,4 @@
-"""The class embedding and void learn from what the frozen decoder said once."""
+"""The class and void embedding learn from outputs that the frozen decoder made once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +12,11 @@ from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.panoptic import State
+from frozenseg_label.training.data.caches import TensorCache, fill_cache
 from frozenseg_label.training.data.collect import TrainingData, collect
-from frozenseg_label.training.data.fill_cache import fill_cache
-from frozenseg_label.training.data.tensor_cache import TensorCache
-from frozenseg_label.training.loop.decoder_learner import DecoderLearner
+from frozenseg_label.training.loop.decoder_outputs import OutputSample, OutputSource
 from frozenseg_label.training.loop.fine_tune import fine_tune
-from frozenseg_label.training.loop.head_learner import HeadLearner, OutputSample, OutputSource
+from frozenseg_label.training.loop.learners import DecoderLearner, HeadLearner
 from frozenseg_label.training.loop.training_log import LOG, read_rows
 from frozenseg_label.training.loss.criterion import Criterion
 from frozenseg_label.training.loss.point_sampling import Draw
@@ -40,7 +39,7 @@ SETTINGS = TrainSettings(
 
 @pytest.fixture
 def data(tmp_path: Path) -> TrainingData:
-    """A run under review: squares that are cats, some edited, grounds partly refused or unknown."""
+    """Return a run under review: cats, some edited, on partly refused or unknown grounds."""
     maps = {}
     for seed in range(4):
         _, ids = draw_square(seed)
@@ -123,7 +122,7 @@ def test_kept_outputs_give_the_same_loss_as_those_made_now(
 ) -> None:
     fresh = source_of(tiny_frozenseg, data, None)
     kept = source_of(tiny_frozenseg, data, cache)
-    fill_cache(kept, cache, mirrored=mirrored)
+    fill_cache(kept, mirrored=mirrored)
     made_now = [fresh.outputs(index, mirrored) for index in range(len(fresh))]
     from_disk = [kept.outputs(index, mirrored) for index in range(len(kept))]
     assert torch.equal(
@@ -131,7 +130,7 @@ def test_kept_outputs_give_the_same_loss_as_those_made_now(
     )
 
 
-def test_kept_outputs_serve_the_weights_and_the_labels_that_they_were_made_with_alone(
+def test_kept_outputs_serve_only_the_weights_and_the_labels_that_they_were_made_with(
     tiny_frozenseg: FrozenSeg, data: TrainingData, cache: TensorCache
 ) -> None:
     source = source_of(tiny_frozenseg, data, cache)
@@ -147,7 +146,7 @@ def test_kept_outputs_serve_the_weights_and_the_labels_that_they_were_made_with_
 def test_the_class_loss_is_that_of_the_whole_decoders_last_layer(
     build_tiny: Callable[[], FrozenSeg], data: TrainingData
 ) -> None:
-    """With the same points: weights, ignored and refused regions count in both alike."""
+    """With the same points; weights, ignored and refused regions count the same in both."""
     model = build_tiny()
     source, names = source_of(model, data, None), names_of(model, data)
     for index in range(len(source)):
@@ -176,7 +175,8 @@ def test_an_image_without_targets_goes_through(
     tiny_frozenseg: FrozenSeg, data: TrainingData, cache: TensorCache
 ) -> None:
     source = source_of(tiny_frozenseg, data, cache)
-    blind = next(i for i in range(len(source)) if source.name(i) == "9.png")
+    images = source.pictures.images
+    blind = next(i for i, image in enumerate(images) if image.name == "9.png")
     for _ in range(2):
         sample = source.outputs(blind, mirrored=False)
         assert sample.costs.shape == (12, 0)
@@ -188,7 +188,7 @@ def test_what_is_announced_is_about_what_is_written(
     build_tiny: Callable[[], FrozenSeg], data: TrainingData, cache: TensorCache
 ) -> None:
     source = source_of(build_tiny(), data, cache)
-    fill_cache(source, cache, mirrored=False)
+    fill_cache(source, mirrored=False)
     paths = list(cache.folder.rglob("*.safetensors"))
     assert len(paths) == len(source) == 5
     headers = sum(header_size(path) for path in paths)

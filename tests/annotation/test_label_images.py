@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from frozenseg_label.annotation.label_images import annotate_batch
-from frozenseg_label.annotation.local_engine import annotate_overlapped
+from frozenseg_label.annotation.label_images import label_images
 from frozenseg_label.errors import ImageError, RunError
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.preprocess import PreparedImage
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
+from tests.annotation.conftest import label_by_hand
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class WatchedPredictor(Predictor):
     def predict(self, images: Sequence[PreparedImage]) -> list[Prediction]:
         """Note the shapes, then predict."""
         if self.batches is not None:
-            self.batches.append([image.padded_size for image in images])
+            self.batches.append([image.framing.padded for image in images])
         return super().predict(images)
 
 
@@ -39,7 +39,7 @@ def label(
 ) -> list[ImageError | None]:
     """Label with the engine; returns what it told of each image."""
     told: list[ImageError | None] = []
-    annotate_overlapped(
+    label_images(
         records,
         predictor,
         run,
@@ -69,7 +69,7 @@ def test_labels_are_those_of_one_image_after_the_other(
 ) -> None:
     with RunFolder.open_or_create(tmp_path / "plain", manifest) as run:
         for record in records:
-            annotate_batch([record], predictor, run, max_pixels=None)
+            label_by_hand([record], predictor, run)
         plain = {entry.image: entry.labels for entry in run.entries()}
     with RunFolder.open_or_create(tmp_path / "overlapped", manifest) as run:
         assert label(records, predictor, run) == [None] * len(records)
@@ -85,7 +85,7 @@ def test_batches_of_one_shape_equal_the_same_batches_by_hand(
     wide, tall = [records[i] for i in (0, 2)], [records[i] for i in (1, 4)]
     with RunFolder.open_or_create(tmp_path / "plain", manifest) as run:
         for batch in (wide, tall, [records[3]]):
-            annotate_batch(batch, predictor, run, max_pixels=None)
+            label_by_hand(batch, predictor, run)
     with RunFolder.open_or_create(tmp_path / "overlapped", manifest) as run:
         label(records, predictor, run, batch_size=2)
     assert files(tmp_path / "overlapped") == files(tmp_path / "plain")
@@ -130,9 +130,7 @@ def test_unreadable_images_are_told_before_any_can_be_read(
             told_before_the_model.append(error)
 
     with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
-        annotate_overlapped(
-            records, watched, run, batch_size=1, max_pixels=None, on_finished=on_finished
-        )
+        label_images(records, watched, run, batch_size=1, max_pixels=None, on_finished=on_finished)
     assert len(told_before_the_model) >= 2  # two batches at most wait
 
 
@@ -165,9 +163,7 @@ def test_whoever_is_told_may_stop_the_run(
 
     with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
         with pytest.raises(RunError, match="enough"):
-            annotate_overlapped(
-                records, predictor, run, batch_size=1, max_pixels=None, on_finished=refuse
-            )
+            label_images(records, predictor, run, batch_size=1, max_pixels=None, on_finished=refuse)
         assert 1 <= run.finish().labelled < len(records)
 
 

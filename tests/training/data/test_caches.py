@@ -1,4 +1,4 @@
-"""What is kept comes back as it was, or not at all."""
+"""Kept tensors come back unchanged, or not at all."""
 
 import logging
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from frozenseg_label.errors import TrainingError
-from frozenseg_label.training.data.tensor_cache import TensorCache
+from frozenseg_label.training.data.caches import TensorCache
 
 TENSORS = {
     "floats": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16),

@@ -1,0 +1,139 @@
+"""The choices that make a predictor, as one value that is checked before anything is loaded.
+
+Heavy imports stay inside the functions: the command line reads its choices here.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    import torch
+    from pydantic import JsonValue
+
+    from frozenseg_label.inference.predictor import Predictor
+    from frozenseg_label.vocabulary import Vocabulary
+
+Precision = Literal["auto", "fp32", "bf16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+MOST_WORDS = 10  # that a warning spells out
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PredictorSpec:
+    """The choices that make a predictor.
+
+    Attributes:
+        weights: a name of `frozenseg-label weights list`, or a checkpoint file.
+        vocabulary: the categories of the labels.
+        device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
+        precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
+        min_score: segments whose class is less probable are left out, 0..1.
+        sam_masks: add SAM's masks for categories that the weights have not seen.
+        semantic: make semantic maps too.
+    """
+
+    weights: str | Path
+    vocabulary: "Vocabulary"
+    device: str = "auto"
+    precision: Precision = "auto"
+    min_score: float = 0.0
+    sam_masks: bool = False
+    semantic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
+            )
+        if not 0 <= self.min_score <= 1:  # so that "not a number" fails, too
+            raise ValueError(f"min_score must be in 0..1, got {self.min_score}")
+
+    @property
+    def options(self) -> "dict[str, JsonValue]":
+        """Return the options that decide labels, as the manifest of a run compares them."""
+        return {
+            "min_score": self.min_score,
+            "sam_masks": self.sam_masks,
+            "semantic": self.semantic,
+        }
+
+    def load(self) -> "Predictor":
+        """Load the model and teach it the vocabulary; text embeddings are kept in the cache."""
+        import torch
+
+        from frozenseg_label.checkpoints.checkpoint import load_checkpoint
+        from frozenseg_label.checkpoints.named_weights import (
+            cache_folder,
+            find_weights,
+            frozen_folder,
+        )
+        from frozenseg_label.checkpoints.text_embeddings import build_text_classifier
+        from frozenseg_label.inference.predictor import Predictor
+
+        device = choose_device(self.device)
+        bf16 = self.precision == "bf16" or (self.precision == "auto" and device.type == "cuda")
+        path = find_weights(self.weights)
+        _warn_of_unknown_words(path, self.vocabulary)
+        model, info = load_checkpoint(path, frozen_folder())
+        model.to(device)
+        with torch.inference_mode():
+            names = build_text_classifier(
+                model.clip,
+                self.vocabulary,
+                info.seen_names,
+                clip_fingerprint=info.clip_hash,
+                cache_folder=cache_folder() / "text",
+            )
+        log.debug("device %s, %s", device, "bf16" if bf16 else "fp32")
+        return Predictor(
+            model=model,
+            names=names,
+            vocabulary=self.vocabulary,
+            source=f"model:{info.fingerprint[:12]}",
+            device=device,
+            bf16=bf16,
+            min_score=self.min_score,
+            sam_masks=self.sam_masks,
+            semantic=self.semantic,
+            clip=info.clip_hash,
+        )
+
+
+def choose_device(name: str) -> "torch.device":
+    """Return the device of a name; FrozenSegLabelError where this machine does not have it."""
+    import torch
+
+    from frozenseg_label.errors import FrozenSegLabelError
+
+    if name == "auto":  # mps has not been tried, so it is taken only by name
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise FrozenSegLabelError(
+            f"device {name!r} cannot be used here ({reason}); use --device auto or cpu"
+        ) from error
+    return device
+
+
+def _warn_of_unknown_words(weights: Path, vocabulary: "Vocabulary") -> None:
+    """Name the words of a vocabulary that the text tower was not trained on."""
+    from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
+
+    words = unknown_words(vocabulary.all_names(), stored_tokens(weights))
+    if words:
+        shown = ", ".join(words[:MOST_WORDS]) + (", ..." if len(words) > MOST_WORDS else "")
+        log.warning(
+            "%s never met %d of the words: %s. Labels by them are guesses; "
+            "`frozenseg-label vocab check` says more.",
+            weights.stem,
+            len(words),
+            shown,
+        )

@@ -1,0 +1,92 @@
+"""One image's corrections on their way into the run folder: from what the App shows to a write.
+
+Reading downwards: is anything edited (`regions`)? Which labels follow from the edits
+(`apply_edits`)? Has a later run replaced the labels that the person saw? Then write.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from frozenseg_label.errors import FormatError, ImageError, ReviewError
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap
+from frozenseg_label.review.corrections.apply_edits import Change, apply_edits
+from frozenseg_label.review.corrections.opened_labels import OpenedLabels, key_of
+from frozenseg_label.review.corrections.regions import ShownImage, is_untouched
+from frozenseg_label.runs.journal_rows import Entry, Labels
+from frozenseg_label.runs.ownership import fuse, withdraw_rejected
+from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class ImageReport:
+    """What a save did to one image.
+
+    Attributes:
+        image: its name in the run folder.
+        state: how far a person has looked at it.
+        changes: segment by segment; empty where only the image as a whole was accepted.
+        problem: why its corrections could not be saved; they are still in FiftyOne. None: they are
+            saved.
+    """
+
+    image: str
+    state: str
+    changes: tuple[Change, ...] = ()
+    problem: str | None = None
+
+
+def correct_image(
+    run: RunFolder, entry: Entry, now: Labels, opened: OpenedLabels, shown: ShownImage
+) -> ImageReport | None:
+    """Write what people did to one image, whole or not at all; None where they did nothing.
+
+    Args:
+        run: opened to correct it.
+        entry: the last journal row of the image.
+        now: the labels of that row.
+        opened: the labels that people started from; a later run may have replaced them.
+        shown: what the App shows now.
+    """
+    if is_untouched(opened, shown):
+        return None
+    try:
+        edited = apply_edits(opened, shown)
+        panoptic = edited.panoptic
+        if key_of(now) != key_of(opened.labels):
+            panoptic = _beside_later_labels(
+                panoptic, run.read_map(entry.image), now, run.vocabulary
+            )
+        if now.state != edited.state or not _is_same(panoptic, run.read_map(entry.image)):
+            run.correct(run.record(entry), panoptic, state=edited.state)
+    except (ReviewError, ImageError, FormatError) as error:
+        return ImageReport(entry.image, now.state, problem=f"{error}")
+    return ImageReport(entry.image, edited.state, edited.changes)
+
+
+def _beside_later_labels(
+    edited: PanopticMap, current: PanopticMap, now: Labels, vocabulary: Vocabulary
+) -> PanopticMap:
+    """Put corrections of labels that a later run replaced beside the new labels.
+
+    Rejected segments are in the map where pixels are free, so that the run folder remembers them.
+    """
+    kept, remembered = withdraw_rejected(edited, vocabulary)
+    fused = fuse(current, kept, (*now.rejected, *remembered), vocabulary)
+    ids, segments = fused.ids.copy(), list(fused.segments)
+    refused = [segment for segment in edited.segments if segment.state == "rejected"]
+    last = max((segment.id for segment in (*segments, *edited.segments)), default=0)
+    for segment, memory in zip(refused, remembered, strict=True):
+        free = memory.mask() & (ids == UNLABELLED)  # [H, W]
+        if memory not in now.rejected and free.any():
+            last += 1
+            ids[free] = last
+            segments.append(replace(segment, id=last))
+    return PanopticMap.of(ids, segments)
+
+
+def _is_same(one: PanopticMap, other: PanopticMap) -> bool:
+    by_id = {segment.id: segment for segment in other.segments}
+    same = {segment.id: segment for segment in one.segments} == by_id
+    return same and np.array_equal(one.ids, other.ids)
