@@ -103,7 +103,7 @@ def test_of_the_recipes_only_those_of_train_travel_in_the_wheel() -> None:
 
 
 def test_every_file_that_the_readmes_point_to_exists() -> None:
-    for page in (ROOT / "README.md", RECIPES / "README.md"):
+    for page in (ROOT / "README.md", RECIPES / "README.md", RECIPES / "checkpoints" / "LOG.md"):
         text = page.read_text(encoding="utf-8")
         links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
         assert links
