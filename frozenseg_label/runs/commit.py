@@ -24,7 +24,7 @@ from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry, Labels
-from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, label_file
+from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, label_file, refuse_links
 
 
 def staging_key(file: str, png: str) -> str:
@@ -69,6 +69,7 @@ def commit_entry(
     staged: list[tuple[Path, Path]] = []
     try:
         for file, data in files.items():
+            refuse_links(folder, file)
             key = staging_key(file, hashlib.sha256(data).hexdigest())
             staged.append((stage(folder / file, key, data), folder / file))
         journal.append(entry, durable=durable)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from frozenseg_label.files import atomic_stream, explained, make_folder, sync_folder
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Entry
-from frozenseg_label.runs.layout import EMBEDDINGS
+from frozenseg_label.runs.layout import EMBEDDINGS, refuse_links
 
 SHARD_BYTES = 64 * 1024**2
 CLIP_DIGITS = 16  # of CLIP's hash, hexadecimal
@@ -175,6 +175,7 @@ class EmbeddingShards:
             path = shards[-1] if shards else _shard(self.folder, 0)
             if path.exists() and path.stat().st_size >= SHARD_BYTES:
                 path = _shard(self.folder, _number(path) + 1)
+            refuse_links(self.folder.parent, f"{EMBEDDINGS}/{path.name}")
             self._file = FileIO(path, "a")
             ends = [place.offset + place.length for _, place in _scan(path)]
             self._end = ends[-1] if ends else 0

@@ -25,6 +25,7 @@ from frozenseg_label.runs.layout import (
     PER_CLASS_PNG,
     SEMANTIC,
     label_file,
+    refuse_links,
 )
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.vocabulary import Vocabulary
@@ -65,6 +66,7 @@ class ExtraFiles:
         for name in self.formats:
             for file, data in _FILES_OF[name](image, panoptic_map, self.vocabulary):
                 path = f"{name}/{file}"
+                refuse_links(self.folder, path)
                 atomic_write(self.folder / path, data, lasting=False)
                 written.add(path)
         for path in _paths(image, before, tuple(_FILES_OF)) - written if before else ():

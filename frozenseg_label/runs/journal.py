@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import explained, sync_folder
 from frozenseg_label.runs.journal_rows import Entry, Event
+from frozenseg_label.runs.layout import checked_name, refuse_links
 
 SYNC_SECONDS = 1.0
 
@@ -59,6 +60,8 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         self._synced_at = time.monotonic()
+        if writable:
+            refuse_links(path.parent, path.name)
         with explained(path):
             # Unbuffered: a row is with the system when `write` returns.
             there = writable or path.exists()
@@ -166,7 +169,11 @@ def _replay(path: Path) -> tuple[dict[str, Known], int]:
                     )
                 break
             try:
-                known[row["image"]] = _known(row, end, len(line))
+                known[checked_name(row["image"])] = _known(row, end, len(line))
+            except (AttributeError, ValueError) as error:
+                raise RunError(
+                    f"{path}, line {number}: no journal row ({error}); delete that line"
+                ) from None
             except (KeyError, TypeError) as error:
                 raise RunError(
                     f"{path}, line {number}: a journal row without {error}; delete that line, "
@@ -180,7 +187,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     """Return the row in a line; None if the line is torn."""
     try:
         row = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from frozenseg_label.formats.coco_panoptic import SegmentInfo, segment_row
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import OWNED_STATES, BBox, ImageState, Segment
+from frozenseg_label.runs.layout import checked_name
 from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
@@ -37,6 +38,14 @@ class StoredMap(BaseModel):
     png: str
     segments_info: tuple[StoredSegment, ...]
     names: dict[int, str]
+
+    @model_validator(mode="after")
+    def _names_are_there(self) -> Self:
+        used = {info.category_id for info in self.segments_info}
+        used |= {info.second for info in self.segments_info if info.second is not None}
+        if lost := used - self.names.keys():
+            raise ValueError(f"no name of the categories {sorted(lost)}")
+        return self
 
     @classmethod
     def of(cls, png: str, segments: Sequence[Segment], vocabulary: Vocabulary) -> "StoredMap":
@@ -88,8 +97,8 @@ class Labels(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
-    width: int
-    height: int
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
     state: ImageState
     current: StoredMap
     proposed: StoredMap | None = None
@@ -126,7 +135,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     event: Event
-    image: str
+    image: Annotated[str, AfterValidator(checked_name)]
     size: int
     mtime_ns: int
     sha256: str | None = None

@@ -38,6 +38,11 @@ class RejectedSegment:
     source: str
     score: float | None = None
 
+    def __post_init__(self) -> None:
+        pixels = self.size[0] * self.size[1]
+        if min(self.counts, default=0) < 0 or sum(self.counts) != pixels:
+            raise ValueError(f"run lengths that do not sum to {pixels} pixels")
+
     def mask(self) -> NDArray[np.bool_]:
         """Return the mask [H, W]."""
         inside = np.arange(len(self.counts)) % 2 == 1  # of each run
