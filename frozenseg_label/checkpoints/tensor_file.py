@@ -1,6 +1,9 @@
 """Tensors in safetensors files, and the SHA-256 that tells whether they are the right ones."""
 
+import errno
 import hashlib
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,8 +33,10 @@ def write_tensors(path: Path, state: Mapping[str, Tensor], metadata: dict[str, s
     with atomic_path(path, error=CheckpointError) as temporary:
         try:
             save_file(tensors, temporary, metadata)
-        except SafetensorError as error:  # what it makes of the system's refusal
-            raise OSError(f"{error}") from error
+        except SafetensorError as error:  # its text ends with the system's "(os error 28)"
+            number = re.search(r"os error (\d+)", f"{error}")
+            code = int(number[1]) if number else errno.EIO
+            raise OSError(code, os.strerror(code)) from error
 
 
 def hash_tensors(state: Mapping[str, Tensor]) -> str:

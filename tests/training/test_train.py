@@ -26,6 +26,7 @@ from frozenseg_label.checkpoints.checkpoint import (
 )
 from frozenseg_label.checkpoints.header import read_checkpoint_info
 from frozenseg_label.errors import CheckpointError, FrozenSegLabelError, TrainingError
+from frozenseg_label.files import MARKER
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.training.loop.state import states
 from frozenseg_label.training.settings import read_settings
@@ -111,6 +112,7 @@ def test_a_training_leaves_all_that_is_needed_to_use_repeat_and_judge_it(
     result = learn(scenes["first"], probe=scenes["probe"])
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir()) == [
+        MARKER,
         "best.safetensors",
         "curves.png",
         "last.safetensors",
@@ -189,7 +191,7 @@ def test_one_class_only_trains_and_is_told(
                 segment["state"] = "proposed"
 
     change_json(labels, keep_one_class)
-    assert not learn(labels).stopped
+    assert not learn(labels, trust_states=True).stopped
     assert "there is one class only" in caplog.text
 
 
@@ -204,7 +206,7 @@ def test_a_probe_of_images_that_are_trained_on_is_told(
     learn: Learn, scenes: Mapping[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     learn(scenes["second"], "held_out=0", probe=scenes["second"], max_steps=1)
-    assert "3 of its 3 images are trained on, too" in caplog.text
+    assert "3 of its 3 images are trained on as well" in caplog.text
 
 
 # Stopping and going on
@@ -302,7 +304,7 @@ def test_everything_that_is_wrong_with_the_labels_is_told_at_once(
         learn(labels)
     said = str(caught.value)
     assert f"{labels / 'panoptic' / 'demo-0000.png.png'} is missing" in said
-    assert f"{labels / 'images' / 'demo-0001.png'}: No such file" in said
+    assert f"{labels / 'images' / 'demo-0001.png'}: cannot be read, no such file" in said
     assert "demo-0002.png: 32 x 16 pixels, but its labels are for 64 x 64" in said
     assert "demo-0003.png.png: ids [" in said
     assert "in the PNG, not in the list of segments" in said
@@ -330,7 +332,7 @@ def test_all_label_sets_are_read_before_one_is_refused(
 ) -> None:
     (tmp_path / "broken.json").write_text("{")
     sources = [tmp_path / "nowhere", scenes["first"], tmp_path / "broken.json"]
-    with pytest.raises(TrainingError, match=r"(?s)nowhere: neither a run .*broken\.json"):
+    with pytest.raises(TrainingError, match=r"(?s)nowhere is absent: a run folder .*broken\.json"):
         learn(sources)
 
 
@@ -345,7 +347,7 @@ def test_labels_that_nobody_owns_are_refused(
 
     change_json(labels, change)
     with pytest.raises(FrozenSegLabelError, match=r"correct some labels first|panoptic\.json"):
-        learn(labels)
+        learn(labels, trust_states=True)
     assert not (tmp_path / "out").exists()
 
 
@@ -440,7 +442,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
     ("room", "what"),
     [
         (500_000, r"state-000000\d\d cannot be written .*; .*state-000000\d\d is kept; make room"),
-        (2_000_000, r"best\.safetensors cannot be written .*; make room"),
+        (2_000_000, r"best\.safetensors: cannot be written, .*; make room"),
     ],
     ids=["state", "checkpoint"],
 )
@@ -456,5 +458,5 @@ def test_a_full_disk_is_told_and_what_was_saved_is_taken_up_again(
     with files_of_at_most(room), pytest.raises(FrozenSegLabelError, match=what):
         learn(scenes["first"], *changes, max_steps=15, resume=True)
     assert {path: path.read_bytes() for path in content} == content
-    assert not list(out.glob(".*"))
+    assert [path.name for path in out.glob(".*")] == [MARKER]
     assert learn(scenes["first"], *changes, max_steps=15, resume=True).steps == 15
