@@ -204,7 +204,7 @@ def test_a_probe_of_images_that_are_trained_on_is_told(
     learn: Learn, scenes: Mapping[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     learn(scenes["second"], "held_out=0", probe=scenes["second"], max_steps=1)
-    assert "3 of its 3 images are trained on, too" in caplog.text
+    assert "3 of its 3 images are trained on as well" in caplog.text
 
 
 # Stopping and going on
