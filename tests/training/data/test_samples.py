@@ -1,4 +1,4 @@
-"""A map of ids becomes targets, and is resized and padded with its picture."""
+"""A map of ids is resized and padded with its picture, and becomes targets."""
 
 import numpy as np
 import pytest
@@ -11,53 +11,9 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.settings import InputSize
 from frozenseg_label.training.data.samples import prepare_sample
-from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED, Truth, targets_of
+from frozenseg_label.training.data.targets import Truth
 
-IDS = np.array([[1, 1, 2], [0, 3, 2]], dtype=np.int32)
 SIZE = InputSize(shortest=64, longest=96)
-
-
-def test_every_segment_with_a_label_becomes_a_mask() -> None:
-    targets = targets_of(IDS, Truth({1: 7, 2: 5, 3: 7}))
-    assert targets.labels.tolist() == [7, 5, 7]
-    assert targets.masks.tolist() == [
-        [[True, True, False], [False, False, False]],
-        [[False, False, True], [False, False, True]],
-        [[False, False, False], [False, True, False]],
-    ]
-    assert targets.known is None
-
-
-def test_segments_without_a_label_and_labels_without_pixels_are_no_targets() -> None:
-    targets = targets_of(IDS, Truth({2: 5, 9: 1}))
-    assert targets.labels.tolist() == [5]
-    assert targets.masks.shape == (1, 2, 3)
-
-
-def test_an_image_may_have_no_targets() -> None:
-    targets = targets_of(IDS, Truth({}))
-    assert targets.masks.shape == (0, 2, 3)
-    assert targets.labels.shape == (0,)
-    assert targets.labels.dtype == torch.int64
-
-
-def test_weights_go_with_their_targets() -> None:
-    targets = targets_of(IDS, Truth({1: 0, 2: 0, 3: 0}, weights={3: 2.5}))
-    assert targets.target_weights.tolist() == [1.0, 1.0, 2.5]
-
-
-def test_of_ignored_and_refused_pixels_nothing_is_known_but_what_was_refused() -> None:
-    ids = np.array([[1, IGNORED, FIRST_REFUSED], [0, FIRST_REFUSED + 1, 0]], dtype=np.int32)
-    targets = targets_of(ids, Truth({1: 4}, refused={FIRST_REFUSED: 4, FIRST_REFUSED + 1: 2}))
-    assert targets.known is not None
-    assert targets.known.tolist() == [[True, False, False], [True, False, True]]
-    of_four, of_two, of_others = (targets.known_of(label) for label in (4, 2, 0))
-    assert of_four is not None
-    assert of_two is not None
-    assert of_others is not None
-    assert of_four.tolist() == [[True, False, True], [True, False, True]]
-    assert of_two.tolist() == [[True, False, False], [True, True, True]]
-    assert torch.equal(of_others, targets.known)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (40, 50), (200, 30), (7, 7)])
