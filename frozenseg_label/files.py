@@ -178,26 +178,17 @@ def make_folder(folder: Path) -> None:
 
 
 def read_json(path: Path, error: Kind) -> Any:  # noqa: ANN401 - JSON may be anything
-    """Return what a JSON file says; everything that can be wrong with it is one sentence.
+    """Return what a JSON file says; numbers that are infinite or no number become None.
 
     Args:
-        error: its kind.
+        error: kind of the one sentence for everything that can be wrong with it.
     """
-    return parse_json(read_regular(path, error), f"{path}", error)
-
-
-def parse_json(content: bytes, name: str, error: Kind) -> Any:  # noqa: ANN401
-    """Return what JSON says; numbers that are infinite or no number become None.
-
-    Args:
-        name: what an error calls it.
-        error: its kind.
-    """
+    content = read_regular(path, error)
     try:
         return json.loads(content, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as fault:
         reason = "nested too deeply" if isinstance(fault, RecursionError) else f"{fault}"
-        raise error(f"{name}: no whole JSON file ({reason}); write it again") from fault
+        raise error(f"{path}: no whole JSON file ({reason}); write it again") from fault
 
 
 def read_regular(path: Path, error: Kind, most: int = -1) -> bytes:

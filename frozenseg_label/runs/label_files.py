@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from frozenseg_label.errors import FormatError, ImageError, RunError
 from frozenseg_label.formats.coco_panoptic import (
@@ -16,7 +16,7 @@ from frozenseg_label.formats.coco_panoptic import (
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import ImageState, PanopticMap
 from frozenseg_label.runs.journal_rows import Labels, StoredMap
-from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, label_file
+from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, checked_name, label_file
 from frozenseg_label.runs.ownership import RejectedSegment, fuse, withdraw_rejected
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -160,9 +160,7 @@ class _Stored:
 @contextmanager
 def image_at_fault(record: ImageRecord) -> Iterator[None]:
     """Turn a RunError that concerns only this image into an ImageError; others stop the run."""
-    name = PurePosixPath(record.relative)
-    if name.is_absolute() or ".." in name.parts or not name.parts:
-        raise ValueError(f"an image's name must be a relative path, got {record.relative!r}")
+    checked_name(record.relative)
     try:
         yield
     except RunError as error:

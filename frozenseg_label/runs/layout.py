@@ -29,7 +29,7 @@ def checked_name(image: str) -> str:
     """
     parts = image.split("/")
     if not image or "\0" in image or image.startswith("/") or ".." in parts:
-        raise ValueError(f"an image's name must be a path below its folder, got {image!r}")
+        raise ValueError(f"an image's name must be a relative path below its folder, got {image!r}")
     return image
 
 

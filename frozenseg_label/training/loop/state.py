@@ -5,7 +5,6 @@ facts that the training remembers. It appears whole or not at all.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch.optim import Optimizer
 
 from frozenseg_label.errors import TrainingError
+from frozenseg_label.files import atomic_folder, remove_leftovers
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.training.loop.trained_weights import load_trained_weights, trained_weights
 
@@ -80,23 +80,19 @@ def save_state(
     if path.exists():  # stopped, started again and stopped at once, or just saved: the same state
         return path
     outdated = [*folder.glob(".state-*.tmp"), *states(folder)]
-    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
     try:
-        temporary.mkdir(parents=True)
-        weights = {k: v.contiguous() for k, v in trained_weights(model).items()}
-        save_file(weights, temporary / WEIGHTS)
-        torch.save(optimizer.state_dict(), temporary / OPTIMIZER)
-        (temporary / MEMORY).write_text(json.dumps(memory.values) + "\n", encoding="utf-8")
-        for file in temporary.iterdir():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch.save: RuntimeError
-        shutil.rmtree(temporary, ignore_errors=True)
+        with atomic_folder(path, error=TrainingError) as temporary:
+            weights = {k: v.contiguous() for k, v in trained_weights(model).items()}
+            save_file(weights, temporary / WEIGHTS)
+            torch.save(optimizer.state_dict(), temporary / OPTIMIZER)
+            (temporary / MEMORY).write_text(json.dumps(memory.values) + "\n", encoding="utf-8")
+    except (TrainingError, RuntimeError, SafetensorError) as error:  # torch.save: RuntimeError
+        reason = error.__cause__ or error
         kept = f"; {states(folder)[-1]} is kept" if states(folder) else ""
         raise TrainingError(
-            f"{path} cannot be written ({error}){kept}; make room there and go on with --resume"
+            f"{path} cannot be written ({reason}){kept}; make room there and go on with --resume"
         ) from error
+    remove_leftovers(folder)
     for old in outdated:
         shutil.rmtree(old)
     return path
