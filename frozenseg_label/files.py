@@ -133,9 +133,14 @@ def _sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def staged_name(path: Path, key: str) -> Path:
+    """Return where `stage` writes a file."""
+    return path.with_name(f"{PREFIX}{key}{STAGED_SUFFIX}")
+
+
 def stage(path: Path, key: str, data: bytes) -> Path:
     """Write the data beside `path`, durable, under a name made from `key`; then call `publish`."""
-    staged = path.with_name(f"{PREFIX}{key}{STAGED_SUFFIX}")
+    staged = staged_name(path, key)
     with explained(path):
         make_folder(path.parent)
         _refuse_folder(path)

@@ -4,6 +4,7 @@ In a class PNG, 0 is unlabelled and 1..K are the classes in the order of the voc
 shows their colours. A palette holds 256 colours: with more than 255 classes the PNG is 16 bit grey.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -18,41 +19,57 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from frozenseg_label.errors import FormatError, VocabularyError
-from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Category, Color, Vocabulary
 
 PALETTE_CLASSES = 255
 CLASSES_FILE = "classes.json"
+LONGEST_NAME = 255  # bytes that file systems allow in a name
 
 
 def class_png_files(
-    relative: str, panoptic_map: PanopticMap, vocabulary: Vocabulary
+    file: str, panoptic_map: PanopticMap, vocabulary: Vocabulary
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield the class PNG of an image: its path in the folder of class PNGs, and its bytes."""
+    """Yield the class PNG of an image: its path in the folder of class PNGs, and its bytes.
+
+    Args:
+        file: the path of its PNG in any folder of labels.
+    """
     indices = class_indices(panoptic_map, vocabulary)
-    yield png_name(relative), encode_class_png(indices, vocabulary)
+    yield file, encode_class_png(indices, vocabulary)
 
 
 def per_class_png_files(
-    relative: str, panoptic_map: PanopticMap, vocabulary: Vocabulary
+    file: str, panoptic_map: PanopticMap, vocabulary: Vocabulary
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield a PNG, 255 inside and 0 outside, for each class that occurs: paths and bytes."""
+    """Yield a PNG, 255 inside and 0 outside, for each class that occurs: paths and bytes.
+
+    Args:
+        file: as of `class_png_files`.
+    """
     indices = class_indices(panoptic_map, vocabulary)  # [H, W]
     for category_id in {segment.category_id: None for segment in panoptic_map.segments}:
         mask = indices == vocabulary.index_of(category_id) + 1  # [H, W]
         name = vocabulary.by_id(category_id).name
-        yield per_class_png_path(relative, name), _png(Image.fromarray(mask.astype(np.uint8) * 255))
+        yield per_class_png_path(file, name), _png(Image.fromarray(mask.astype(np.uint8) * 255))
 
 
-def per_class_png_path(relative: str, class_name: str) -> str:
+def per_class_png_path(file: str, class_name: str) -> str:
     """Return where the PNG of one class of an image is, in the folder of such PNGs."""
-    return f"{escaped(class_name)}/{png_name(relative)}"
+    return f"{escaped(class_name)}/{file}"
 
 
 def escaped(class_name: str) -> str:
-    """Return a class name as a folder's name on any system; `urllib.parse.unquote` undoes it."""
-    return quote(class_name, safe="").replace(".", "%2E")
+    """Return a class name as a folder's name on any system.
+
+    `urllib.parse.unquote` undoes it, unless it is too long for a file system: then it is cut, and a
+    hash keeps it apart from others.
+    """
+    name = quote(class_name, safe="").replace(".", "%2E")
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(class_name.encode()).hexdigest()[:16]
+    return f"{name[: LONGEST_NAME - len(digest) - 1]}~{digest}"
 
 
 def class_indices(panoptic_map: PanopticMap, vocabulary: Vocabulary) -> NDArray[np.uint16]:
@@ -98,7 +115,7 @@ class ClassPngFolder:
         path: of the folder.
         vocabulary: the classes in the order of the pixel values 1..K; that they are things or stuff
             is not in the file, all count as things.
-        images: names of the images, which are the PNGs' paths without their last `.png`.
+        images: the PNGs' paths without their last `.png`: names of images without suffix.
     """
 
     path: Path
@@ -127,10 +144,20 @@ class ClassPngFolder:
 
 
 def read_class_png_folder(path: Path) -> ClassPngFolder:
-    """Open a folder that has a `classes.json`; PNGs are read when they are asked for."""
-    vocabulary = _read_classes(path / CLASSES_FILE)
+    """Open a folder of class PNGs, which are read when they are asked for.
+
+    Args:
+        path: of the folder; `classes.json` is in it or beside it.
+    """
+    vocabulary = _read_classes(classes_path(path) or path / CLASSES_FILE)
     images = sorted(png.relative_to(path).as_posix()[: -len(".png")] for png in path.rglob("*.png"))
     return ClassPngFolder(path, vocabulary, tuple(images))
+
+
+def classes_path(folder: Path) -> Path | None:
+    """Return the `classes.json` of a folder of class PNGs; None where there is none."""
+    places = (folder / CLASSES_FILE, folder.parent / CLASSES_FILE)
+    return next((path for path in places if folder.is_dir() and path.is_file()), None)
 
 
 @checked_dataclass(frozen=True)

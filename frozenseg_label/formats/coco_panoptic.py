@@ -94,8 +94,13 @@ class PanopticAnnotation:
 
 
 def png_name(relative: str) -> str:
-    """Return the label file of an image; it keeps the image's suffix, so no two images meet."""
-    return f"{relative}.png"
+    """Return the usual label file of an image: its path with the suffix `.png`.
+
+    Readers of other tools look for this name. Images of one stem would share it: see
+    `runs.layout.free_png_name`.
+    """
+    folder, slash, base = relative.rpartition("/")
+    return f"{folder}{slash}{base.rpartition('.')[0] or base}.png"
 
 
 def write_panoptic_png(path: Path, ids: NDArray[np.int32]) -> None:

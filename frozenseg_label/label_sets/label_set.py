@@ -4,6 +4,7 @@ Evaluation, training and import ask here: which images there are, what is said o
 and where the picture is. Pixels are read image by image, and checked where their hash is known.
 """
 
+import glob
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.formats.class_png import CLASSES_FILE, read_class_png_folder
+from frozenseg_label.formats.class_png import CLASSES_FILE, classes_path, read_class_png_folder
 from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_panoptic
 from frozenseg_label.panoptic import ImageState, PanopticMap, Segment, measure
 from frozenseg_label.runs.layout import MANIFEST, PANOPTIC_JSON
@@ -109,7 +110,7 @@ def open_label_set(
             yield _of_run(run, pictures)
     elif panoptic_json(path) is not None:
         yield open_coco_panoptic(path, pictures, pngs, like=like, trust_states=trust_states)
-    elif (path / CLASSES_FILE).is_file():
+    elif classes_path(path) is not None:
         yield _of_class_pngs(path, pictures)
     else:
         what = "has none of these" if path.is_dir() else "is none" if path.exists() else "is absent"
@@ -214,7 +215,7 @@ def _of_run(run: RunFolder, pictures: Path | None) -> LabelSet:
             state=labels.state,
             size=(labels.height, labels.width),
             rejected=labels.rejected,
-            png=run.png(image),
+            png=run.png(labels),
             sha256=labels.current.png,
         )
 
@@ -248,5 +249,11 @@ def _of_class_pngs(path: Path, pictures: Path | None) -> LabelSet:
         images=folder.images,
         labels_of=lambda image: ImageLabels(read_map(image).segments, "reviewed"),
         read_map=read_map,
-        picture=lambda image: pictures / image if pictures is not None else None,
+        picture=lambda image: _of_any_suffix(pictures / image) if pictures is not None else None,
     )
+
+
+def _of_any_suffix(path: Path) -> Path:
+    """Return the file of this name, or one that only has a suffix more."""
+    more = sorted(path.parent.glob(f"{glob.escape(path.name)}.*"))
+    return path if path.is_file() or not more else more[0]

@@ -36,16 +36,20 @@ def match_names(there: Collection[str], here: Collection[str]) -> NameMatches:
     """Find for each name there the one here that means the same image.
 
     Tried in this order, each on both sides: the path; the path without the folders that all names
-    of its side begin with; the base name; the base name without suffix and without what data sets
-    add to it. Paths are compared with `/`, without the address of a URL, in Unicode's form NFC. A
-    base name that comes with folders counts only where it is unique on its own side.
+    of its side begin with; both without suffix; the base name; the base name without suffix and
+    without what data sets add to it. Paths are compared with `/`, without the address of a URL, in
+    Unicode's form NFC. A base name that comes with folders counts only where it is unique on its
+    own side.
     """
     found: dict[str, str] = {}
     ambiguous: dict[str, tuple[str, ...]] = {}
     left = list(there)
+    within_there, within_here = _without(_common_folders(there)), _without(_common_folders(here))
     for key_there, key_here in (
         (plain_path, plain_path),
-        (_without(_common_folders(there)), _without(_common_folders(here))),
+        (within_there, within_here),
+        (_bare_path, _bare_path),
+        (lambda name: _bare_path(within_there(name)), lambda name: _bare_path(within_here(name))),
         (_base_name, _base_name),
         (_stem, _stem),
     ):
@@ -56,7 +60,9 @@ def match_names(there: Collection[str], here: Collection[str]) -> NameMatches:
         taken = set(found.values())
         for name in left:
             candidates = by_key.get(key_there(name), [])
-            if "/" in plain_path(name):  # it names its folder: it cannot mean another name's image
+            if (
+                "/" in plain_path(name) or key_there is _bare_path
+            ):  # it names its folder: it cannot mean another name's image
                 candidates = [candidate for candidate in candidates if candidate not in taken]
                 unique = key_there is plain_path or asked[key_there(name)] == 1
                 is_clear = len(candidates) == 1 and unique
@@ -98,13 +104,19 @@ def _without(folders: str) -> _Key:
     return lambda name: plain_path(name).removeprefix(folders)
 
 
+def _bare_path(name: str) -> str:
+    folder, slash, base = plain_path(name).rpartition("/")
+    return f"{folder}{slash}{_without_suffix(base)}"
+
+
 def _base_name(name: str) -> str:
     return plain_path(name).rpartition("/")[2]
 
 
 def _stem(name: str) -> str:
-    base = _base_name(name)
+    return _ADDED.sub("", _without_suffix(_base_name(name)))
+
+
+def _without_suffix(base: str) -> str:
     stem, dot, suffix = base.rpartition(".")
-    if not dot or len(suffix) > _LONGEST_SUFFIX:
-        stem = base
-    return _ADDED.sub("", stem)
+    return stem if dot and len(suffix) <= _LONGEST_SUFFIX else base

@@ -8,7 +8,7 @@ other leftover belongs to no row and is removed.
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from frozenseg_label.errors import RunError
@@ -20,23 +20,16 @@ from frozenseg_label.files import (
     publish,
     stage,
 )
-from frozenseg_label.formats.coco_panoptic import png_name
-from frozenseg_label.images import ImageRecord
-from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.journal import Journal, Known
 from frozenseg_label.runs.journal_rows import Entry, Labels
-from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, label_file, refuse_links
+from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, refuse_links, staging_key
 
 
-def staging_key(file: str, png: str) -> str:
-    """Return the name under which a file is staged: of its path in the run and its SHA-256."""
-    return hashlib.sha256(os.fsencode(f"{file}\0{png}")).hexdigest()[:32]
-
-
-def committed_files(image: str, labels: Labels) -> Iterator[tuple[str, str]]:
+def committed_files(labels: Labels) -> Iterator[tuple[str, str]]:
     """Yield the files that a row commits: path in the run folder, and SHA-256 of the content."""
-    yield label_file(PANOPTIC, image), labels.current.png
+    yield f"{PANOPTIC}/{labels.file}", labels.current.png
     if labels.proposed is not None:
-        yield label_file(PROPOSED, image), labels.proposed.png
+        yield f"{PROPOSED}/{labels.file}", labels.proposed.png
 
 
 def files_in(folder: Path) -> Iterator[str]:
@@ -46,14 +39,13 @@ def files_in(folder: Path) -> Iterator[str]:
         yield from (name if prefix == "." else f"{prefix}/{name}" for name in names)
 
 
-def lacking_files(folder: Path, kinds: Sequence[str], records: Sequence[ImageRecord]) -> set[str]:
-    """Return names of the images that have no PNG in one of these folders of the run."""
-    there = [set(files_in(folder / kind)) for kind in kinds]
-    return {
-        record.relative
-        for record in records
-        if any(png_name(record.relative) not in files for files in there)
-    }
+def is_whole(folder: Path, known: Known) -> bool:
+    """Return whether the label PNG of an image is there and as long as it was written."""
+    try:
+        size = (folder / PANOPTIC / f"{known.file}").stat().st_size
+    except (OSError, ValueError):
+        return False
+    return known.png_size in (None, size)
 
 
 def commit_entry(
@@ -100,7 +92,7 @@ def _settle(folder: Path, journal: Journal, staged: list[Path]) -> None:
         staging_key(file, png): (folder / file, png)
         for entry in journal.entries()
         if entry.labels is not None
-        for file, png in committed_files(entry.image, entry.labels)
+        for file, png in committed_files(entry.labels)
     }
     for path in staged:
         key = path.name.removeprefix(PREFIX).removesuffix(STAGED_SUFFIX)

@@ -9,7 +9,6 @@ from pathlib import Path
 from frozenseg_label.files import atomic_write, explained
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
-    png_name,
     write_coco_panoptic,
 )
 from frozenseg_label.panoptic import Segment
@@ -86,7 +85,7 @@ def write_panoptic_json(path: Path, journal: Journal, manifest: Manifest) -> Tot
             yield PanopticAnnotation(
                 image_id=number,
                 file_name=entry.image,
-                png_name=png_name(entry.image),
+                png_name=labels.file,
                 width=labels.width,
                 height=labels.height,
                 segments=segments,

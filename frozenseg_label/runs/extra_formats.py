@@ -24,7 +24,6 @@ from frozenseg_label.runs.layout import (
     CLASS_PNG,
     PER_CLASS_PNG,
     SEMANTIC,
-    label_file,
     refuse_links,
 )
 from frozenseg_label.runs.manifest import Manifest
@@ -60,29 +59,34 @@ class ExtraFiles:
     vocabulary: Vocabulary
     formats: tuple[ExtraFormat, ...]
 
-    def write(self, image: str, panoptic_map: PanopticMap, before: Labels | None) -> None:
-        """Write an image's files; `before`: the labels that the map replaces."""
+    def write(self, file: str, panoptic_map: PanopticMap, before: Labels | None) -> None:
+        """Write an image's files.
+
+        Args:
+            file: of the labels, below `panoptic/`.
+            before: the labels that the map replaces.
+        """
         written = set()
         for name in self.formats:
-            for file, data in _FILES_OF[name](image, panoptic_map, self.vocabulary):
-                path = f"{name}/{file}"
+            for below, data in _FILES_OF[name](file, panoptic_map, self.vocabulary):
+                path = f"{name}/{below}"
                 refuse_links(self.folder, path)
                 atomic_write(self.folder / path, data, lasting=False)
                 written.add(path)
-        for path in _paths(image, before, tuple(_FILES_OF)) - written if before else ():
+        for path in _paths(before, tuple(_FILES_OF)) - written if before else ():
             self._remove(path)
 
-    def write_semantic(self, image: str, indices: NDArray[np.integer] | None) -> None:
+    def write_semantic(self, file: str, indices: NDArray[np.integer] | None) -> None:
         """Write the semantic map, category indices 0..K-1 [H, W]; None removes an earlier one."""
-        path = label_file(SEMANTIC, image)
+        path = f"{SEMANTIC}/{file}"
         if indices is None:
             self._remove(path)
         else:
             png = encode_class_png(indices + 1, self.vocabulary)
             atomic_write(self.folder / path, png, lasting=False)
 
-    def lacking(self, entries: Iterable[Entry]) -> Iterator[str]:
-        """Yield the labelled images of which a file is missing."""
+    def lacking(self, entries: Iterable[Entry]) -> Iterator[Labels]:
+        """Yield the labels of which a file is missing."""
         if not self.formats:
             return
         there = {f"{name}/{path}" for name in self.formats for path in files_in(self.folder / name)}
@@ -90,26 +94,33 @@ class ExtraFiles:
             labels = entry.labels
             if labels is None or labels.current.lost_classes(self.vocabulary):
                 continue
-            if _paths(entry.image, labels, self.formats) - there:
-                yield entry.image
+            if _paths(labels, self.formats) - there:
+                yield labels
 
-    def write_classes_files(self) -> None:
-        """Write `classes.json` into folders of class PNGs; leave those that say the same."""
-        content = classes_file(self.vocabulary)
-        for name in (CLASS_PNG, SEMANTIC):
-            path = self.folder / name / CLASSES_FILE
-            if path.parent.is_dir() and not (path.exists() and path.read_bytes() == content):
-                atomic_write(path, content)
+    def write_classes_file(self) -> None:
+        """Write `classes.json` beside folders of class PNGs, unless it says the same already.
+
+        Some readers take every file in a folder of class PNGs for one of them.
+        """
+        folders = [self.folder / name for name in (CLASS_PNG, SEMANTIC)]
+        path, content = self.folder / CLASSES_FILE, classes_file(self.vocabulary)
+        if not any(folder.is_dir() for folder in folders):
+            return
+        if not (path.exists() and path.read_bytes() == content):
+            refuse_links(self.folder, CLASSES_FILE)
+            atomic_write(path, content)
+        for name in (CLASS_PNG, SEMANTIC):  # where earlier versions had it
+            self._remove(f"{name}/{CLASSES_FILE}")
 
     def _remove(self, path: str) -> None:
         with explained(self.folder / path):
             (self.folder / path).unlink(missing_ok=True)
 
 
-def _paths(image: str, labels: Labels, formats: Sequence[ExtraFormat]) -> set[str]:
+def _paths(labels: Labels, formats: Sequence[ExtraFormat]) -> set[str]:
     """Return where the files of an image with these labels are."""
-    paths = {label_file(CLASS_PNG, image)} if CLASS_PNG in formats else set()
+    paths = {f"{CLASS_PNG}/{labels.file}"} if CLASS_PNG in formats else set()
     if PER_CLASS_PNG in formats:
         names = labels.current.class_names()
-        paths |= {f"{PER_CLASS_PNG}/{per_class_png_path(image, name)}" for name in names}
+        paths |= {f"{PER_CLASS_PNG}/{per_class_png_path(labels.file, name)}" for name in names}
     return paths

@@ -21,7 +21,13 @@ from pydantic import ValidationError
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import explained, sync_folder
 from frozenseg_label.runs.journal_rows import Entry, Event
-from frozenseg_label.runs.layout import checked_name, refuse_links
+from frozenseg_label.runs.layout import (
+    checked_name,
+    folded,
+    free_png_name,
+    long_png_name,
+    refuse_links,
+)
 
 SYNC_SECONDS = 1.0
 
@@ -31,7 +37,8 @@ class Known(NamedTuple):
 
     Attributes:
         offset, length: of the row in the file, bytes.
-        has_labels: whether there are labels, even where the last event is a failure.
+        file, png_size: of the labels' PNG; None: there are none, or a row does not say. A failure
+            keeps labels.
         is_reviewed: whether these labels are a person's last word.
         is_corrected: whether a person has done anything to them.
         others: as in `Entry`.
@@ -44,7 +51,8 @@ class Known(NamedTuple):
     mtime_ns: int
     sha256: str | None
     run: str | None
-    has_labels: bool
+    file: str | None
+    png_size: int | None
     is_reviewed: bool
     is_corrected: bool
 
@@ -68,6 +76,8 @@ class Journal:
             self._file = FileIO(path if there else os.devnull, "a+" if writable else "r")
         try:
             self._known, self._end = _replay(path)
+            files = (known.file for known in self._known.values() if known.file is not None)
+            self._files = {folded(file) for file in files}
             if writable:
                 with explained(path):
                     if self._file.seek(0, os.SEEK_END) > self._end:  # a torn line
@@ -86,6 +96,10 @@ class Journal:
     def length(self) -> int:
         """Return bytes of whole rows."""
         return self._end
+
+    def free_png_name(self, image: str) -> str:
+        """Return the PNG that the first labels of an image shall have."""
+        return free_png_name(image, self._files)
 
     def last(self, image: str) -> Entry | None:
         """Return the last row of an image; None if it never came."""
@@ -122,7 +136,9 @@ class Journal:
             except BaseException:
                 self._file.truncate(self._end)  # a full disk leaves whole rows only
                 raise
-            self._known[entry.image] = _known(row, self._end, len(line))
+            self._known[entry.image] = known = _known(row, self._end, len(line))
+            if known.file is not None:
+                self._files.add(folded(known.file))
             self._end += len(line)
 
     def sync(self) -> None:
@@ -202,7 +218,8 @@ def _known(row: Mapping[str, Any], offset: int, length: int) -> Known:
         mtime_ns=row["mtime_ns"],
         sha256=row.get("sha256"),
         run=row.get("run"),
-        has_labels="labels" in row,
+        file=labels.get("file", long_png_name(row["image"])) if labels else None,
+        png_size=labels["current"].get("size") if labels else None,
         is_reviewed=labels.get("state") == "reviewed",
         is_corrected=labels.get("state", "unseen") != "unseen" or bool(labels.get("proposed")),
     )

@@ -1,20 +1,23 @@
 """One line of the journal: what happened to one image, and its labels from then on."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from frozenseg_label.formats.coco_panoptic import SegmentInfo, segment_row
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import OWNED_STATES, BBox, ImageState, Segment
-from frozenseg_label.runs.layout import checked_name
+from frozenseg_label.runs.layout import checked_name, long_png_name
 from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
 Event = Literal["annotated", "failed", "reviewed", "imported"]
+
+PathBelow = Annotated[str, AfterValidator(checked_name)]
 
 
 class StoredSegment(SegmentInfo):
@@ -30,12 +33,14 @@ class StoredMap(BaseModel):
 
     Attributes:
         png: SHA-256 (hex) of the PNG file.
+        size: of the PNG file, bytes; None in rows of earlier versions.
         segments_info: of each id in the PNG.
         names: of the category ids used here. Names are what lasts when the vocabulary changes.
     """
 
     model_config = ConfigDict(frozen=True)
     png: str
+    size: int | None = Field(default=None, ge=0)
     segments_info: tuple[StoredSegment, ...]
     names: dict[int, str]
 
@@ -48,12 +53,13 @@ class StoredMap(BaseModel):
         return self
 
     @classmethod
-    def of(cls, png: str, segments: Sequence[Segment], vocabulary: Vocabulary) -> "StoredMap":
-        """Return the record of a map whose segments are of this vocabulary."""
+    def of(cls, png: bytes, segments: Sequence[Segment], vocabulary: Vocabulary) -> "StoredMap":
+        """Return the record of a map in a PNG file whose segments are of this vocabulary."""
         used = {segment.category_id for segment in segments}
         used |= {segment.second for segment in segments if segment.second is not None}
         return cls(
-            png=png,
+            png=hashlib.sha256(png).hexdigest(),
+            size=len(png),
             segments_info=tuple(
                 StoredSegment.model_validate(segment_row(segment)) for segment in segments
             ),
@@ -89,14 +95,16 @@ class Labels(BaseModel):
     """What is known of the pixels of one image.
 
     Attributes:
+        file: the PNGs' path in the folders of the run (`panoptic/`, ...). It stays as it is.
         width, height: of the image, in pixels.
         state: how far a person has looked at it.
-        current: the present labels, `panoptic/REL.png`.
-        proposed: the model's own map, `proposed/REL.png`; None until a person corrects the image.
+        current: the present labels, in `panoptic/`.
+        proposed: the model's own map, in `proposed/`; None until a person corrects the image.
         rejected: proposals that a person refused.
     """
 
     model_config = ConfigDict(frozen=True)
+    file: PathBelow
     width: int = Field(gt=0)
     height: int = Field(gt=0)
     state: ImageState
@@ -135,7 +143,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     event: Event
-    image: Annotated[str, AfterValidator(checked_name)]
+    image: PathBelow
     size: int
     mtime_ns: int
     sha256: str | None = None
@@ -146,6 +154,15 @@ class Entry(BaseModel):
     message: str | None = None
     labels: Labels | None = None
     embeddings: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_file(cls, row: Any) -> Any:  # noqa: ANN401 - whatever a line holds
+        """Return the row with the name that the PNG has where an earlier version named none."""
+        labels = row.get("labels") if isinstance(row, dict) else None
+        if not isinstance(labels, dict) or "file" in labels:
+            return row
+        return row | {"labels": labels | {"file": long_png_name(str(row.get("image")))}}
 
     @classmethod
     def of_correction(

@@ -1,7 +1,6 @@
 """What is written for one image: its PNGs, and the journal's record of them, in both directions."""
 
 import errno
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from frozenseg_label.formats.coco_panoptic import (
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import ImageState, PanopticMap
 from frozenseg_label.runs.journal_rows import Labels, StoredMap
-from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, checked_name, label_file
+from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, checked_name, staged_path
 from frozenseg_label.runs.ownership import RejectedSegment, fuse, withdraw_rejected
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -52,7 +51,7 @@ class LabelFiles:
     vocabulary: Vocabulary
 
     def proposal(
-        self, record: ImageRecord, proposal: PanopticMap, before: Labels | None
+        self, record: ImageRecord, proposal: PanopticMap, before: Labels | None, file: str
     ) -> LabelWrite:
         """Return what a model's labels write: the proposal, beside the segments of a person.
 
@@ -60,48 +59,71 @@ class LabelFiles:
 
         Args:
             before: the labels that it replaces; None where there are none.
+            file: of the labels, below `panoptic/`.
         """
         if before is None or not before.is_corrected():
-            return self._write(record.relative, proposal, "unseen")
+            return self._write(file, proposal, "unseen")
         fused = self._beside_human_segments(record, proposal, before)
         # "In review" even after "reviewed": proposals fill the pixels that were left.
         own = self._encoded(proposal)
-        return self._write(record.relative, fused, "in review", own, before.rejected)
+        return self._write(file, fused, "in review", own, before.rejected)
 
     def correction(
-        self, image: str, corrected: PanopticMap, state: ImageState, before: Labels | None
+        self, corrected: PanopticMap, state: ImageState, before: Labels | None, file: str
     ) -> LabelWrite:
         """Return what a person's labels write; the first ones put the model's map aside.
 
         Args:
             corrected: rejected segments still have their pixels; they become void.
             before: the labels that are corrected; None where there are none.
+            file: of the labels, below `panoptic/`.
         """
         kept, rejected = withdraw_rejected(corrected, self.vocabulary)
         if before is None:
-            return self._write(image, kept, state, rejected=rejected)
+            return self._write(file, kept, state, rejected=rejected)
         if before.proposed is None:
-            path = self.folder / label_file(PANOPTIC, image)
+            path = self.path(before)
             own = _Stored(before.current, read_label_png(path, before.current.png))
         else:
             own = _Stored(before.proposed, png=None)
-        return self._write(image, kept, state, own, (*before.rejected, *rejected))
+        return self._write(file, kept, state, own, (*before.rejected, *rejected))
 
-    def read(self, image: str, stored: StoredMap, kind: str = PANOPTIC) -> PanopticMap:
-        """Return the map in `panoptic/` or `proposed/`, with the ids of this vocabulary.
+    def path(self, labels: Labels, *, proposed: bool = False) -> Path:
+        """Return where the PNG of labels is; after a kill it may still have its staged name.
+
+        Args:
+            proposed: the model's own map, not the present labels.
+        """
+        kind, stored = (PROPOSED, labels.proposed) if proposed else (PANOPTIC, labels.current)
+        path = self.folder / kind / labels.file
+        if stored is None:
+            return path
+        staged = staged_path(self.folder, f"{kind}/{labels.file}", stored.png)
+        try:
+            is_whole = staged.stat().st_size == stored.size
+        except OSError:
+            return path
+        return staged if is_whole else path
+
+    def read(self, labels: Labels, *, proposed: bool = False) -> PanopticMap:
+        """Return the present map, or the model's own, with the ids of this vocabulary.
 
         Segments of classes that the vocabulary does not have are missing from the list, not from
         the pixels. FormatError: it is not the file whose hash was recorded.
+
+        Args:
+            proposed: the model's own; where nobody changed it, it is the present one.
         """
-        ids = read_panoptic_png(self.folder / label_file(kind, image), stored.png)
+        proposed = proposed and labels.proposed is not None
+        stored = labels.proposed if proposed and labels.proposed else labels.current
+        ids = read_panoptic_png(self.path(labels, proposed=proposed), stored.png)
         return PanopticMap(ids, stored.segments(self.vocabulary))
 
-    def refuse_lost_classes(self, image: str, stored: StoredMap) -> None:
+    def refuse_lost_classes(self, labels: Labels) -> None:
         """Raise RunError where a class of the labels is not in this vocabulary."""
-        if lost := stored.lost_classes(self.vocabulary):
-            path = self.folder / label_file(PANOPTIC, image)
+        if lost := labels.current.lost_classes(self.vocabulary):
             raise RunError(
-                f"{path}: labelled with words that the vocabulary no longer has "
+                f"{self.path(labels)}: labelled with words that the vocabulary no longer has "
                 f"({', '.join(sorted(lost))}); annotate the image again"
             )
 
@@ -116,19 +138,18 @@ class LabelFiles:
                 "it in another folder"
             )
         try:
-            existing = self.read(record.relative, before.current)
+            existing = self.read(before)
         except FormatError as error:
             raise ImageError(f"{error} (it holds corrections of a person)") from error
         return fuse(proposal, existing, before.rejected, self.vocabulary)
 
     def _encoded(self, panoptic_map: PanopticMap) -> "_Stored":
         png = encode_panoptic_png(panoptic_map.ids)
-        sha256 = hashlib.sha256(png).hexdigest()
-        return _Stored(StoredMap.of(sha256, panoptic_map.segments, self.vocabulary), png)
+        return _Stored(StoredMap.of(png, panoptic_map.segments, self.vocabulary), png)
 
     def _write(
         self,
-        image: str,
+        file: str,
         panoptic_map: PanopticMap,
         state: ImageState,
         own: "_Stored | None" = None,
@@ -138,6 +159,7 @@ class LabelFiles:
         current = self._encoded(panoptic_map)
         pngs = {PANOPTIC: current.png, PROPOSED: own.png if own is not None else None}
         labels = Labels(
+            file=file,
             height=panoptic_map.ids.shape[0],
             width=panoptic_map.ids.shape[1],
             state=state,
@@ -145,7 +167,7 @@ class LabelFiles:
             proposed=own.record if own is not None else None,
             rejected=rejected,
         )
-        files = {label_file(kind, image): png for kind, png in pngs.items() if png is not None}
+        files = {f"{kind}/{file}": png for kind, png in pngs.items() if png is not None}
         return LabelWrite(panoptic_map, labels, files)
 
 

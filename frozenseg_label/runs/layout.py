@@ -1,9 +1,14 @@
 """The names and places of all files in a run folder (DESIGN.md, section 3)."""
 
+import hashlib
+import itertools
 import os
+import unicodedata
+from collections.abc import Container
 from pathlib import Path
 
 from frozenseg_label.errors import RunError
+from frozenseg_label.files import staged_name
 from frozenseg_label.formats.coco_panoptic import png_name
 
 MANIFEST = "run.json"
@@ -52,13 +57,38 @@ def refuse_links(folder: Path, file: str) -> None:
             )
 
 
-def label_file(kind: str, image: str) -> str:
-    """Return where the PNG of an image is, relative to the run folder, with `/`.
+def long_png_name(image: str) -> str:
+    """Return the PNG of an image whose stem is another's, too; in old run folders, of any image."""
+    return f"{image}.png"
 
-    It keeps the image's suffix, so that no two images have the same.
+
+def free_png_name(image: str, taken: Container[str]) -> str:
+    """Return the PNG of an image that has none yet: `stem.png`, or a longer name if that is taken.
 
     Args:
-        kind: folder of the run, as `PANOPTIC`.
-        image: its name in the run.
+        taken: names of other images' PNGs, as `folded` gives them.
     """
-    return f"{kind}/{png_name(image)}"
+    longer = (f"{image}.{number}.png" for number in itertools.count(2))
+    names = itertools.chain((png_name(image), long_png_name(image)), longer)
+    return next(name for name in names if folded(name) not in taken)
+
+
+def staging_key(file: str, sha256: str) -> str:
+    """Return the key under which a file of a run is staged, made of its path and its content."""
+    return hashlib.sha256(os.fsencode(f"{file}\0{sha256}")).hexdigest()[:32]
+
+
+def staged_path(folder: Path, file: str, sha256: str) -> Path:
+    """Return where a file of a run is staged until the row that names it is in the journal.
+
+    Args:
+        folder: of the run.
+        file: path in the run folder, with `/`.
+        sha256: of the content (hex).
+    """
+    return staged_name(folder / file, staging_key(file, sha256))
+
+
+def folded(name: str) -> str:
+    """Return a form of a file's name that is equal where any system takes two names for one."""
+    return unicodedata.normalize("NFC", name).casefold()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import ImageState, PanopticMap
-from frozenseg_label.runs.commit import commit_entry, lacking_files
+from frozenseg_label.runs.commit import commit_entry, is_whole
 from frozenseg_label.runs.derived_files import (
     Summary,
     append_failure,
@@ -32,7 +32,7 @@ from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat, extra_fo
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.label_files import LabelFiles, image_at_fault
-from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, SEMANTIC, label_file
+from frozenseg_label.runs.layout import SEMANTIC
 from frozenseg_label.runs.manifest import Manifest, Totals, write_manifest
 from frozenseg_label.runs.opening import (
     open_to_correct,
@@ -40,7 +40,7 @@ from frozenseg_label.runs.opening import (
     open_to_read,
     open_to_write,
 )
-from frozenseg_label.runs.plan import Plan, make_plan, refuse_other_images, root_of
+from frozenseg_label.runs.plan import Plan, content_hash, make_plan, refuse_other_images, root_of
 
 
 class RunFolder:
@@ -144,11 +144,15 @@ class RunFolder:
         """Return what is done and what is to do; failed, changed and outdated images are to do.
 
         Args:
-            checksum: detect changed images by their hash, not by size and time of change.
+            checksum: detect changed images by their hash, not by size and time of change, and
+                changed label PNGs by theirs, not by size.
         """
         known = self._journal.known
-        folders = (PANOPTIC, SEMANTIC) if self._semantic else (PANOPTIC,)
-        missing = lacking_files(self.path, folders, records)
+        missing = {
+            record.relative
+            for record in records
+            if record.relative in known and self._lacks_files(record.relative, checksum)
+        }
         moved = bool(known and records) and self.manifest.root not in (None, root_of(records))
         fingerprint = self.manifest.fingerprint
         plan = make_plan(records, known, fingerprint, missing, checksum=checksum, moved=moved)
@@ -173,9 +177,9 @@ class RunFolder:
         """Return where the picture of an image is; None where the run does not know its folder."""
         return Path(self.manifest.root) / image if self.manifest.root is not None else None
 
-    def png(self, image: str) -> Path:
+    def png(self, labels: Labels) -> Path:
         """Return where the panoptic PNG of an image is."""
-        return self.path / label_file(PANOPTIC, image)
+        return self._files.path(labels)
 
     def record(self, entry: Entry) -> ImageRecord:
         """Return the image file that was labelled, as it was then."""
@@ -195,15 +199,15 @@ class RunFolder:
         labels = self._labels(relative)
         if labels is None:
             raise ValueError(f"{self.path} has no labels of an image {relative!r}")
-        self._files.refuse_lost_classes(relative, labels.current)
-        return self._files.read(relative, labels.current)
+        self._files.refuse_lost_classes(labels)
+        return self._files.read(labels)
 
     def read_proposed(self, relative: str) -> PanopticMap:
         """Return the model's own map of an image; where nobody changed it, the present labels."""
         labels = self._labels(relative)
         if labels is None or labels.proposed is None:
             return self.read_map(relative)
-        return self._files.read(relative, labels.proposed, PROPOSED)
+        return self._files.read(labels, proposed=True)
 
     def commit(
         self,
@@ -229,9 +233,10 @@ class RunFolder:
         with self._lock, image_at_fault(record):
             last = self._journal.last(record.relative)
             before = last.labels if last is not None else None
-            write = self._files.proposal(record, panoptic_map, before)
-            self._extras.write(record.relative, write.panoptic, before)
-            self._extras.write_semantic(record.relative, semantic)
+            file = self._png_name(record.relative, before)
+            write = self._files.proposal(record, panoptic_map, before, file)
+            self._extras.write(file, write.panoptic, before)
+            self._extras.write_semantic(file, semantic)
             entry = Entry(
                 event="annotated",
                 image=record.relative,
@@ -270,8 +275,9 @@ class RunFolder:
         with self._lock, image_at_fault(record):
             last = self._journal.last(record.relative)
             before = last.labels if last is not None else None
-            write = self._files.correction(record.relative, panoptic_map, state, before)
-            self._extras.write(record.relative, write.panoptic, before)
+            file = self._png_name(record.relative, before)
+            write = self._files.correction(panoptic_map, state, before, file)
+            self._extras.write(file, write.panoptic, before)
             entry = Entry.of_correction(event, record, last, write.labels, origin)
             commit_entry(self.path, self._journal, entry, write.files, durable=True)
 
@@ -305,9 +311,9 @@ class RunFolder:
         """
         with self._lock:
             self._journal.sync()
-            for image in self._extras.lacking(self._journal.entries()):
-                self._extras.write(image, self.read_map(image), None)
-            self._extras.write_classes_files()
+            for labels in self._extras.lacking(self._journal.entries()):
+                self._extras.write(labels.file, self._files.read(labels), None)
+            self._extras.write_classes_file()
             write_failures(self.path, self._journal)
             counts = self._labelled, self._skipped, self._failed
             if not is_assembled(self.path, self._journal, self.manifest):
@@ -317,6 +323,19 @@ class RunFolder:
                     self._embeddings.keep_only({entry.embeddings or "" for entry in entries})
                 self.manifest = assemble(self.path, self._journal, self.manifest, *counts)
             return Summary(*counts, self.manifest.totals or Totals())
+
+    def _png_name(self, image: str, before: Labels | None) -> str:
+        """Return the PNG of an image; `before`: the labels that it has, whose name stays."""
+        return before.file if before is not None else self._journal.free_png_name(image)
+
+    def _lacks_files(self, image: str, checksum: bool) -> bool:
+        known = self._journal.known[image]
+        if not is_whole(self.path, known):
+            return True
+        if self._semantic and not (self.path / SEMANTIC / f"{known.file}").is_file():
+            return True
+        labels = self._labels(image) if checksum else None
+        return labels is not None and content_hash(self.png(labels)) != labels.current.png
 
     def _labels(self, relative: str) -> Labels | None:
         entry = self._journal.last(relative)

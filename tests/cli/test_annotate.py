@@ -178,7 +178,7 @@ def test_batches_and_bfloat16_change_next_to_nothing(
     images: Path, options: tuple[str, str]
 ) -> None:
     annotate()
-    alone = read_panoptic_png(Path("out/panoptic/a.png.png"))
+    alone = read_panoptic_png(Path("out/panoptic/a.png"))
     assert (
         main(
             [
@@ -195,7 +195,7 @@ def test_batches_and_bfloat16_change_next_to_nothing(
         )
         == 0
     )
-    other = read_panoptic_png(Path("other/panoptic/a.png.png"))
+    other = read_panoptic_png(Path("other/panoptic/a.png"))
     allowed = (
         1e-4 if options[0] == "--batch-size" else 0.2
     )  # eight bits of mantissa, random weights
@@ -210,7 +210,7 @@ def test_semantic_maps_and_class_pngs_are_written_where_asked_for(images: Path) 
     semantic = np.asarray(Image.open("out/semantic/below/c.PNG.png"))
     assert semantic.shape == (64, 96)
     assert semantic.max() <= 4
-    assert np.asarray(Image.open("out/class-png/a.png.png")).shape == (64, 96)
+    assert np.asarray(Image.open("out/class-png/a.png")).shape == (64, 96)
     content = json.loads(Path("out/panoptic.json").read_text())
     names = {c["id"]: c["name"] for c in content["categories"]}
     for annotation in content["annotations"]:

@@ -144,7 +144,7 @@ def test_class_pngs_have_figures_of_pixels_only_and_it_is_said(
     folder.mkdir()
     made = make_map([[1, 2, 3, 3]], {1: CAT, 2: DOG, 3: SKY})
     png = encode_class_png(class_indices(made, vocabulary), vocabulary)
-    (folder / "good.jpg.png").write_bytes(png)
+    (folder / "good.png").write_bytes(png)
     (folder / "classes.json").write_bytes(classes_file(vocabulary))
     report = frozenseg_label.evaluate(folder, truth)
     every = report.groups["all"]
@@ -173,8 +173,8 @@ def test_what_makes_no_sense_is_refused(truth: Path) -> None:
 
 
 def test_a_broken_png_is_told_by_name(predicted: Path, truth: Path) -> None:
-    (predicted / "panoptic" / "bad.jpg.png").write_bytes(b"torn")
+    (predicted / "panoptic" / "bad.png").write_bytes(b"torn")
     report = frozenseg_label.evaluate(predicted, truth)
     [fault] = report.faults
-    assert "bad.jpg.png: no whole PNG" in fault
+    assert "bad.png: no whole PNG" in fault
     assert report.images == 1

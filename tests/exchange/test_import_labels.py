@@ -129,7 +129,7 @@ def test_what_a_person_left_alone_is_accepted_and_all_else_is_imported(
     }
     assert labels_of(out, "a/1.jpg").state == "reviewed"
     assert labels_of(out, "b/2.jpg").state == "unseen"
-    assert read_panoptic_png(out / "proposed/a/1.jpg.png").tolist() == PROPOSED
+    assert read_panoptic_png(out / "proposed/a/1.png").tolist() == PROPOSED
     dataset = read_coco_panoptic(out / "panoptic.json", trust_states=True)
     states = {a.file_name: a.state for a in dataset.annotations}
     assert states == {"a/1.jpg": "reviewed", "b/2.jpg": "unseen"}
@@ -328,10 +328,10 @@ def test_label_images_of_other_formats_follow(
     with RunFolder.open_or_create(out, asked, formats=[CLASS_PNG]) as run:
         run.commit(make_image("a.jpg"), proposal(make_map))
         run.finish()
-    before = (out / CLASS_PNG / "a.jpg.png").read_bytes()
+    before = (out / CLASS_PNG / "a.png").read_bytes()
     rows = ([[1, 1, 1, 1], [1, 1, 1, 1]], {1: 20})
     import_labels(out, elsewhere(tmp_path / "theirs", {"a.jpg": rows}))
-    assert (out / CLASS_PNG / "a.jpg.png").read_bytes() != before
+    assert (out / CLASS_PNG / "a.png").read_bytes() != before
 
 
 def test_an_interrupted_import_leaves_whole_images_and_goes_on(

@@ -53,8 +53,8 @@ def test_an_empty_map_is_unlabelled_throughout() -> None:
 
 
 def test_a_class_png_shows_the_colours_of_the_vocabulary() -> None:
-    [(path, data)] = class_png_files("dog/1.jpg", MAP, VOCABULARY)
-    assert path == "dog/1.jpg.png"
+    [(path, data)] = class_png_files("dog/1.png", MAP, VOCABULARY)
+    assert path == "dog/1.png"
     image = opened(data)
     assert image.mode == "P"
     assert np.asarray(image).tolist() == [[0, 1, 1], [3, 3, 1]]
@@ -77,9 +77,9 @@ def test_an_index_beyond_the_vocabulary_is_refused() -> None:
 
 
 def test_each_class_that_occurs_gets_a_black_and_white_png() -> None:
-    files = dict(per_class_png_files("dog/1.jpg", MAP, VOCABULARY))
-    assert list(files) == ["cat/dog/1.jpg.png", "a%2Fb/dog/1.jpg.png"]
-    cat = np.asarray(opened(files["cat/dog/1.jpg.png"]))
+    files = dict(per_class_png_files("dog/1.png", MAP, VOCABULARY))
+    assert list(files) == ["cat/dog/1.png", "a%2Fb/dog/1.png"]
+    cat = np.asarray(opened(files["cat/dog/1.png"]))
     assert cat.tolist() == [[0, 255, 255], [0, 0, 255]]
 
 
@@ -89,6 +89,13 @@ def test_each_class_that_occurs_gets_a_black_and_white_png() -> None:
 def test_a_class_name_makes_one_plain_folder_name(name: str) -> None:
     assert unquote(escaped(name)) == name
     assert not set(escaped(name)) & set("/\\ .:#")
+
+
+def test_long_class_names_become_folder_names_that_a_disk_can_hold() -> None:
+    names = ["類" * 85, "類" * 84 + "別"]
+    folders = [escaped(name) for name in names]
+    assert [len(folder) for folder in folders] == [255, 255]
+    assert folders[0] != folders[1]
 
 
 def test_the_classes_file_tells_index_from_name() -> None:

@@ -123,7 +123,7 @@ def test_the_json_has_all_that_panopticapi_reads(tmp_path: Path) -> None:
     assert data["images"] == [{"id": 1, "file_name": "dog/1.jpg", "width": 4, "height": 3}]
     [row] = data["annotations"]
     assert row["image_id"] == 1
-    assert row["file_name"] == "dog/1.jpg.png"
+    assert row["file_name"] == "dog/1.png"
     [info] = row["segments_info"]
     assert info == {
         "id": 5,

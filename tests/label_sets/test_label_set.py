@@ -27,7 +27,7 @@ def test_a_folder_and_its_json_are_one_set(
         with open_label_set(path) as labels:
             assert labels.images == ("a.jpg",)
             assert labels.read_map("a.jpg").ids.tolist() == [[1, 2]]
-            assert labels.labels_of("a.jpg").png == folder / "panoptic" / "a.jpg.png"
+            assert labels.labels_of("a.jpg").png == folder / "panoptic" / "a.png"
             assert labels.seen is None
 
 
@@ -50,7 +50,7 @@ def test_predictions_alone_cannot_be_read_alone(golden: Path) -> None:
 
 def test_pngs_may_lie_beside_the_json(tmp_path: Path, make_map: MakeMap, make_set: MakeSet) -> None:
     folder = make_set(tmp_path / "set", {"a.jpg": make_map([[1, 2]], {1: CAT, 2: SKY})})
-    (folder / "panoptic" / "a.jpg.png").rename(folder / "a.jpg.png")
+    (folder / "panoptic" / "a.png").rename(folder / "a.png")
     (folder / "panoptic").rmdir()
     with open_label_set(folder) as labels:
         assert labels.read_map("a.jpg").ids.tolist() == [[1, 2]]
@@ -62,13 +62,17 @@ def test_class_pngs_have_a_segment_a_class(
     made = make_map([[1, 2, 3, 0]], {1: CAT, 2: CAT, 3: SKY})
     (tmp_path / "sub").mkdir()
     png = encode_class_png(class_indices(made, vocabulary), vocabulary)
-    (tmp_path / "sub" / "a.jpg.png").write_bytes(png)
+    (tmp_path / "sub" / "a.png").write_bytes(png)
     (tmp_path / "classes.json").write_bytes(classes_file(vocabulary))
-    with open_label_set(tmp_path) as labels:
-        assert labels.images == ("sub/a.jpg",)
+    pictures = tmp_path / "pictures"
+    (pictures / "sub").mkdir(parents=True)
+    (pictures / "sub" / "a.jpg").write_bytes(b"a picture")
+    with open_label_set(tmp_path, pictures) as labels:
+        assert labels.picture("sub/a") == pictures / "sub" / "a.jpg"
+        assert labels.images == ("sub/a",)
         assert not labels.has_segments
-        read = labels.read_map("sub/a.jpg")
-        assert labels.labels_of("sub/a.jpg").png is None
+        read = labels.read_map("sub/a")
+        assert labels.labels_of("sub/a").png is None
     assert read.ids.tolist() == [[1, 1, 3, 0]]
     assert [(s.category_id, s.area) for s in read.segments] == [(CAT, 2), (SKY, 1)]
 

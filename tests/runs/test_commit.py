@@ -10,10 +10,12 @@ import pytest
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import stage
 from frozenseg_label.images import ImageRecord
+from frozenseg_label.label_sets.label_set import open_label_set
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.runs.commit import commit_entry, staging_key
+from frozenseg_label.runs.commit import commit_entry
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry
+from frozenseg_label.runs.layout import staging_key
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 
@@ -21,7 +23,7 @@ MakeManifest = Callable[..., Manifest]
 MakeImage = Callable[..., ImageRecord]
 MakeMap = Callable[..., PanopticMap]
 
-PNG = "panoptic/a.jpg.png"
+PNG = "panoptic/a.png"
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_a_committed_file_gets_its_name_at_the_next_opening(
     data = (out / PNG).read_bytes()
     stage(out / PNG, staging_key(PNG, hashlib.sha256(data).hexdigest()), data)
     (out / PNG).unlink()  # as if the program had died before the renaming
-    assert reopen(out, make_manifest()) == ["a.jpg.png"]
+    assert reopen(out, make_manifest()) == ["a.png"]
     assert (out / PNG).read_bytes() == data
 
 
@@ -55,22 +57,38 @@ def test_a_staged_file_that_is_torn_does_not_replace_a_whole_one(
 ) -> None:
     data = (out / PNG).read_bytes()
     stage(out / PNG, staging_key(PNG, hashlib.sha256(data).hexdigest()), data[:10])
-    assert reopen(out, make_manifest()) == ["a.jpg.png"]
+    assert reopen(out, make_manifest()) == ["a.png"]
     assert (out / PNG).read_bytes() == data
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_reader_finds_the_labels_before_a_writer_has_put_a_killed_run_in_order(
+    out: Path, torn: bool
+) -> None:
+    data = (out / PNG).read_bytes()
+    key = staging_key(PNG, hashlib.sha256(data).hexdigest())
+    stage(out / PNG, key, data[:10] if torn else data)
+    if not torn:  # the program died before the renaming, else while it wrote the same file again
+        (out / PNG).unlink()
+    with open_label_set(out) as labels:
+        assert labels.read_map("a.jpg").ids.tolist() == [[1, 1]]
+        png = labels.labels_of("a.jpg").png
+    assert png is not None
+    assert png.read_bytes() == data
 
 
 def test_leftovers_that_no_row_names_are_removed(out: Path, make_manifest: MakeManifest) -> None:
     stage(out / PNG, "of no row", b"data")
     (out / "panoptic" / ".frozenseg-0123.tmp").write_bytes(b"half")
     (out / "panoptic" / ".keep").write_bytes(b"not ours")
-    assert reopen(out, make_manifest()) == [".keep", "a.jpg.png"]
+    assert reopen(out, make_manifest()) == [".keep", "a.png"]
 
 
 def test_an_entry_that_cannot_be_written_leaves_no_files(tmp_path: Path) -> None:
     (tmp_path / "panoptic").write_bytes(b"in the way")
     journal = Journal(tmp_path / "journal.jsonl", writable=True)
     entry = Entry(event="annotated", image="a.jpg", size=1, mtime_ns=2)
-    files = {"proposed/a.jpg.png": b"whole", PNG: b"refused"}
+    files = {"proposed/a.png": b"whole", PNG: b"refused"}
     with pytest.raises(RunError):
         commit_entry(tmp_path, journal, entry, files, durable=True)
     assert list(journal.known) == []

@@ -64,7 +64,7 @@ def test_a_correction_is_written_and_the_models_own_map_kept(
     assert entry.event == "reviewed"
     assert entry.labels is not None
     assert [memory.category for memory in entry.labels.rejected] == ["dog"]
-    kept = read_panoptic_png(out / "proposed" / "a.jpg.png")
+    kept = read_panoptic_png(out / "proposed" / "a.png")
     assert kept.tolist() == [[1, 1, 2, 2], [3, 3, 3, 3]]
     [annotation] = read_coco_panoptic(out / "panoptic.json", trust_states=True).annotations
     assert annotation.state == "in review"
@@ -87,7 +87,7 @@ def test_an_update_replaces_proposals_and_nothing_else(
     assert {segment.id: segment.category_id for segment in fused.segments} == {1: CAT, 7: CAT}
     assert entry.labels is not None
     assert (entry.labels.state, len(entry.labels.rejected)) == ("in review", 1)
-    kept = read_panoptic_png(out / "proposed" / "a.jpg.png")
+    kept = read_panoptic_png(out / "proposed" / "a.png")
     assert np.array_equal(kept, better.ids)
 
 
@@ -123,7 +123,7 @@ def test_a_second_correction_keeps_the_first_proposal_and_all_memories(
     assert entry.labels is not None
     assert [memory.category for memory in entry.labels.rejected] == ["dog", "cat"]
     assert entry.labels.owned_classes() == {"sky"}
-    kept = read_panoptic_png(out / "proposed" / "a.jpg.png")
+    kept = read_panoptic_png(out / "proposed" / "a.png")
     assert kept.tolist() == [[1, 1, 2, 2], [3, 3, 3, 3]]
 
 
@@ -148,10 +148,10 @@ def test_an_image_that_changed_its_size_under_corrections_fails_and_keeps_them(
 def test_corrections_whose_png_is_gone_are_not_overwritten(
     out: Path, record: ImageRecord, make_manifest: MakeManifest, make_map: MakeMap
 ) -> None:
-    (out / "panoptic" / "a.jpg.png").unlink()
+    (out / "panoptic" / "a.png").unlink()
     with RunFolder.open_or_create(out, make_manifest()) as run:
         assert run.plan([record]).reasons == {"incomplete": 1}
-        with pytest.raises(ImageError, match=r"a\.jpg\.png.*corrections of a person"):
+        with pytest.raises(ImageError, match=r"a\.png.*corrections of a person"):
             run.commit(record, make_map([[1, 1, 1, 1]] * 2, {1: (CAT, "proposed")}))
 
 

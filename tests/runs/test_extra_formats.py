@@ -41,10 +41,9 @@ def cat_and_sky(make_map: MakeMap) -> PanopticMap:
 
 
 EXPECTED = {
-    "class-png/d/a.jpg.png",
-    "class-png/classes.json",
-    "per-class-png/cat/d/a.jpg.png",
-    "per-class-png/sky/d/a.jpg.png",
+    "class-png/d/a.png",
+    "per-class-png/cat/d/a.png",
+    "per-class-png/sky/d/a.png",
 }
 
 
@@ -55,9 +54,9 @@ def test_extra_formats_are_written_beside_the_panoptic_map(
         run.commit(make_image("d/a.jpg"), cat_and_sky)
         run.finish()
     assert files(out) == EXPECTED
-    with Image.open(out / "class-png" / "d" / "a.jpg.png") as image:
+    with Image.open(out / "class-png" / "d" / "a.png") as image:
         assert np.asarray(image).tolist() == [[1, 1, 3]]
-    assert json.loads((out / "class-png" / "classes.json").read_text())[3]["name"] == "sky"
+    assert json.loads((out / "classes.json").read_text())[3]["name"] == "sky"
 
 
 def test_a_format_asked_for_later_is_made_from_the_labels_there_are(
@@ -82,7 +81,7 @@ def test_files_of_earlier_labels_vanish(
     with RunFolder.open_or_create(out, make_manifest(), formats=BOTH) as run:
         run.commit(record, cat_and_sky, semantic=np.array([[0, 0, 2]]))
         run.commit(record, make_map([[1, 1, 1]], {1: (2, "proposed")}))
-        assert files(out) == {"class-png/d/a.jpg.png", "per-class-png/dog/d/a.jpg.png"}
+        assert files(out) == {"class-png/d/a.png", "per-class-png/dog/d/a.png"}
     with RunFolder.open_or_create(out, make_manifest()) as run:  # these formats are not asked for
         run.commit(record, cat_and_sky)
         assert files(out) == set()
@@ -99,6 +98,6 @@ def test_semantic_maps_are_class_pngs_of_their_own(
         run.commit(record, cat_and_sky, semantic=np.array([[0, 1, 2]]))
         assert run.plan([record]).todo == ()
         run.finish()
-    with Image.open(out / "semantic" / "d" / "a.jpg.png") as image:
+    with Image.open(out / "semantic" / "d" / "a.png") as image:
         assert np.asarray(image).tolist() == [[1, 2, 3]]
-    assert (out / "semantic" / "classes.json").is_file()
+    assert (out / "classes.json").is_file()

@@ -21,10 +21,16 @@ def failed(image: str, message: str = "torn") -> Entry:
 
 
 def annotated(image: str) -> Entry:
-    current = StoredMap.of("aa", [SEGMENT, Segment(6, 3, False, 1, (0, 0, 1, 1))], VOCABULARY)
+    current = StoredMap.of(b"aa", [SEGMENT, Segment(6, 3, False, 1, (0, 0, 1, 1))], VOCABULARY)
     rejected = (RejectedSegment("cat", (2, 2), (1, 2, 1), "model:abc", 0.75),)
     labels = Labels(
-        width=4, height=3, state="in review", current=current, proposed=current, rejected=rejected
+        file="a.png",
+        width=4,
+        height=3,
+        state="in review",
+        current=current,
+        proposed=current,
+        rejected=rejected,
     )
     return Entry(
         event="annotated",
@@ -82,8 +88,8 @@ def test_the_last_row_of_an_image_wins_and_images_keep_their_order(tmp_path: Pat
         ("b", "annotated"),
         ("a", "failed"),
     ]
-    assert journal.known["b"].has_labels
-    assert not journal.known["a"].has_labels
+    assert journal.known["b"].file == "a.png"
+    assert journal.known["a"].file is None
     assert journal.last("c") is None
     journal.close()
 

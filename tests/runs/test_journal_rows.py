@@ -13,14 +13,14 @@ DOG = Segment(7, 2, True, 1, (0, 0, 1, 1), state="edited")
 
 
 def test_segments_take_the_ids_that_their_names_have_now() -> None:
-    cat, sky = StoredMap.of("aa", [CAT, SKY], OLD).segments(NEW)
+    cat, sky = StoredMap.of(b"aa", [CAT, SKY], OLD).segments(NEW)
     assert (cat.id, cat.category_id, cat.second) == (5, 2, None)  # dog is no more
     assert (sky.category_id, sky.is_thing, sky.second) == (3, False, 2)
     assert (cat.score, cat.state, cat.area, cat.bbox) == (0.5, "accepted", 9, (1, 2, 3, 4))
 
 
 def test_classes_that_are_no_more_are_told() -> None:
-    stored = StoredMap.of("aa", [CAT, DOG], OLD)
+    stored = StoredMap.of(b"aa", [CAT, DOG], OLD)
     assert stored.class_names() == {"cat", "dog"}
     assert stored.lost_classes(NEW) == {"dog"}
     assert [segment.id for segment in stored.segments(NEW)] == [5]
@@ -28,8 +28,9 @@ def test_classes_that_are_no_more_are_told() -> None:
 
 def test_labels_know_what_a_person_did() -> None:
     def labels(*segments: Segment, state: str = "unseen") -> Labels:
-        current = StoredMap.of("aa", segments, OLD)
-        return Labels.model_validate({"width": 4, "height": 3, "state": state, "current": current})
+        current = StoredMap.of(b"aa", segments, OLD)
+        row = {"file": "a.png", "width": 4, "height": 3, "state": state, "current": current}
+        return Labels.model_validate(row)
 
     assert labels(CAT, DOG, SKY).owned_classes() == {"cat", "dog"}
     assert labels(DOG).is_corrected()

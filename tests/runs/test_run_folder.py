@@ -33,6 +33,17 @@ ODD_NAMES = [
     "/".join(["deep"] * 60) + "/x.jpg",
 ]
 
+PNGS_OF_ODD_NAMES = [
+    "dog/1.png",
+    "dog/1.png.png",  # the other one has the stem's
+    "dog/1.jpg.png",
+    "a b/#1 50%.png",
+    "ünï/日本.png",
+    "caf\udce9.png",
+    "line\nfeed.png",
+    "/".join(["deep"] * 60) + "/x.png",
+]
+
 
 def names(records: tuple[ImageRecord, ...]) -> list[str]:
     return [record.relative for record in records]
@@ -58,7 +69,7 @@ def test_labelled_images_are_done_and_others_to_do(
             run.commit(record, cat, seconds=0.5)
         run.fail(records[3], "half-written")
     changed = make_image("b.jpg", b"other pixels")
-    (out / "panoptic" / "c.jpg.png").unlink()
+    (out / "panoptic" / "c.png").unlink()
     with RunFolder.open_or_create(out, make_manifest()) as run:
         plan = run.plan([records[0], changed, *records[2:], make_image("e.jpg")])
     assert names(plan.done) == ["a.jpg"]
@@ -189,15 +200,65 @@ def test_a_png_that_somebody_changed_is_told(
 ) -> None:
     with RunFolder.open_or_create(out, make_manifest()) as run:
         run.commit(make_image("a.jpg"), cat)
-        path = out / "panoptic" / "a.jpg.png"
+        path = out / "panoptic" / "a.png"
         path.write_bytes(path.read_bytes() + b"!")
-        with pytest.raises(
-            FormatError, match=r"a\.jpg\.png: is not the file whose hash was recorded"
-        ):
+        with pytest.raises(FormatError, match=r"a\.png: is not the file whose hash was recorded"):
             run.read_map("a.jpg")
         path.unlink()
-        with pytest.raises(FormatError, match=r"a\.jpg\.png: cannot be read"):
+        with pytest.raises(FormatError, match=r"a\.png: cannot be read"):
             run.read_map("a.jpg")
+
+
+def test_the_name_of_a_png_stays_whatever_images_come_later(
+    out: Path, make_manifest: MakeManifest, make_image: MakeImage, cat: PanopticMap
+) -> None:
+    late, early = make_image("a.bmp"), make_image("A.jpg")  # on some systems, A.png is a.png
+    for record in (early, late, early):
+        with RunFolder.open_or_create(out, make_manifest()) as run:
+            run.commit(record, cat)
+    with RunFolder.open_to_correct(out) as run:
+        run.correct(late, cat, state="reviewed")
+        run.fail(late, "not today")
+        run.finish()
+    dataset = read_coco_panoptic(out / "panoptic.json")
+    assert [annotation.png_name for annotation in dataset.annotations] == ["A.png", "a.bmp.png"]
+    assert sorted(path.name for path in (out / "panoptic").iterdir()) == ["A.png", "a.bmp.png"]
+    assert [path.name for path in (out / "proposed").iterdir()] == ["a.bmp.png"]
+
+
+@pytest.mark.parametrize("reviewed", [False, True])
+def test_a_label_file_that_was_cut_is_noticed(
+    out: Path, make_manifest: MakeManifest, make_image: MakeImage, cat: PanopticMap, reviewed: bool
+) -> None:
+    record = make_image("a.jpg")
+    with RunFolder.open_or_create(out, make_manifest()) as run:
+        run.commit(record, cat, sha256=sha256_of(record))
+        if reviewed:
+            run.correct(record, cat, state="reviewed")
+    png = out / "panoptic" / "a.png"
+    whole = png.read_bytes()
+    png.write_bytes(whole[:-20])
+    with RunFolder.open_or_create(out, make_manifest()) as run:
+        assert run.plan([record]).reasons == {"incomplete": 1}
+        if reviewed:  # the work of a person cannot be made again
+            with pytest.raises(ImageError, match="holds corrections of a person"):
+                run.commit(record, cat)
+        else:
+            run.commit(record, cat)
+            assert run.plan([record]).todo == ()
+
+
+def test_a_label_file_of_the_same_length_is_compared_by_its_hash_where_that_is_asked_for(
+    out: Path, make_manifest: MakeManifest, make_image: MakeImage, cat: PanopticMap
+) -> None:
+    record = make_image("a.jpg")
+    with RunFolder.open_or_create(out, make_manifest()) as run:
+        run.commit(record, cat, sha256=sha256_of(record))
+    png = out / "panoptic" / "a.png"
+    png.write_bytes(png.read_bytes()[:-1] + b"!")
+    with RunFolder.open_or_create(out, make_manifest()) as run:
+        assert run.plan([record]).todo == ()
+        assert run.plan([record], checksum=True).reasons == {"incomplete": 1}
 
 
 def test_a_finished_folder_is_coco_panoptic(
@@ -210,7 +271,7 @@ def test_a_finished_folder_is_coco_panoptic(
         summary = run.finish()
     dataset = read_coco_panoptic(out / "panoptic.json", trust_states=True)
     assert [annotation.file_name for annotation in dataset.annotations] == ODD_NAMES
-    assert len({annotation.png_name for annotation in dataset.annotations}) == len(ODD_NAMES)
+    assert [annotation.png_name for annotation in dataset.annotations] == PNGS_OF_ODD_NAMES
     for annotation, panoptic_map in dataset:
         assert isinstance(annotation.image_id, int)
         assert annotation.state == "unseen"
@@ -302,14 +363,16 @@ def test_a_summary_says_what_happened(
 def test_one_image_with_an_impossible_name_fails_alone(
     out: Path, make_manifest: MakeManifest, make_image: MakeImage, cat: PanopticMap
 ) -> None:
-    longest = make_image("x" * 251 + ".jpg")  # a name of 255 bytes; with .png it is too long
+    stem = "x" * 251  # with .png these are the 255 bytes that a name may have
+    longest = make_image(f"{stem}.bmp")
     with RunFolder.open_or_create(out, make_manifest()) as run:
+        run.commit(make_image(f"{stem}.jpg"), cat)
         with pytest.raises(ImageError, match="rename the image"):
             run.commit(longest, cat)
         run.fail(longest, "name too long")
         run.commit(make_image("short.jpg"), cat)
-        assert run.finish().totals.images == 1
-    assert [path.name for path in (out / "panoptic").iterdir()] == ["short.jpg.png"]
+        assert run.finish().totals.images == 2
+    assert {path.name for path in (out / "panoptic").iterdir()} == {"short.png", f"{stem}.png"}
 
 
 def test_a_name_that_leads_out_of_the_folder_is_refused(

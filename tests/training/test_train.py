@@ -292,7 +292,7 @@ def test_a_finished_training_is_told_and_stays_as_it_is(
 def test_everything_that_is_wrong_with_the_labels_is_told_at_once(
     learn: Learn, labels: Path, tmp_path: Path
 ) -> None:
-    (labels / "panoptic" / "demo-0000.png.png").unlink()
+    (labels / "panoptic" / "demo-0000.png").unlink()
     (labels / "images" / "demo-0001.png").unlink()
     Image.new("RGB", (32, 16)).save(labels / "images" / "demo-0002.png")
 
@@ -303,10 +303,10 @@ def test_everything_that_is_wrong_with_the_labels_is_told_at_once(
     with pytest.raises(TrainingError) as caught:
         learn(labels)
     said = str(caught.value)
-    assert f"{labels / 'panoptic' / 'demo-0000.png.png'} is missing" in said
+    assert f"{labels / 'panoptic' / 'demo-0000.png'} is missing" in said
     assert f"{labels / 'images' / 'demo-0001.png'}: cannot be read, no such file" in said
     assert "demo-0002.png: 32 x 16 pixels, but its labels are for 64 x 64" in said
-    assert "demo-0003.png.png: ids [" in said
+    assert "demo-0003.png: ids [" in said
     assert "in the PNG, not in the list of segments" in said
     assert "Mend them where they were made" in said
     assert not (tmp_path / "out").exists()

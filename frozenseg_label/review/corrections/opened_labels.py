@@ -47,7 +47,7 @@ class OpenedLabels:
 
 def keep_opened(run: RunFolder, image: str, labels: Labels) -> OpenedLabels | None:
     """Keep the labels of an image and return them; None where their file has other content now."""
-    source, kept = run.png(image), _kept(run, image, labels)
+    source, kept = run.png(labels), _kept(run, image, labels)
     if not _has_content(kept, labels):
         if not _has_content(source, labels):
             return None
@@ -72,7 +72,7 @@ def read_opened(run: RunFolder, image: str, labels: Labels | None) -> OpenedLabe
     """
     if labels is None:
         return None
-    for path in (_kept(run, image, labels), run.png(image)):  # the second: they may still be there
+    for path in (_kept(run, image, labels), run.png(labels)):  # the second: they may still be there
         if _has_content(path, labels):
             ids = decode_panoptic_png(path.read_bytes(), f"{path}")
             panoptic = PanopticMap(ids, labels.current.segments(run.vocabulary))
@@ -89,7 +89,8 @@ def forget_opened(run: RunFolder, image: str, labels: Labels, *, but: Labels) ->
 
 def key_of(labels: Labels) -> str:
     """Return a key that differs for all labels of one image: by pixels, classes and states."""
-    return hashlib.sha256(labels.current.model_dump_json().encode()).hexdigest()[:32]
+    dump = labels.current.model_dump_json(exclude={"size"})  # as before sizes were written
+    return hashlib.sha256(dump.encode()).hexdigest()[:32]
 
 
 def labels_by_key(run: RunFolder, wanted: Mapping[str, str]) -> dict[str, Labels]:

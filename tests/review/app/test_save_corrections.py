@@ -93,7 +93,7 @@ def test_corrections_come_back_and_a_second_save_changes_nothing(out: Path) -> N
     assert (grass.category_id, grass.is_thing, grass.source) == (GRASS, False, "human")
     accepted = found["b.png"].segments[1]
     assert (accepted.state, accepted.score) == ("accepted", 0.123456789)
-    assert np.array_equal(read_panoptic_png(out / "proposed" / "a.png.png"), labels().ids)
+    assert np.array_equal(read_panoptic_png(out / "proposed" / "a.png"), labels().ids)
     sample = image_of(dataset, "b.png")
     sample.reload()
     assert sample.tags == ["holiday"]

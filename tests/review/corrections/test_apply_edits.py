@@ -57,9 +57,16 @@ def opened(
     labels: PanopticMap, vocabulary: Vocabulary, proposed: StoredMap | None = None
 ) -> OpenedLabels:
     """Return labels of an image that nobody has looked at yet."""
-    stored = StoredMap.of("", labels.segments, vocabulary)
+    stored = StoredMap.of(b"", labels.segments, vocabulary)
     height, width = labels.ids.shape
-    entry = Labels(width=width, height=height, state="unseen", current=stored, proposed=proposed)
+    entry = Labels(
+        file="a.png",
+        width=width,
+        height=height,
+        state="unseen",
+        current=stored,
+        proposed=proposed,
+    )
     return OpenedLabels(labels, entry, vocabulary)
 
 
@@ -146,7 +153,7 @@ def test_a_segment_that_was_drawn_takes_its_pixels_and_a_new_id(vocabulary: Voca
 
 def test_new_ids_are_higher_than_any_that_was_ever_given(vocabulary: Vocabulary) -> None:
     regions = (*shown(base(), vocabulary).values(), region("dog", [[1]], 5, 3))
-    nine = StoredMap.of("", [replace(base().segments[0], id=9)], vocabulary)
+    nine = StoredMap.of(b"", [replace(base().segments[0], id=9)], vocabulary)
     edited = apply_edits(opened(base(), vocabulary, proposed=nine), ShownImage(regions))
     assert facts(edited)[10] == (DOG, "edited", HUMAN)
 

@@ -63,7 +63,7 @@ def test_what_is_wrong_in_any_source_is_told_at_once(tmp_path: Path) -> None:
     lines = str(caught.value).splitlines()
     assert len(lines) == 1 + 3 + 1
     for fault in (
-        "a-0.png.png is missing",
+        "a-0.png is missing",
         "b-1.png: cannot be read, no such file",
         "c/panoptic.json: no whole",
     ):

@@ -140,9 +140,9 @@ def test_all_that_is_wrong_is_listed_at_once(tmp_path: Path) -> None:
     (folder / "images" / "lost.png").unlink()
     write_picture(folder / "images" / "size.png", (3, 4))
     pngs = folder / "panoptic"
-    write_panoptic_png(pngs / "extra.png.png", np.array([[1, 1, 2, 9], [3, 3, 3, 0]], np.int32))
-    write_panoptic_png(pngs / "short.png.png", np.array([[1, 1, 1, 1], [3, 3, 3, 0]], np.int32))
-    (pngs / "png.png.png").write_bytes(b"no picture")
+    write_panoptic_png(pngs / "extra.png", np.array([[1, 1, 2, 9], [3, 3, 3, 0]], np.int32))
+    write_panoptic_png(pngs / "short.png", np.array([[1, 1, 1, 1], [3, 3, 3, 0]], np.int32))
+    (pngs / "png.png").write_bytes(b"no picture")
 
     head, *lines, tail = problems_of(folder)
 
@@ -152,10 +152,10 @@ def test_all_that_is_wrong_is_listed_at_once(tmp_path: Path) -> None:
     assert "--images" in told[0]
     assert told[1:4] == [
         "images/size.png: 4 x 3 pixels, but its labels are for 4 x 2",
-        "panoptic/extra.png.png: ids [9] are in the PNG, not in the list of segments",
-        "panoptic/short.png.png: ids [2] are in the list of segments, not in the PNG",
+        "panoptic/extra.png: ids [9] are in the PNG, not in the list of segments",
+        "panoptic/short.png: ids [2] are in the list of segments, not in the PNG",
     ]
-    assert told[4].startswith("panoptic/png.png.png: no whole PNG file")
+    assert told[4].startswith("panoptic/png.png: no whole PNG file")
     assert len(told) == 5
     assert "nothing has been trained" in tail
 
