@@ -103,7 +103,7 @@ def annotate(
 
 def _vocabulary(ctx: click.Context, vocab: str | None, classes: str | None) -> "str | Vocabulary":
     """Return what `label` takes; where both are given, the command line beats the settings."""
-    from frozenseg_label.vocabulary import parse_classes
+    from frozenseg_label.vocabulary_files import parse_classes
 
     sources = [ctx.get_parameter_source(name) for name in ("vocab", "classes")]
     of_vocab, of_classes = [SOURCES.index(source.name) if source else 0 for source in sources]

@@ -122,7 +122,7 @@ def _libraries() -> Finding:
 
 
 def _vocabularies() -> Finding:
-    from frozenseg_label.vocabulary import shipped_vocabularies
+    from frozenseg_label.vocabulary_files import shipped_vocabularies
 
     names = shipped_vocabularies()
     if not names:

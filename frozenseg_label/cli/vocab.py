@@ -39,7 +39,7 @@ def vocab() -> None:
 @as_json_option
 def list_command(as_json: bool) -> None:
     """List the shipped vocabularies."""
-    from frozenseg_label.vocabulary import read_vocabulary, shipped_vocabularies
+    from frozenseg_label.vocabulary_files import read_vocabulary, shipped_vocabularies
 
     found = {name: read_vocabulary(name).categories for name in shipped_vocabularies()}
     rows = [(name, len(some), sum(c.is_thing for c in some)) for name, some in found.items()]
@@ -60,7 +60,7 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
 
     And which of them the weights saw masks of in training; the others rest on CLIP alone.
     """
-    from frozenseg_label.vocabulary import read_vocabulary
+    from frozenseg_label.vocabulary_files import read_vocabulary
 
     words = read_vocabulary(vocabulary)
     rows = list(zip(words.categories, _seen(words, weights), strict=True))
@@ -101,7 +101,7 @@ def check(vocabulary: str, weights: str, as_json: bool) -> None:
     """
     from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
     from frozenseg_label.checkpoints.named_weights import find_weights
-    from frozenseg_label.vocabulary import read_vocabulary
+    from frozenseg_label.vocabulary_files import read_vocabulary
 
     words = read_vocabulary(vocabulary)
     shared = _shared_names(words)

@@ -51,7 +51,7 @@ def write_demo(
     from frozenseg_label.demo.textures import draw_textures
     from frozenseg_label.files import atomic_write, explained, make_folder, mark_folder
     from frozenseg_label.formats.coco_panoptic import write_coco_panoptic
-    from frozenseg_label.vocabulary import read_vocabulary
+    from frozenseg_label.vocabulary_files import read_vocabulary
 
     folder, truth = Path(folder), None if truth is None else Path(truth)
     for wanted in (folder, truth):

@@ -14,7 +14,7 @@ from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.review.app import database
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
-from frozenseg_label.vocabulary import parse_classes
+from frozenseg_label.vocabulary_files import parse_classes
 
 
 @pytest.fixture

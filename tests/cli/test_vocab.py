@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from frozenseg_label.cli import main
-from frozenseg_label.vocabulary import read_vocabulary, shipped_vocabularies
+from frozenseg_label.vocabulary_files import read_vocabulary, shipped_vocabularies
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from frozenseg_label.demo.atlas import ATLAS_FILE, demonstration_cutouts, write_atlas
-from frozenseg_label.vocabulary import read_vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
 
 
 def test_the_shipped_atlas_has_a_drawing_of_every_thing_and_is_small() -> None:

@@ -23,7 +23,8 @@ from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.training.data.collect import TrainingData, collect
 from frozenseg_label.training.data.labelled_images import LabelledImage
 from frozenseg_label.training.loop.quality import true_map
-from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
+from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
 from recipes.nano.making.probe import describe
 from recipes.nano.making.world import read_concepts
 
