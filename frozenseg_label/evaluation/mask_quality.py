@@ -1,12 +1,15 @@
-"""Average precision of the masks of things, by pycocotools (COCO's protocol: IoU .50:.05:.95).
+"""How good masks are: average precision of things, and how many true segments are covered.
 
-A panoptic map has no overlaps and one class a segment, so AP is lower than that of the masks before
-they were merged; it is good for comparing labels with labels.
+Average precision is pycocotools' (COCO's protocol: IoU .50:.05:.95). A panoptic map has no overlaps
+and one class a segment, so it is lower than that of the masks before they were merged; it is good
+for comparing labels with labels. Recall does not look at classes: where it is high and PQ is low,
+the names are wrong, not the masks.
 """
 
 import contextlib
 import io
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -15,6 +18,8 @@ from numpy.typing import NDArray
 
 from frozenseg_label.evaluation.segment_overlap import IGNORED_ABOVE, SegmentOverlap
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
+
+THRESHOLDS = (0.5, 0.75, 0.9)  # of recall: IoU of at least
 
 
 class Precision(NamedTuple):
@@ -99,6 +104,16 @@ class InstanceTally:
                 )
         return found
 
+    def notes(self) -> Iterator[str]:
+        """Yield what to keep in mind about the figures."""
+        if self.unscored and not self.scored:
+            yield "the predictions carry no scores: no mask AP"
+        elif self.unscored:
+            yield (
+                f"{self.unscored} of {self.scored + self.unscored} predicted things have no score; "
+                "for mask AP they count as certain"
+            )
+
 
 def mean_precision(
     categories: Mapping[int, Precision], category_ids: Collection[int]
@@ -121,3 +136,35 @@ def _row(image: int, category_id: int, mask: NDArray[np.bool_]) -> dict[str, Any
         "bbox": [0, 0, 0, 0],
         "iscrowd": 0,
     }
+
+
+@dataclass
+class RecallTally:
+    """Counts image by image; keeps four numbers a class."""
+
+    _counts: dict[int, NDArray[np.int64]] = field(
+        default_factory=lambda: defaultdict(lambda: np.zeros(1 + len(THRESHOLDS), dtype=np.int64))
+    )
+
+    def add(self, overlap: SegmentOverlap) -> None:
+        """Count the true segments of one image; crowds are left out."""
+        best = overlap.iou.max(axis=0, initial=0.0)  # [T]
+        for segment, iou in zip(overlap.truth, best.tolist(), strict=True):
+            if not segment.is_crowd:
+                hits = [iou >= threshold for threshold in THRESHOLDS]
+                self._counts[segment.category_id] += np.array([1, *hits])
+
+    def segments(self, category_id: int) -> int:
+        """How many true segments of the class there were."""
+        return int(self._counts[category_id][0]) if category_id in self._counts else 0
+
+    def recall(self, category_ids: Collection[int]) -> tuple[float, ...] | None:
+        """Share of the classes' segments that are covered, at each threshold; None: none exist.
+
+        Each segment counts alike, not each class.
+        """
+        counts = [self._counts[id_] for id_ in category_ids if id_ in self._counts]
+        if not counts:
+            return None
+        total, *hits = np.sum(counts, axis=0).tolist()
+        return tuple(hit / total for hit in hits)
