@@ -10,7 +10,7 @@ from frozenseg_label.errors import FormatError
 from frozenseg_label.evaluation.segment_overlap import one_segment_per_stuff
 from frozenseg_label.label_sets.label_set import LabelSet
 from frozenseg_label.label_sets.match_names import NameMatches, match_names
-from frozenseg_label.pages.html_report import existing
+from frozenseg_label.pages.report_image import existing
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary, same_name
 

@@ -30,14 +30,9 @@ from frozenseg_label.evaluation.worst_images import (
     WorstImages,
     confusion_notes,
 )
-from frozenseg_label.pages.html_report import (
-    Figure,
-    ReportImage,
-    ReportLayer,
-    ReportTable,
-    existing,
-    write_html_report,
-)
+from frozenseg_label.pages.html_report import write_html_report
+from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer, existing
+from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.run_folder import RunFolder

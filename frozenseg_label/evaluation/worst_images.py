@@ -8,14 +8,9 @@ from frozenseg_label.evaluation.confusions import confused_segments
 from frozenseg_label.evaluation.evaluation_report import EvaluationReport, ImageFigure
 from frozenseg_label.evaluation.pairing import Pairing
 from frozenseg_label.evaluation.segment_overlap import SegmentOverlap, overlap_of
-from frozenseg_label.pages.html_report import (
-    Figure,
-    ReportImage,
-    ReportLayer,
-    ReportTable,
-    existing,
-    write_html_report,
-)
+from frozenseg_label.pages.html_report import write_html_report
+from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer, existing
+from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.vocabulary import Vocabulary
 
 ORDER = "worst first"

@@ -21,18 +21,9 @@ from frozenseg_label.files import (
     mark_folder,
     remove_leftovers,
 )
-from frozenseg_label.pages.report_image import (
-    Figure,
-    ReportImage,
-    ReportLayer,
-    existing,
-    is_report_file,
-    write_report_image,
-)
+from frozenseg_label.pages.report_image import ReportImage, is_report_file, write_report_image
 from frozenseg_label.pages.report_text import ReportTable, plain_text, table_html
 from frozenseg_label.vocabulary import Vocabulary
-
-__all__ = ["Figure", "ReportImage", "ReportLayer", "ReportTable", "existing", "write_html_report"]
 
 INDEX = "index.html"
 FILES = "report-files"  # no name that a user's own folder of images would have

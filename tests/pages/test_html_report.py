@@ -16,13 +16,9 @@ import pytest
 from PIL import Image
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.pages.html_report import (
-    Figure,
-    ReportImage,
-    ReportLayer,
-    ReportTable,
-    write_html_report,
-)
+from frozenseg_label.pages.html_report import write_html_report
+from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer
+from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.vocabulary import Category, Vocabulary
 

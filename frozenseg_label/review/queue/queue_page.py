@@ -3,14 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from frozenseg_label.pages.html_report import (
-    Figure,
-    ReportImage,
-    ReportLayer,
-    ReportTable,
-    existing,
-    write_html_report,
-)
+from frozenseg_label.pages.html_report import write_html_report
+from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer, existing
+from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
 from frozenseg_label.runs.run_folder import RunFolder
