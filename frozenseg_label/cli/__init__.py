@@ -9,9 +9,14 @@ from pathlib import Path
 
 import click
 
-from frozenseg_label.cli.options import start_messages, verbosity_options
-from frozenseg_label.cli.output import INTERRUPTED
-from frozenseg_label.cli.settings import PREFIX, name_variables, read_settings
+from frozenseg_label.cli.options import (
+    PREFIX,
+    name_variables,
+    read_settings,
+    start_messages,
+    verbosity_options,
+)
+from frozenseg_label.cli.output import INTERRUPTED, say
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.version import __version__
 
@@ -107,12 +112,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = commands.main(arguments, prog_name="frozenseg-label", standalone_mode=False)
     except FrozenSegLabelError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         return 1
     except click.ClickException as error:
-        error.show()
+        usage = io.StringIO()
+        error.show(usage)
+        say(usage.getvalue().rstrip(), err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted; what was finished is kept.", err=True)
+        say("Interrupted; what was finished is kept.", err=True)
         return INTERRUPTED
     return code if isinstance(code, int) else 0

@@ -9,7 +9,7 @@ import click
 from frozenseg_label.annotation.annotate_folder import FORMATS, AnnotateSummary
 from frozenseg_label.annotation.annotate_folder import annotate as label
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
-from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json
+from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json, print_table, say
 from frozenseg_label.inference.predictor_spec import PRECISIONS
 
 if TYPE_CHECKING:
@@ -113,44 +113,32 @@ def _vocabulary(ctx: click.Context, vocab: str | None, classes: str | None) -> "
 
 
 def _print(result: AnnotateSummary, *, dry_run: bool) -> None:
-    """Show the result on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(markup=False, highlight=False, emoji=False)
+    """Print the result on stdout."""
     if result.estimate is not None:
         guess, memory = result.estimate, ""
         if guess.memory_bytes is not None:
             memory = f", {guess.memory_bytes / 1e9:.1f} GB of memory"
-        console.print(
+        say(
             f"{guess.images} images to label, {result.skipped} already labelled: "
             f"about {guess.seconds:.0f} s, "
             f"{guess.disk_bytes / 1e6:.1f} MB of labels ({guess.free_bytes / 1e9:.0f} GB free)"
-            f"{memory}. Nothing was written.",
-            soft_wrap=True,
+            f"{memory}. Nothing was written."
         )
         return
     if dry_run:
         rest = f", the other {result.failed} cannot be read" if result.failed else ""
         images = f"{result.skipped} images" if result.failed else f"all {result.skipped} images"
-        console.print(f"Nothing to do: {images} are labelled already{rest}.", soft_wrap=True)
+        say(f"Nothing to do: {images} are labelled already{rest}.")
         return
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, count in (
-        ("labelled", result.labelled),
-        ("already there", result.skipped),
-        ("failed", result.failed),
-    ):
-        table.add_row(name, str(count))
-    console.print(table)
+    counts = {
+        "labelled": result.labelled,
+        "already there": result.skipped,
+        "failed": result.failed,
+    }
+    print_table(("", ""), [(name, str(count)) for name, count in counts.items()])
     if result.segments:
-        classes = Table("class", "segments", box=None, pad_edge=False)
-        for name, count in sorted(result.segments.items(), key=lambda item: (-item[1], item[0])):
-            classes.add_row(name, str(count))
-        console.print()
-        console.print(classes)
-    console.print(f"\nlabels: {result.output / 'panoptic.json'}", soft_wrap=True, highlight=False)
+        found = sorted(result.segments.items(), key=lambda item: (-item[1], item[0]))
+        print_table(("class", "segments"), [(name, str(count)) for name, count in found])
+    say(f"labels: {result.output / 'panoptic.json'}")
     if result.failed:
-        console.print(
-            f"what failed: {result.output / 'failures.jsonl'}", soft_wrap=True, highlight=False
-        )
+        say(f"what failed: {result.output / 'failures.jsonl'}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from frozenseg_label.cli.options import verbosity_options
-from frozenseg_label.cli.output import print_json
+from frozenseg_label.cli.output import print_json, say
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.version import __version__
 
@@ -55,9 +55,9 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         width = max(len(finding.check) for finding in findings) + 2
         for finding in findings:
             mark = "ok" if finding.works else "NO" if finding.needed else "--"
-            click.echo(f"{mark}  {finding.check:{width}}{finding.found}")
+            say(f"{mark}  {finding.check:{width}}{finding.found}")
             if finding.remedy:
-                click.echo(f"    {'':{width}}-> {finding.remedy}")
+                say(f"    {'':{width}}-> {finding.remedy}")
     ctx.exit(0 if all(finding.works for finding in findings if finding.needed) else 1)
 
 

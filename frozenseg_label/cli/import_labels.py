@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
-from frozenseg_label.cli.output import print_json
+from frozenseg_label.cli.output import print_json, say
 from frozenseg_label.exchange.import_labels import ImportSummary
 from frozenseg_label.exchange.import_labels import import_labels as take_in
 
@@ -79,5 +79,5 @@ def _print(result: ImportSummary) -> None:
     }
     width, digits = max(map(len, counts)), max(len(str(count)) for count in counts.values())
     for name, count in counts.items():
-        click.echo(f"{name:{width}}  {count:{digits}}")
-    click.echo(f"\nlabels: {result.output / 'panoptic.json'}")
+        say(f"{name:{width}}  {count:{digits}}")
+    say(f"\nlabels: {result.output / 'panoptic.json'}")

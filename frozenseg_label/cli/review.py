@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from frozenseg_label.cli.options import option_of, verbosity_options
-from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json
+from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, escaped, print_json, say
 from frozenseg_label.review.review_run import (
     open_review,
     queue_csv,
@@ -72,7 +72,7 @@ def review(
         count = queue_csv(output, queue)
         log.info("%d images, most doubtful first: %s", count, queue)
     elif html is not None:
-        log.info("page: %s", review_page(output, html))
+        _write_page(output, html)
     elif search is not None:
         _search(output, search)
     elif save:
@@ -94,6 +94,18 @@ def review(
             )  # fmt: skip
 
 
+def _write_page(output: Path, folder: Path) -> None:
+    page = review_page(output, folder)
+    if page.without_picture:
+        log.warning(
+            "%d of %d pictures were not found, and the page shows their labels on grey. If they "
+            "were moved, give the `annotate` command again with their new folder and -o %s: no "
+            "image is labelled twice; then write the page again",
+            page.without_picture, page.images, output,
+        )  # fmt: skip
+    log.info("page: %s", page.path)
+
+
 def _search(output: Path, words: str) -> None:
     """Let CLIP turn the words into a vector, and save a view of the segments nearest to it."""
     from frozenseg_label.checkpoints.text_embeddings import encode_words
@@ -107,13 +119,13 @@ def _search(output: Path, words: str) -> None:
 def _print(report: "SaveReport") -> None:
     """Print what happened to each image."""
     for image in report.images:
-        click.echo(f"{ascii(image.image)[1:-1]}: {_summary(image)}")
+        say(f"{escaped(image.image)}: {_summary(image)}")
         for change in image.changes:
             if change.kind not in ("accepted", "rejected"):
-                click.echo(f"  {_sentence(change)}")
+                say(f"  {_sentence(change)}")
     saved = [image for image in report.images if image.problem is None]
     noun = "image" if len(saved) == 1 else "images"
-    click.echo(
+    say(
         f"{len(saved)} {noun} corrected, {report.untouched} untouched"
         + (
             f", {len(report.images) - len(saved)} not saved"

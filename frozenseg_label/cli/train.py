@@ -7,11 +7,16 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
-from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, GATE_FAILED, print_json
+from frozenseg_label.cli.output import (
+    FINISHED_WITH_FAILURES,
+    GATE_FAILED,
+    INTERRUPTED,
+    print_json,
+    print_table,
+    say,
+)
 from frozenseg_label.training.train import TrainSummary
 from frozenseg_label.training.train import train as learn
-
-STOPPED = 130
 
 
 @click.command()
@@ -90,7 +95,7 @@ def train(
     elif not result.stopped:
         _print(result, options["max_forgetting"])
     if result.stopped:
-        ctx.exit(STOPPED)
+        ctx.exit(INTERRUPTED)
     if result.forgot_too_much:
         ctx.exit(GATE_FAILED)
     if result.skipped:
@@ -99,40 +104,27 @@ def train(
 
 def _print(result: TrainSummary, max_forgetting: float) -> None:
     """Print the table on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(markup=False, highlight=False, emoji=False)
-    table = Table("images", "classes", box=None, pad_edge=False)
-    for heading in ("how many", "PQ before", "after", ""):
-        table.add_column(heading, justify="right")
-    for row in result.table:
-        change = f"{row.after - row.before:+.1f}"
-        table.add_row(
-            row.images, row.classes, f"{row.count}", f"{row.before:.1f}", f"{row.after:.1f}", change
+    rows = [
+        (
+            row.images,
+            row.classes,
+            f"{row.count}",
+            f"{row.before:.1f}",
+            f"{row.after:.1f}",
+            f"{row.after - row.before:+.1f}",
         )
-    console.print(table)
+        for row in result.table
+    ]
+    print_table(("images", "classes", "how many", "PQ before", "after", "change"), rows, words=2)
     minutes = result.seconds / 60
-    console.print(
-        f"\n{result.steps} steps, best after step {result.best_step}; {minutes:.1f} min"
-        f"\nweights: {result.checkpoint}",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
+    say(f"{result.steps} steps, best after step {result.best_step}; {minutes:.1f} min")
+    say(f"weights: {result.checkpoint}")
     if result.skipped:
         images = "1 image" if result.skipped == 1 else f"{result.skipped} images"
-        console.print(
-            f"not readable and skipped: {images}; {result.output / 'report.json'} names them",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
+        say(f"not readable and skipped: {images}; {result.output / 'report.json'} names them")
     if result.forgot_too_much:
-        console.print(
+        say(
             "forgot too much: the probe set lost "
             f"{result.forgetting:.1f} points of PQ, more than {max_forgetting:g}; the weights are "
-            "kept. Fewer steps or a lower learning_rate forget less",
-            soft_wrap=True,
-            highlight=False,
+            "kept. Fewer steps or a lower learning_rate forget less"
         )

@@ -8,7 +8,7 @@ import click
 
 from frozenseg_label.annotation.annotate_folder import annotate
 from frozenseg_label.cli.options import option_of
-from frozenseg_label.cli.output import print_columns, print_json
+from frozenseg_label.cli.output import print_columns, print_json, say
 
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Vocabulary
@@ -120,16 +120,16 @@ def check(vocabulary: str, weights: str, as_json: bool) -> None:
         )
         return
     things = sum(c.is_thing for c in words.categories)
-    click.echo(f"{words.name}: {things} kinds of things, {len(words) - things} kinds of stuff")
-    click.echo(f"{len(words) - len(unseen)} of them {weights} saw in training")
+    say(f"{words.name}: {things} kinds of things, {len(words) - things} kinds of stuff")
+    say(f"{len(words) - len(unseen)} of them {weights} saw in training")
     for name, owners in shared.items():
-        click.echo(f"{name!r} names {len(owners)} classes ({', '.join(owners)}): the first wins")
+        say(f"{name!r} names {len(owners)} classes ({', '.join(owners)}): the first wins")
     for name, found in unknown.items():
-        click.echo(f"{name}: {weights} never met {', '.join(map(repr, found))}")
+        say(f"{name}: {weights} never met {', '.join(map(repr, found))}")
     if unknown:
-        click.echo("Labels by words that the text encoder never met are guesses.")
+        say("Labels by words that the text encoder never met are guesses.")
     elif not shared:
-        click.echo("no doubts")
+        say("no doubts")
 
 
 @vocab.command()
@@ -145,7 +145,7 @@ def init(file: Path) -> None:
         raise click.UsageError(f"{file} is there already; choose another name") from None
     except OSError as error:
         raise click.UsageError(f"{file} cannot be written ({error.strerror})") from error
-    click.echo(file)
+    say(file)
 
 
 def _seen(words: "Vocabulary", weights: str) -> tuple[bool, ...]:

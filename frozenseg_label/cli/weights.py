@@ -1,5 +1,6 @@
 """`frozenseg-label weights`: which model files there are, and how they come here."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, verbosity_options
-from frozenseg_label.cli.output import print_columns, print_json
+from frozenseg_label.cli.output import print_columns, print_json, say
+
+log = logging.getLogger(__name__)
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -34,7 +37,7 @@ def list_command(as_json: bool) -> None:
     print_columns(lines)
     for row in rows:
         if row.problem:
-            click.echo(f"\n{row.problem}")
+            say(f"\n{row.problem}")
 
 
 @weights.command()
@@ -63,8 +66,8 @@ def show(name: str, as_json: bool) -> None:
     print_columns([(key.replace("_", " "), str(value)) for key, value in facts.items()])
     things = [c.names[0] for c in info.categories if c.is_thing]
     stuff = [c.names[0] for c in info.categories if not c.is_thing]
-    click.echo(f"\nseen in training: {len(things)} kinds of things: {', '.join(things)}")
-    click.echo(f"{len(stuff)} kinds of stuff: {', '.join(stuff)}")
+    say(f"\nseen in training: {len(things)} kinds of things: {', '.join(things)}")
+    say(f"{len(stuff)} kinds of stuff: {', '.join(stuff)}")
 
 
 @weights.command()
@@ -81,19 +84,19 @@ def fetch(name: str, offline: bool) -> None:
     from frozenseg_label.checkpoints import named_weights as pretrained
 
     if name == "nano" or pretrained.is_whole(name):
-        _say(f"{name} is here already")
-        click.echo(pretrained.find_weights(name))
+        log.info("%s is here already", name)
+        say(pretrained.find_weights(name))
         return
     path, digest = downloads.fetch(
         name, pretrained.downloads_folder(), offline=offline, progress=not is_quiet()
     )
     download = downloads.DOWNLOADS[name]
     how = "as published" if download.sha256 else "none is published; later fetches have to match it"
-    _say(f"{path}: SHA-256 {digest} ({how})")
+    log.info("%s: SHA-256 %s (%s)", path, digest, how)
     if download.builder:
         _convert(path, pretrained.named_file(name))
     else:
-        click.echo(path)
+        say(path)
 
 
 @weights.command()
@@ -106,7 +109,7 @@ def add(file: Path, name: str) -> None:
     """
     from frozenseg_label.checkpoints import named_weights as pretrained
 
-    click.echo(pretrained.add(file, name))
+    say(pretrained.add(file, name))
 
 
 @weights.command()
@@ -144,17 +147,11 @@ def verify(name: str) -> None:
 
         path = pretrained.find_weights(name)
         verify_checkpoint(path, pretrained.frozen_folder())
-    click.echo(f"{path}: all hashes are right")
+    say(f"{path}: all hashes are right")
 
 
 def _convert(source: Path, output: Path | None) -> None:
     from frozenseg_label.checkpoints.convert import convert_published
 
-    _say(f"converting {source}")
-    click.echo(convert_published(source, output))
-
-
-def _say(message: str) -> None:
-    """Tell people on stderr what goes on, unless they want errors only."""
-    if not is_quiet():
-        click.echo(message, err=True)
+    log.info("converting %s", source)
+    say(convert_published(source, output))

@@ -52,6 +52,14 @@ def test_the_page_needs_no_database_either(out: Path, tmp_path: Path) -> None:
     assert "a.jpg" in (tmp_path / "page" / "index.html").read_text()
 
 
+def test_pictures_that_were_moved_are_missed_and_the_remedy_is_named(
+    out: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main(["review", f"{out}", "--html", f"{tmp_path / 'page'}"]) == 0
+    assert "1 of 1 pictures were not found" in caplog.text
+    assert f"annotate` command again with their new folder and -o {out}" in caplog.text
+
+
 @pytest.mark.parametrize("option", [[], ["--save"]])
 def test_a_server_that_does_not_answer_is_told_in_two_seconds(
     out: Path,
