@@ -4,6 +4,8 @@ Heavy imports stay inside the functions: the command line reads its defaults her
 """
 
 import io
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 VOCABULARY = "stickers"
 SHEET = 352  # pixels; large enough for every piece that a scene of 384 pixels cuts out
 TEXTURE_SEED = 3  # the trainings' sheets come from other seeds (recipes/nano/making/world.py)
+
+# The drawings travel with the package as one picture. Their style (Twemoji, CC-BY-4.0, see NOTICE)
+# is in no training, so that the demonstration shows something true.
+ATLAS_FILE = Path(__file__).parent / "atlas.png"
+CELL = 112  # pixels; a drawing's longer side
+COLUMNS = 12
+_NAMES_KEY = "names"  # text chunk of the PNG: JSON list, one name per cell, row by row
 
 
 def write_demo(
@@ -46,7 +55,6 @@ def write_demo(
         raise ValueError(f"size must be at least 64, got {size}")
     import numpy as np
 
-    from frozenseg_label.demo.atlas import demonstration_cutouts
     from frozenseg_label.demo.scenes import draw_scene
     from frozenseg_label.demo.textures import draw_textures
     from frozenseg_label.files import atomic_write, explained, make_folder, mark_folder
@@ -74,6 +82,43 @@ def write_demo(
         write_coco_panoptic(truth / "panoptic.json", vocabulary, annotations)
         mark_folder(truth)
     return paths
+
+
+def demonstration_cutouts(path: Path = ATLAS_FILE) -> "dict[str, list[NDArray[np.uint8]]]":
+    """Return the shipped drawings: thing name -> RGBA [h, w, 4], cropped to what is visible."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        names: list[str] = json.loads(picture.info[_NAMES_KEY])
+        cutouts: dict[str, list[NDArray[np.uint8]]] = {}
+        for cell, name in enumerate(names):
+            top, left = CELL * (cell // COLUMNS), CELL * (cell % COLUMNS)
+            drawing = picture.crop((left, top, left + CELL, top + CELL))
+            drawing = drawing.crop(drawing.getchannel("A").getbbox())
+            cutouts.setdefault(name, []).append(np.asarray(drawing))
+    return cutouts
+
+
+def write_atlas(
+    cutouts: "Mapping[str, Sequence[NDArray[np.uint8]]]", source: str, path: Path = ATLAS_FILE
+) -> None:
+    """Write drawings of at most 112 pixels a side as one PNG, for `demonstration_cutouts`.
+
+    Args:
+        source: where they come from and under which licence; kept in the file.
+    """
+    from PIL import Image, PngImagePlugin
+
+    drawings = [(name, drawing) for name, drawn in cutouts.items() for drawing in drawn]
+    rows = -(-len(drawings) // COLUMNS)
+    sheet = Image.new("RGBA", (COLUMNS * CELL, rows * CELL))
+    for cell, (_, drawing) in enumerate(drawings):
+        sheet.paste(Image.fromarray(drawing), (CELL * (cell % COLUMNS), CELL * (cell // COLUMNS)))
+    facts = PngImagePlugin.PngInfo()
+    facts.add_text(_NAMES_KEY, json.dumps([name for name, _ in drawings]))
+    facts.add_text("Source", source)
+    sheet.save(path, pnginfo=facts, optimize=True)
 
 
 def _encode(image: "NDArray[np.uint8]") -> bytes:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from frozenseg_label.demo.atlas import demonstration_cutouts
 from frozenseg_label.demo.textures import draw_textures
+from frozenseg_label.demo.write_demo import demonstration_cutouts
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.inference.preprocess import prepare_image

@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from frozenseg_label import annotate
-from frozenseg_label.demo.atlas import demonstration_cutouts
 from frozenseg_label.demo.scenes import draw_scene
 from frozenseg_label.demo.textures import draw_textures
+from frozenseg_label.demo.write_demo import demonstration_cutouts
 from frozenseg_label.evaluation.segment_overlap import overlap_of
 from frozenseg_label.formats.coco_panoptic import png_name, write_coco_panoptic, write_panoptic_png
 from frozenseg_label.runs.run_folder import RunFolder
