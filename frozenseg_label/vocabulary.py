@@ -1,4 +1,4 @@
-"""The words that labels are made of: categories with synonyms, and the vocabulary of them."""
+"""The words of labels: a category with its synonyms, and a vocabulary of categories."""
 
 import colorsys
 import hashlib
@@ -20,11 +20,11 @@ class Category:
     """One class that pixels can have.
 
     Attributes:
-        name: what people call it; the first of the names that the text encoder is asked about.
+        name: what people call it; the first of the names that the text encoder gets.
         id: 0 or more, unique in its vocabulary; what label files carry.
         synonyms: other names for the same thing; the best match of all names counts.
         is_thing: thing (countable: cat, car) or stuff (a region: sky, grass).
-        color: RGB 0..255 for pictures; black, or nothing given, takes `default_color(id)`.
+        color: RGB 0..255 for pictures; black means `default_color(id)`.
         min_score: segments of this class below this probability are not kept, 0..1.
     """
 
@@ -55,7 +55,7 @@ class Category:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The name and its synonyms, the name first."""
+        """Return the name and its synonyms, the name first."""
         return (self.name, *self.synonyms)
 
 
@@ -64,7 +64,7 @@ class Vocabulary:
     """The categories that an image is labelled with, in the order of the model's class scores.
 
     Attributes:
-        name: how people and manifests call it.
+        name: of the vocabulary, for people and manifests.
         categories: at least one; names (upper and lower case alike) and ids are unique. A synonym
             may belong to several categories, as it does in published lists.
     """
@@ -82,17 +82,17 @@ class Vocabulary:
         return len(self.categories)
 
     def all_names(self) -> tuple[str, ...]:
-        """All S names, category by category, each category's own name before its synonyms."""
+        """Return all S names, category by category, each category's name before its synonyms."""
         return tuple(name for category in self.categories for name in category.names)
 
     @property
     def names_per_category(self) -> tuple[int, ...]:
-        """How many of `all_names()` belong to each of the K categories; they sum to S."""
+        """Return how many of `all_names()` belong to each of the K categories; they sum to S."""
         return tuple(len(category.names) for category in self.categories)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of all that changes labels: names, order, ids, things, min_score."""
+        """Return the SHA-256 (hex) of what changes labels: names, order, ids, kinds, min_score."""
         facts = [[c.id, c.names, c.is_thing, float(c.min_score)] for c in self.categories]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -101,26 +101,26 @@ class Vocabulary:
         return {category.id: index for index, category in enumerate(self.categories)}
 
     def index_of(self, category_id: int) -> int:
-        """The category's place in `categories`, 0..K-1."""
+        """Return the category's place in `categories`, 0..K-1."""
         if category_id not in self._index:
             raise ValueError(f"vocabulary {self.name!r} has no category of id {category_id}")
         return self._index[category_id]
 
     def by_id(self, category_id: int) -> Category:
-        """The category that label files call by this id."""
+        """Return the category with this id, which label files have."""
         return self.categories[self.index_of(category_id)]
 
 
 def same_name(name: str) -> str:
-    """Return what two spellings of one name have in common; the only rule for names of classes.
+    """Return a name in the form in which two spellings of one class are equal; the only such rule.
 
-    Case (CLIP reads all names in lower case), Unicode's forms and widths, and blanks do not count.
+    Case (CLIP reads all names in lower case), Unicode's forms and widths, and spaces do not count.
     """
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def seen_categories(vocabulary: "Vocabulary", seen_names: Iterable[str]) -> tuple[bool, ...]:
-    """Return for each category whether one of its names is among those of a training."""
+    """Return for each category whether one of its names was in a training."""
     seen = {same_name(name) for name in seen_names}
     return tuple(
         any(same_name(name) in seen for name in category.names)
@@ -129,7 +129,7 @@ def seen_categories(vocabulary: "Vocabulary", seen_names: Iterable[str]) -> tupl
 
 
 def default_color(number: int) -> Color:
-    """A bright colour; neighbouring numbers lie far apart on the colour circle.
+    """Return a bright colour; neighbouring numbers have very different ones.
 
     Steps of the golden ratio never close the circle, so the first hundreds of colours all differ.
     """
@@ -141,7 +141,7 @@ def default_color(number: int) -> Color:
 
 
 def refuse_repeats(categories: Sequence[Category], places: Sequence[str]) -> None:
-    """Raise where a name or an id occurs twice; `places` say where each category was found."""
+    """Raise an error if a name or an id occurs twice; `places` say where each category is."""
     first: dict[str | int, str] = {}
     for category, place in zip(categories, places, strict=True):
         for key in (same_name(category.name), category.id):

@@ -1,6 +1,7 @@
-"""Vocabularies as people write them: a YAML file, a text file, or words on the command line."""
+"""Reads vocabularies from YAML files, from text files, and from the command line."""
 
 import difflib
+import logging
 import re
 import reprlib
 from collections.abc import Iterable
@@ -13,17 +14,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from frozenseg_label.errors import VocabularyError
 from frozenseg_label.vocabulary import NO_COLOR, Category, Vocabulary, refuse_repeats
 
+log = logging.getLogger(__name__)
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def read_vocabulary(source: str | Path) -> Vocabulary:
-    """The vocabulary in a YAML file, in a text file, or in the shipped file of that name.
+    """Return the vocabulary of a YAML file, of a text file, or of the shipped file of that name.
 
-    A text file has a name a line; `sky: stuff` says the kind, `sofa | couch` adds a synonym, and
-    what follows `#` is a comment.
+    A text file has one name a line; `sky: stuff` gives the kind, `sofa | couch` adds a synonym, and
+    a comment begins with `#`.
     """
-    shipped = shipped_vocabularies()  # their names go first: a folder may be called the same
+    shipped = shipped_vocabularies()  # before files: a folder may have the same name
     path = shipped.get(str(source), Path(source))
+    log.debug("reading the vocabulary %s", path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
@@ -39,14 +43,14 @@ def read_vocabulary(source: str | Path) -> Vocabulary:
 
 
 def parse_classes(text: str) -> Vocabulary:
-    """The vocabulary that a command line spells out: `cat, sofa | couch, sky: stuff`."""
+    """Return the vocabulary of a text like `cat, sofa | couch, sky: stuff`."""
     items = [(f"class {at} of {text!r}", item) for at, item in enumerate(text.split(","), start=1)]
     items = [(where, item) for where, item in items if item.strip()]  # "cat, dog," is fine
     return _assemble("classes", "--classes", [(at, _parse_item(at, item)) for at, item in items])
 
 
 def shipped_vocabularies() -> dict[str, Path]:
-    """Name and file of each vocabulary that comes with the package, sorted by name."""
+    """Return name and file of each vocabulary that comes with the package, sorted by name."""
     package = Path(__file__).parent  # a wheel has them inside it, a clone beside it
     inside = package / "vocabularies"
     folder = inside if inside.is_dir() else package.parent / "vocabularies"
@@ -54,7 +58,7 @@ def shipped_vocabularies() -> dict[str, Path]:
 
 
 class _Entry(BaseModel):
-    """A class as a file spells it."""
+    """A class as it is written in a file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str
@@ -83,7 +87,7 @@ def _read_yaml(path: Path, text: str) -> Vocabulary:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise VocabularyError(f"{path}{line}: not YAML ({problem}); mend it there") from error
+        raise VocabularyError(f"{path}{line}: not YAML ({problem}); correct it there") from error
     document = _check(_Document, f"{path}", data)
     nodes = [item for key, block in _pairs(path, root) if key == "classes" for item in block.value]
     entries = []
@@ -96,7 +100,7 @@ def _read_yaml(path: Path, text: str) -> Vocabulary:
 
 
 def _pairs(path: Path, node: yaml.Node | None) -> list[tuple[str, yaml.Node]]:
-    """Keys and values of a mapping node (nothing for other nodes); YAML itself lets keys repeat."""
+    """Return the keys and values of a mapping node; YAML itself lets keys repeat."""
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     keys = [key.value for key, _ in pairs]
     for number, (key, _) in enumerate(pairs):
@@ -107,7 +111,7 @@ def _pairs(path: Path, node: yaml.Node | None) -> list[tuple[str, yaml.Node]]:
 
 
 def _check(model: type[_Model], where: str, data: object) -> _Model:
-    """The data as that model; else one sentence about what is wrong with it."""
+    """Return the data as that model, or raise an error of one sentence."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -126,7 +130,7 @@ def _check(model: type[_Model], where: str, data: object) -> _Model:
 
 
 def _parse_item(where: str, item: str) -> _Entry:
-    """One `name | synonym: kind` of a text file or of the command line."""
+    """Return the class that `name | synonym: kind` describes."""
     names, kind = item.rsplit(":", 1) if ":" in item else (item, "thing")
     if kind.strip() not in ("thing", "stuff"):
         raise VocabularyError(f"{where}: after the colon of {item!r}, write `thing` or `stuff`")
@@ -137,7 +141,7 @@ def _parse_item(where: str, item: str) -> _Entry:
 
 
 def _assemble(name: str, source: str, entries: list[tuple[str, _Entry]]) -> Vocabulary:
-    """The vocabulary of checked entries; where no class has an id, they are numbered from 1."""
+    """Return the vocabulary of checked entries; if no class has an id, they are numbered from 1."""
     if not entries:
         raise VocabularyError(f"{source}: the vocabulary is empty; list at least one class")
     without_id = [where for where, entry in entries if entry.id is None]
@@ -162,7 +166,7 @@ def _assemble(name: str, source: str, entries: list[tuple[str, _Entry]]) -> Voca
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A suggestion to end a message with, or nothing."""
+    """Return a suggestion for the end of a message, or nothing."""
     words = list(known)
     near = [other for other in words if len(word) > 2 and word.casefold() in other]
     near += difflib.get_close_matches(word.casefold(), words, n=3)

@@ -51,24 +51,27 @@ log = logging.getLogger(__name__)
     compare,
     "--reviewed",
     is_flag=True,
-    help="Compare the model with its reviewer, in place of TRUTH.",
+    help="Compare the model's labels with the reviewed ones, instead of TRUTH.",
 )
 @option_of(
     compare,
     "--html",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write a page of the worst images, side by side.",
+    help="Write a page that shows the worst images side by side.",
 )
 @option_of(
     compare,
     "--images",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the images, for the page; else the one that a run folder names.",
+    help="Folder of the images for the page, if not the one that the run folder names.",
 )
 @option_of(
-    compare, "--worst", type=click.IntRange(min=0), help="Number of images to name and to show."
+    compare,
+    "--worst",
+    type=click.IntRange(min=0),
+    help="Number of worst images to show.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, shares in 0..1.")
 @verbosity_options
@@ -78,15 +81,15 @@ def evaluate(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - the options of frozenseg_label.evaluate, with its types
 ) -> int:
-    """Say how well the labels in PREDICTED agree with those in TRUTH.
+    """Measure how well the labels in PREDICTED agree with those in TRUTH.
 
-    Each is a run folder, a COCO panoptic JSON or a folder that holds panoptic.json and panoptic/,
-    or a folder of class PNGs with classes.json (figures of pixels only). Images are paired by their
-    relative path, or by a file name that occurs once, classes by their names. Pixels that are
-    unlabelled in TRUTH are not judged.
+    Each is a run folder, a COCO panoptic JSON file, a folder with panoptic.json and panoptic/, or a
+    folder of class PNGs with classes.json (only pixels are compared then). Images are paired by
+    their relative path, or by a file name that occurs once; classes by their names. Pixels without
+    a label in TRUTH do not count.
 
-    With --reviewed, PREDICTED is a run folder: what the model proposed is compared with
-    the labels after the review.
+    With --reviewed, PREDICTED is a run folder, and the model's own labels are compared with the
+    labels after the review.
     """
     if (truth is None) != options["reviewed"]:
         raise click.UsageError("give either TRUTH, labels to compare with, or --reviewed")
@@ -97,7 +100,7 @@ def evaluate(
         log.warning("%s", note)
     faults = report.faults if isinstance(report, EvaluationReport) else ()
     for fault in faults:
-        log.warning("not judged: %s", fault)
+        log.warning("not compared: %s", fault)
     code = FINISHED_WITH_FAILURES if faults else 0
     if as_json:
         print_json(**asdict(report))

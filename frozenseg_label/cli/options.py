@@ -36,7 +36,7 @@ def option_of(
     name: str,
     **settings: Any,  # noqa: ANN401 - whatever click.option takes
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a click option whose default is that of the function's parameter of its name."""
+    """Return a click option whose default is that of the function's parameter of the same name."""
     parameter = settings.pop("parameter", name.lstrip("-").replace("-", "_"))
     return click.option(
         name,
@@ -48,10 +48,10 @@ def option_of(
 
 
 def verbosity_options(command: Decorated) -> Decorated:
-    """Give a command -q and -v; all messages go through the package's loggers, to stderr."""
+    """Give a command -q and -v; all messages go through the package's loggers to stderr."""
     for option in (
-        _level_option("-v", "--verbose", help="Say more about what is done."),
-        _level_option("-q", "--quiet", help="Errors only, and no progress bar."),
+        _level_option("-v", "--verbose", help="Print details of what is done."),
+        _level_option("-q", "--quiet", help="Print only errors, and no progress bar."),
     ):
         command = option(command)
     return command
@@ -62,7 +62,7 @@ def _level_option(*names: str, help: str) -> Callable[[Decorated], Decorated]:  
 
 
 def start_messages() -> None:
-    """Send messages to stderr; -q and -v change which, for the one command line that has them."""
+    """Send messages to stderr; -q and -v change which ones."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Escaped("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -78,7 +78,7 @@ class _Escaped(logging.Formatter):
 
 
 def is_quiet() -> bool:
-    """Whether the person wants errors only."""
+    """Return whether only errors are wanted."""
     return not _LOGGER.isEnabledFor(logging.INFO)
 
 
@@ -88,12 +88,12 @@ def _set_level(_ctx: click.Context, option: click.Parameter, given: bool) -> Non
 
 
 def name_variables(command: click.Command, place: str) -> None:
-    """Let a variable have the option's name where the parameter has another one.
+    """Name environment variables after options, also where a parameter has another name.
 
-    Click makes variables of parameters' names: FROZENSEG_LABEL_ANNOTATE_FORMATS, of `--format`.
+    Click would name them after parameters: FROZENSEG_LABEL_ANNOTATE_FORMATS for `--format`.
 
     Args:
-        place: name of the command; of one in a group, after the group's.
+        place: name of the command, after that of its group if it has one.
     """
     for name, option in _options(command).items():
         if name != option.name:
@@ -104,10 +104,10 @@ def name_variables(command: click.Command, place: str) -> None:
 
 
 def read_settings(path: Path, ctx: click.Context) -> dict[str, Any]:
-    """Read a table for each command that has one; keys are option names with - or _.
+    """Return the values in a settings file; keys are option names with - or _.
 
     Args:
-        ctx: of the whole command line.
+        ctx: context of the whole command line.
 
     Returns:
         A default map for click: command -> parameter -> value.
@@ -118,11 +118,11 @@ def read_settings(path: Path, ctx: click.Context) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise FrozenSegLabelError(
-            f"{path} cannot be read, {error.strerror}; mend or remove it"
+            f"{path} cannot be read, {error.strerror}; correct or remove it"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FrozenSegLabelError(
-            f"{path} is not valid TOML: {error}; mend or remove it"
+            f"{path} is not valid TOML: {error}; correct or remove it"
         ) from error
     return _default_map(ctx.command, table, ctx, f"{path}: ")
 
@@ -130,10 +130,10 @@ def read_settings(path: Path, ctx: click.Context) -> dict[str, Any]:
 def _default_map(
     command: click.Command, table: Mapping[str, Any], ctx: click.Context, place: str
 ) -> dict[str, Any]:
-    """Translate a table; FrozenSegLabelError where a key is no option or no command.
+    """Return a table as click's default map; FrozenSegLabelError if a key is no option or command.
 
     Args:
-        place: what an error begins with: the file and the table's name.
+        place: the file and the table's name, with which an error begins.
     """
     values: dict[str, Any] = {}
     if isinstance(command, click.Group):
@@ -154,13 +154,13 @@ def _default_map(
         if option is None:
             known = [name.replace("_", "-") for name in options]
             raise FrozenSegLabelError(_no_such(place, "option", key, known))
-        alone = option.multiple and isinstance(value, str)
-        values[option.name or key] = [value] if alone else value
+        is_single = option.multiple and isinstance(value, str)
+        values[option.name or key] = [value] if is_single else value
     return values
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:
-    """A command's options by the names that people know them by: `--min-score` is min_score."""
+    """Return a command's options by their names: `--min-score` is min_score."""
     options = (option for option in command.params if isinstance(option, click.Option))
     return {max(option.opts, key=len).lstrip("-").replace("-", "_"): option for option in options}
 

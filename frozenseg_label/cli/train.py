@@ -29,11 +29,14 @@ from frozenseg_label.training.train import train as learn
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe."
 )
 @option_of(
-    learn, "--max-steps", type=click.IntRange(min=1), help="Stretch or shorten the schedule."
+    learn,
+    "--max-steps",
+    type=click.IntRange(min=1),
+    help="Training steps, instead of the recipe's.",
 )
 @option_of(learn, "--weights", help="Name or file of the weights to start from.")
 @option_of(
-    learn, "--vocab", parameter="vocabulary", help="Words that labels may use, as for `annotate`."
+    learn, "--vocab", parameter="vocabulary", help="Vocabulary of the labels, as for `annotate`."
 )
 @option_of(
     learn,
@@ -45,33 +48,33 @@ from frozenseg_label.training.train import train as learn
     learn,
     "--probe",
     type=click.Path(path_type=Path),
-    help="COCO panoptic set that shows what is forgotten; nano has its own.",
+    help="COCO panoptic set to measure what is forgotten; nano has its own.",
 )
 @option_of(
     learn,
     "--max-forgetting",
     type=float,
-    help="Exit with 4 if the probe set loses more points of PQ.",
+    help="Exit with 4 if PQ on the probe set falls by more points.",
 )
 @option_of(
     learn,
     "--cache-folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to keep features in; by default in the output folder.",
+    help="Folder for cached features; by default in the output folder.",
 )
 @option_of(
     learn,
     "--trust-states",
     is_flag=True,
-    help="Believe the states in labels of other tools; else all of them is truth.",
+    help="Believe the states in labels of other tools; else all segments are truth.",
 )
 @option_of(
     learn,
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
-    help="auto: a GPU, if any.",
+    help="auto: the GPU, if there is one.",
 )
-@option_of(learn, "--resume", is_flag=True, help="Go on with a training that was stopped.")
+@option_of(learn, "--resume", is_flag=True, help="Continue a training that was stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @verbosity_options
 @click.pass_context
@@ -83,7 +86,7 @@ def train(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - the options of frozenseg_label.train, with its types
 ) -> None:
-    """Train the decoder on corrected LABELS: run folders, and COCO panoptic sets.
+    """Train the decoder on corrected LABELS: run folders and COCO panoptic sets.
 
     CLIP and SAM do not change. Only segments that a person accepted, drew or imported are truth.
     """

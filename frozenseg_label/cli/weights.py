@@ -1,4 +1,4 @@
-"""`frozenseg-label weights`: which model files there are, and how they come here."""
+"""`frozenseg-label weights`: lists, fetches, converts and verifies model files."""
 
 import logging
 from dataclasses import asdict
@@ -23,7 +23,7 @@ def weights() -> None:
 @weights.command("list")
 @as_json_option
 def list_command(as_json: bool) -> None:
-    """List weights by name, and which are here."""
+    """List weights by name, and say which are on this machine."""
     from frozenseg_label.checkpoints.named_weights import list_weights
 
     rows = list_weights()
@@ -44,9 +44,9 @@ def list_command(as_json: bool) -> None:
 @click.argument("name")
 @as_json_option
 def show(name: str, as_json: bool) -> None:
-    """Say what a checkpoint holds.
+    """Show what a checkpoint contains.
 
-    NAME is a name or a file.
+    NAME is a name from `weights list`, or a file.
     """
     from frozenseg_label.checkpoints.header import read_checkpoint_info
     from frozenseg_label.checkpoints.named_weights import find_weights
@@ -72,13 +72,13 @@ def show(name: str, as_json: bool) -> None:
 
 @weights.command()
 @click.argument("name")
-@click.option("--offline", is_flag=True, help="Never touch the network.")
+@click.option("--offline", is_flag=True, help="Use only files on this machine.")
 @verbosity_options
 def fetch(name: str, offline: bool) -> None:
     """Download, check and convert published weights.
 
-    Weights on Google Drive: nobody has tried to fetch them with this command yet. Where it fails,
-    get the file in a browser and give it to `weights convert`.
+    Downloads from Google Drive have not been tried with this command yet. If one fails, download
+    the file with a browser and use `weights convert`.
     """
     from frozenseg_label.checkpoints import downloads
     from frozenseg_label.checkpoints import named_weights as pretrained
@@ -105,7 +105,7 @@ def fetch(name: str, offline: bool) -> None:
 def add(file: Path, name: str) -> None:
     """Copy a checkpoint into the cache as NAME.
 
-    From then on it can be used as --weights NAME.
+    Then it can be used as --weights NAME.
     """
     from frozenseg_label.checkpoints import named_weights as pretrained
 
@@ -118,24 +118,25 @@ def add(file: Path, name: str) -> None:
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Checkpoint to write; by default in the cache, under the model's name.",
+    help="Checkpoint to write; by default in the cache, with the model's name.",
 )
 @verbosity_options
 def convert(file: Path, output: Path | None) -> None:
     """Convert a published checkpoint (.pth).
 
-    FrozenSeg's authors offer them for ConvNeXt-L and R50x64. The frozen encoders in it go to the
-    cache, where checkpoints share them.
+    FrozenSeg's authors offer them for ConvNeXt-L and R50x64. The frozen encoders are stored in the
+    cache once, and shared by all checkpoints.
     """
     _convert(file, output)
 
 
 @weights.command()
 @click.argument("name")
+@verbosity_options
 def verify(name: str) -> None:
-    """Compare all tensors with their hashes.
+    """Check all tensors of a checkpoint against their hashes.
 
-    NAME is a name or a file.
+    NAME is a name from `weights list`, or a file.
     """
     from frozenseg_label.checkpoints import named_weights as pretrained
     from frozenseg_label.checkpoints.downloads import DOWNLOADS
@@ -146,8 +147,9 @@ def verify(name: str) -> None:
         from frozenseg_label.checkpoints.checkpoint import verify_checkpoint
 
         path = pretrained.find_weights(name)
+        log.debug("reading %s and the frozen parts that it needs", path)
         verify_checkpoint(path, pretrained.frozen_folder())
-    say(f"{path}: all hashes are right")
+    say(f"{path}: all hashes are correct")
 
 
 def _convert(source: Path, output: Path | None) -> None:

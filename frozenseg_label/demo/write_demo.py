@@ -1,10 +1,11 @@
-"""Demonstration images of the nano world, and their true labels where asked for.
+"""Writes demonstration images of the nano world, and their true labels where asked for.
 
 Heavy imports stay inside the functions: the command line reads its defaults here.
 """
 
 import io
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from frozenseg_label.demo.scenes import Scene
     from frozenseg_label.formats.coco_panoptic import PanopticAnnotation
     from frozenseg_label.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
 
 VOCABULARY = "stickers"
 SHEET = 352  # pixels; large enough for every piece that a scene of 384 pixels cuts out
@@ -38,10 +41,10 @@ def write_demo(
 ) -> list[Path]:
     """Write demonstration images `demo-0000.png` ...; the same arguments write the same files.
 
-    Files of these names are replaced; others in the folder stay as they are.
+    Files of these names are replaced; other files in the folder are kept.
 
     Args:
-        folder: made where it does not exist.
+        folder: created if it does not exist.
         count: number of images.
         seed: of the first image; image i of seed s is image 0 of seed s + i.
         truth: folder for the true labels: `panoptic.json` and `panoptic/`, as `annotate` has them.
@@ -76,6 +79,7 @@ def write_demo(
         scene = draw_scene(np.random.default_rng(seed + number), cutouts, textures, size)
         paths.append(folder / f"demo-{number:04d}.png")
         atomic_write(paths[-1], _encode(scene.image), lasting=False)
+        log.debug("%s: %d segments", paths[-1], len(scene.segments))
         if truth is not None:
             annotations.append(_write_truth(truth, paths[-1].name, number + 1, scene, vocabulary))
     if truth is not None:
@@ -133,7 +137,7 @@ def _encode(image: "NDArray[np.uint8]") -> bytes:
 def _write_truth(
     folder: Path, name: str, image_id: int, scene: "Scene", vocabulary: "Vocabulary"
 ) -> "PanopticAnnotation":
-    """Write a scene's ids as a panoptic PNG and describe it; what is true counts as reviewed."""
+    """Write a scene's ids as a panoptic PNG and return its row; truth counts as reviewed."""
     from frozenseg_label.formats.coco_panoptic import (
         PanopticAnnotation,
         png_name,

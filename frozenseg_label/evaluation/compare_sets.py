@@ -1,4 +1,4 @@
-"""Two sets of labels compared: pair them, count image by image, and say what was found."""
+"""Compares two sets of labels: pairs them, counts image by image, and makes the report."""
 
 import logging
 import tempfile
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from frozenseg_label.errors import FormatError
 from frozenseg_label.evaluation.confusions import (
@@ -46,7 +47,7 @@ from frozenseg_label.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
-CONFUSIONS = 15  # pairs of classes told
+CONFUSIONS = 15  # pairs of classes in the report
 SHOWN = 8  # names in a sentence
 
 
@@ -58,6 +59,7 @@ def compare_sets(
         open_label_set(truth, images) as true_labels,
         open_label_set(predicted, images, like=true_labels) as labels,
         tempfile.TemporaryDirectory(prefix="frozenseg-label-") as folder,
+        logging_redirect_tqdm(),  # messages go above the bar, not into it
     ):
         pairing = pair(labels, true_labels)
         has_segments = labels.has_segments and true_labels.has_segments
@@ -73,7 +75,9 @@ def compare_sets(
                 faults.append(f"{error}")
                 continue
             judged += 1
-            lowest.add(name, tallies.add(paired))
+            quality = tallies.add(paired)
+            log.debug("%s: %s", name, "empty" if quality is None else f"{100 * quality:.1f} %")
+            lowest.add(name, quality)
         if faults and not judged:
             raise FormatError(faults[0])
         tallies.finish()
@@ -87,13 +91,13 @@ def compare_sets(
 
 @dataclass
 class Tallies:
-    """Counts image by image, then tells the figures of any group of classes.
+    """Counts all figures in one pass over the images; has them for any group of classes.
 
     Attributes:
         vocabulary: of all maps.
-        judged: ids of the classes that can be right: those that the truth knows.
-        has_segments: False: pixels have classes, and nothing tells segments of a class apart.
-        folder: temporary and empty; hotcoco reads from there.
+        judged: ids of the classes that can be right: those of the truth.
+        has_segments: False: pixels have classes, but segments of one class are not told apart.
+        folder: temporary and empty; hotcoco reads from it.
     """
 
     vocabulary: Vocabulary
@@ -113,7 +117,7 @@ class Tallies:
         self._hotcoco = HotcocoQuality(self.vocabulary, self.folder)
 
     def add(self, paired: PairedImage) -> float | None:
-        """Count one image; returns its own PQ, or mIoU without segments, None: nothing is in it."""
+        """Count one image and return its PQ, or mIoU without segments; None if nothing is in it."""
         predicted = class_indices(paired.predicted, self.vocabulary)  # [H, W]
         truth = class_indices(paired.truth, self.vocabulary)  # [H, W]
         self.semantic.add(predicted, truth)
@@ -133,7 +137,7 @@ class Tallies:
         return mean.pq if mean.categories else None
 
     def finish(self) -> None:
-        """Work out what needs all images."""
+        """Compute the figures that need all images."""
         if not self.has_segments:
             return
         self.quality = self._hotcoco.categories()
@@ -148,7 +152,7 @@ class Tallies:
         self._precision = self.instances.categories()
 
     def figures(self, category_ids: Collection[int]) -> Figures:
-        """The figures of a group of classes."""
+        """Return the figures of a group of classes."""
         indices = [self.vocabulary.index_of(category_id) for category_id in category_ids]
         pixels = {
             "miou": self.semantic.mean(indices),
@@ -168,21 +172,21 @@ class Tallies:
         return Figures(quality.categories, segments, **means, **pixels, **ap, **recall)
 
     def occurs(self, category_id: int) -> bool:
-        """Whether the class is among the judged pixels or segments."""
+        """Return whether the class occurs in the pixels or segments that count."""
         index = self.vocabulary.index_of(category_id) + 1
         counted = self.semantic.confusion
         in_pixels = counted[index, 1:].sum() + counted[:, index].sum() > 0
         return bool(in_pixels) or category_id in self.quality
 
     def missed_pixels(self, category_id: int) -> int:
-        """True pixels of the class that were not predicted as it."""
+        """Return how many true pixels of the class were not predicted as it."""
         index = self.vocabulary.index_of(category_id)
         right = self.semantic.confusion[index + 1, index + 1]
         return int(self.semantic.true_pixels[index] - right)
 
 
 def _mean_iou(predicted: NDArray[np.uint16], truth: NDArray[np.uint16]) -> float | None:
-    """Mean IoU of one image over the classes that its truth has."""
+    """Return the mean IoU of one image over the classes of its truth."""
     values = []
     known = truth > 0
     for index in np.unique(truth[known]).tolist():
@@ -216,9 +220,9 @@ def _report(pairing: Pairing, tallies: Tallies, worst: tuple[ImageFigure, ...]) 
 
 
 def _seen_here(pairing: Pairing) -> frozenset[int] | None:
-    """Ids in the common vocabulary of the classes that the predictions' weights have seen.
+    """Return the ids, in the common vocabulary, of the classes that the weights have seen.
 
-    A class that the predictions' vocabulary has not is no seen one: nobody asked for it.
+    A class that is missing in the predictions' vocabulary is not among them.
     """
     seen = pairing.predicted.seen
     if seen is None:
@@ -267,14 +271,14 @@ def _notes(pairing: Pairing, tallies: Tallies) -> Iterator[str]:
     predicted, truth, common = pairing.predicted, pairing.truth, pairing.common
     yield from (*predicted.notes, *truth.notes)
     for labels in (predicted, truth):
-        if alone := len(labels.images) - len(pairing.images):
-            yield f"{alone} images are in {labels.path} only; they are not judged"
+        if unpaired := len(labels.images) - len(pairing.images):
+            yield f"{unpaired} images are only in {labels.path}; they do not count"
     for path, names, what in (
         (predicted.path, common.only_predicted, "what they cover counts as missed"),
         (truth.path, common.only_true, "where they occur, they count as missed"),
     ):
         if names:
-            yield f"{len(names)} classes are in {path} only ({_listed(names)}); {what}"
+            yield f"{len(names)} classes are only in {path} ({_listed(names)}); {what}"
     if unreviewed := len(truth.unreviewed.intersection(pairing.images)):
         yield (
             f"{unreviewed} of the {len(pairing.images)} images have not been reviewed in "
@@ -285,8 +289,8 @@ def _notes(pairing: Pairing, tallies: Tallies) -> Iterator[str]:
             yield f"{labels.path} has classes of pixels, no segments: no PQ, AP and mask recall"
     if predicted.seen is None:
         yield (
-            f"{predicted.path} has no run.json, which says what the weights have seen; no split "
-            "into seen and unseen classes"
+            f"{predicted.path} has no run.json, which says what the weights have seen: no figures "
+            "of seen and unseen classes"
         )
     yield from tallies.instances.notes()
 

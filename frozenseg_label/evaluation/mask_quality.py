@@ -72,7 +72,7 @@ class InstanceTally:
                 self._truth.append(row | {"id": len(self._truth) + 1, "iscrowd": crowd})
 
     def categories(self) -> dict[int, Precision]:
-        """AP by category id, of things that the truth has; empty where no prediction has a score.
+        """Return AP by category id for the things of the truth; empty if no prediction has a score.
 
         COCO's own means over classes are the means of these.
         """
@@ -81,7 +81,7 @@ class InstanceTally:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
 
-        with contextlib.redirect_stdout(io.StringIO()):  # it tells its progress
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
             truth, predicted = COCO(), COCO()
             for coco, rows in ((truth, self._truth), (predicted, self._predicted)):
                 coco.dataset = {
@@ -118,13 +118,13 @@ class InstanceTally:
 def mean_precision(
     categories: Mapping[int, Precision], category_ids: Collection[int]
 ) -> Precision | None:
-    """Mean over those of the classes that have a figure; None where none has."""
+    """Return the mean over those of the classes that have a figure; None if none has."""
     chosen = [categories[id_] for id_ in category_ids if id_ in categories]
     return Precision(*np.mean(chosen, axis=0).tolist()) if chosen else None
 
 
 def _row(image: int, category_id: int, mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """A mask [H, W] in COCO's words."""
+    """Return a mask [H, W] as COCO writes it."""
     from pycocotools import mask as run_lengths
 
     coded = run_lengths.encode(np.asfortranarray(mask, dtype=np.uint8))
@@ -140,7 +140,7 @@ def _row(image: int, category_id: int, mask: NDArray[np.bool_]) -> dict[str, Any
 
 @dataclass
 class RecallTally:
-    """Counts image by image; keeps four numbers a class."""
+    """Counts covered segments image by image; keeps four numbers for each class."""
 
     _counts: dict[int, NDArray[np.int64]] = field(
         default_factory=lambda: defaultdict(lambda: np.zeros(1 + len(THRESHOLDS), dtype=np.int64))
@@ -155,13 +155,13 @@ class RecallTally:
                 self._counts[segment.category_id] += np.array([1, *hits])
 
     def segments(self, category_id: int) -> int:
-        """How many true segments of the class there were."""
+        """Return the number of true segments of the class."""
         return int(self._counts[category_id][0]) if category_id in self._counts else 0
 
     def recall(self, category_ids: Collection[int]) -> tuple[float, ...] | None:
-        """Share of the classes' segments that are covered, at each threshold; None: none exist.
+        """Return the share of the classes' segments that are covered, at each threshold.
 
-        Each segment counts alike, not each class.
+        Each segment counts the same, not each class; None if there are no segments.
         """
         counts = [self._counts[id_] for id_ in category_ids if id_ in self._counts]
         if not counts:

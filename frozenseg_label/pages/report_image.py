@@ -1,6 +1,6 @@
-"""One image of a report: the figures and notes about it, and the files that show it and its labels.
+"""One image of a report: figures and notes, and the files that show the picture and its labels.
 
-The picture and the labels over it are scaled down, small enough to be sent to a colleague.
+Picture and labels are scaled down, so that a report is small enough to send to a colleague.
 """
 
 import base64
@@ -27,7 +27,7 @@ from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
 
 JPEG_QUALITY = 85
-_SPOT_SIDE = 256  # pixels; looking for the middle of segments takes no more than this
+_SPOT_SIDE = 256  # pixels; the middle of segments is looked for in maps of this size at most
 
 Size = tuple[int, int]  # height, width
 Spot = tuple[int, int, int]  # x, y, and the radius of the circle around them
@@ -35,13 +35,13 @@ Spot = tuple[int, int, int]  # x, y, and the radius of the circle around them
 
 @dataclass(frozen=True)
 class Figure:
-    """A number that is known of one image.
+    """A number about one image.
 
     Attributes:
         name: figures of one name can be compared between images.
         value: as it is shown; None or NaN where there is none.
         digits: shown after the point.
-        worst: the end of the scale that "worst first" begins with; None: no order is offered.
+        worst: which values come first in the order "worst first"; None: there is no such order.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ReportLayer:
     """One set of labels of an image.
 
     Attributes:
-        name: as "predicted"; layers of one name are switched together.
+        name: as "predicted"; layers of one name are shown and hidden together.
         labels: with category ids of the report's vocabulary.
     """
 
@@ -71,9 +71,9 @@ class ReportImage:
         name: its identity in labels (`ImageRecord.relative`).
         path: of the original file; None: there is none, the labels are shown on grey.
         layers: at least one, all of the image's size.
-        figures: what is known of it.
-        notes: plain sentences, shown below the picture.
-        state: shown beside the name; empty where there is nothing to say.
+        figures: numbers about it.
+        notes: sentences below the picture.
+        state: shown beside the name; may be empty.
     """
 
     name: str
@@ -85,7 +85,7 @@ class ReportImage:
 
 
 def existing(picture: Path | None) -> Path | None:
-    """Return the path of a picture where there is a file."""
+    """Return the path of a picture if it is a file, else None."""
     return picture if picture is not None and picture.is_file() else None
 
 
@@ -128,18 +128,18 @@ def write_report_image(
 
 
 def is_report_file(path: Path) -> bool:
-    """Whether `write_report_image` gives such names."""
+    """Return whether `write_report_image` writes files of this name."""
     return re.fullmatch(r"\d{5,}\.(jpg|js)", path.name) is not None
 
 
 def _encoded_picture(image: ReportImage, full: Size, size: Size) -> tuple[bytes | None, list[str]]:
-    """The JPEG, or None and, if there should be one, the sentence that says why there is none."""
+    """Return the JPEG; or None, and a sentence that says why if there should be one."""
     if image.path is None:
         return None, []
     try:
         pixels = decode_image(ImageRecord(image.path, image.name, size=0, mtime_ns=0))  # [H, W, 3]
     except ImageError as error:
-        # A report is sent to others: nothing of this computer's folders stands in it.
+        # A report is sent to other people: it names no folder of this computer.
         return None, [f"{error}".replace(f"{image.path}", image.name)]
     if pixels.shape[:2] != full:
         found, labelled = (f"{width} x {height}" for height, width in (pixels.shape[:2], full))
@@ -160,7 +160,7 @@ def _figure_row(figure: Figure) -> JsonValue:
 def _segment_rows(
     layer: ReportLayer, places: NDArray[np.unsignedinteger], vocabulary: Vocabulary
 ) -> list[JsonValue]:
-    """What the page says of each segment; classes are places in the vocabulary."""
+    """Return what the page shows of each segment; classes are places in the vocabulary."""
     segments = layer.labels.segments
     spots = inner_spots(places, len(segments))
     return [
@@ -178,18 +178,18 @@ def _segment_rows(
 
 
 def _number(value: float | None) -> float | None:
-    """JSON has no word for infinity and NaN."""
+    """Return a number for JSON, which has neither infinity nor NaN."""
     return round(float(value), 4) if value is not None and math.isfinite(value) else None
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that only the page, which is written after it, refers to."""
+    """Write a file; the page that refers to it is written later."""
     with explained(path):
         path.write_bytes(data)
 
 
 def fitted_size(size: Size, max_side: int) -> Size:
-    """The largest size of these proportions, no larger than `size` or than `max_side` a side."""
+    """Return the largest size of these proportions within `size` and `max_side` a side."""
     if max_side < 1:
         raise ValueError(f"max_side must be at least 1, got {max_side}")
     height, width = size
@@ -198,7 +198,7 @@ def fitted_size(size: Size, max_side: int) -> Size:
 
 
 def encode_picture(pixels: NDArray[np.uint8], size: Size) -> bytes:
-    """The JPEG file of a picture [H, W, 3], scaled to `size`."""
+    """Return the JPEG file of a picture [H, W, 3], scaled to `size`."""
     image = Image.fromarray(pixels)
     height, width = size
     if image.size != (width, height):
@@ -209,10 +209,10 @@ def encode_picture(pixels: NDArray[np.uint8], size: Size) -> bytes:
 
 
 def segment_places(labels: PanopticMap, size: Size) -> NDArray[np.unsignedinteger]:
-    """Which segment each pixel [h, w] of the scaled map belongs to, in the smallest dtype.
+    """Return the segment of each pixel [h, w] of the scaled map, in the smallest dtype.
 
     0 = unlabelled; n = the n-th of `labels.segments`. Each pixel takes the segment at its centre:
-    one that is thinner than a pixel of the scaled map may be missing from it.
+    a segment that is thinner than a pixel of the scaled map may be missing.
     """
     rows, columns = (
         ((np.arange(wanted) + 0.5) * (whole / wanted)).astype(np.intp)
@@ -226,9 +226,9 @@ def segment_places(labels: PanopticMap, size: Size) -> NDArray[np.unsignedintege
 
 
 def inner_spots(places: NDArray[np.unsignedinteger], segments: int) -> list[Spot | None]:
-    """For each segment the middle of the largest circle that fits in it, in pixels: for its name.
+    """Return for each segment the largest circle that fits in it, in pixels: for its name.
 
-    Segments that no pixel of the places [h, w] belongs to have none.
+    Segments without a pixel in the places [h, w] have none.
     """
     step = -(-max(places.shape) // _SPOT_SIDE)  # a coarse answer is enough
     coarse = places[::step, ::step].astype(np.int32)
@@ -248,11 +248,11 @@ def inner_spots(places: NDArray[np.unsignedinteger], segments: int) -> list[Spot
 
 
 def encode_places(places: NDArray[np.unsignedinteger]) -> bytes:
-    """Segment places [h, w], compressed with zlib: little-endian rows, each XOR the one above it.
+    """Return segment places [h, w] in zlib: little-endian rows, each XOR the one above.
 
-    Most pixels belong to the same segment as the one above, so that most of what is compressed is
-    0. No PNG, because a page that was opened from a file must not read the pixels of its images
-    (to the browser they are another site's), and because a palette ends at 256 segments.
+    Most pixels belong to the same segment as the one above, so most of the compressed values are 0.
+    Not PNG: a page that was opened from a file may not read the pixels of its images (the browser
+    takes them for another site's), and a palette ends at 256 segments.
     """
     changes = places.copy()
     changes[1:] ^= places[:-1]

@@ -242,7 +242,7 @@ def test_a_report_takes_the_place_of_an_earlier_one(
 @pytest.mark.parametrize("name", ["index.html", "holiday.jpg"])
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("<html>mine</html>")
-    with pytest.raises(RunError, match=f"holds {name}"):
+    with pytest.raises(RunError, match=f"has {name} in it"):
         report(tmp_path)
     assert contents(tmp_path) == {name: b"<html>mine</html>"}
 
