@@ -1,12 +1,12 @@
-"""Errors that a user can mend; each says what is wrong, in which file, and what to do next."""
+"""Errors that a user can correct; each says what is wrong, in which file, and what to do."""
 
 
 class FrozenSegLabelError(Exception):
-    """Anything that the user can mend; the command line prints it and exits with 1."""
+    """Anything that the user can correct; the command line prints it and exits with 1."""
 
 
 class VocabularyError(FrozenSegLabelError):
-    """A vocabulary that cannot be used: file missing, wrong form, duplicate or empty names."""
+    """A vocabulary that cannot be used: missing file, wrong form, duplicate or empty names."""
 
 
 class ImageError(FrozenSegLabelError):
@@ -14,23 +14,23 @@ class ImageError(FrozenSegLabelError):
 
 
 class CheckpointError(FrozenSegLabelError):
-    """Weights that are missing, damaged, of another model, or of a form that is not loaded."""
+    """Weights that are missing, damaged, of another model, or in another format."""
 
 
 class SettingsError(FrozenSegLabelError):
-    """A recipe of a training that cannot be used: file missing, unknown key, odd number."""
+    """A recipe that cannot be used: missing file, unknown key, impossible number."""
 
 
 class TrainingError(FrozenSegLabelError):
-    """A training that cannot start or go on: labels that do not fit, a loss that is no number."""
+    """A training that cannot start or continue: labels that do not fit, a loss of NaN."""
 
 
 class FormatError(FrozenSegLabelError):
-    """A label file whose content is not what its format promises."""
+    """A label file whose content is not correct in its format."""
 
 
 class RunError(FrozenSegLabelError):
-    """A run folder that is not ours, in use, or made with other weights, words or options."""
+    """A run folder that is not ours, is in use, or has other weights, words or options."""
 
 
 class ReviewError(FrozenSegLabelError):

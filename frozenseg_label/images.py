@@ -1,4 +1,4 @@
-"""Images on disk: which ones there are, and the pixels of each as people see them."""
+"""Images on disk: finds them, and decodes each to the pixels that people see."""
 
 import io
 import logging
@@ -21,8 +21,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import MARKER
 
-# Registered with Pillow, but no still pictures: films, drawings that another program has to paint,
-# and containers that it only recognises.
+# Registered with Pillow, but no still pictures: films, drawings that need another program, and
+# containers that Pillow only recognises.
 NOT_STILL = {"BUFR", "EPS", "FLI", "GRIB", "HDF5", "MPEG", "WMF"}
 UNREADABLE = frozenset(  # pictures of telephones and cameras that Pillow does not read
     {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
@@ -41,13 +41,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image file; nothing of it has been decoded yet.
+    """One image file, not decoded yet.
 
     Attributes:
         path: where the file lies.
-        relative: its identity in labels: the path below the folder that was given (of several
-            folders: below their common parent), suffix kept, with `/` on every system.
-        size: bytes; with `mtime_ns` it tells whether the file is still the same.
+        relative: its name in labels: the path below the given folder (of several folders: below
+            their common parent), with its suffix, and with `/` on every system.
+        size: bytes; a file with the same size and `mtime_ns` counts as unchanged.
         mtime_ns: time of the last change, in nanoseconds.
     """
 
@@ -58,10 +58,10 @@ class ImageRecord:
 
 
 def find_images(sources: Sequence[Path]) -> list[ImageRecord]:
-    """All images in these folders (and the folders below) and files, sorted by `relative`.
+    """Return all images in these files and folders (and the folders below), sorted by `relative`.
 
-    Hidden files and folders and those that this program wrote are passed over; a file that is named
-    itself is taken whatever its suffix. Each file comes once, however many sources contain it.
+    Hidden files and folders, and those that this program wrote, are left out; a file that is given
+    by its own name is taken whatever its suffix. Each file is returned only once.
     """
     sources = [Path(os.path.abspath(source)) for source in sources]  # noqa: PTH100 (keeps links)
     roots: list[Path] = []
@@ -80,10 +80,11 @@ def find_images(sources: Sequence[Path]) -> list[ImageRecord]:
     if not paths:
         places = ", ".join(map(str, sources)) or "no folder given"
         raise ImageError(f"0 images found ({places}); give a folder of JPEG, PNG, ... files")
+    log.debug("%d image files in %s", len(paths), ", ".join(map(str, sources)))
     try:
         root = Path(os.path.commonpath(roots))
     except ValueError as error:
-        raise ImageError(f"{error} (of the folders given); label them apart") from error
+        raise ImageError(f"{error} (of the given folders); label them one by one") from error
     return sorted((_record(path, root) for path in set(paths)), key=lambda record: record.relative)
 
 
@@ -99,16 +100,16 @@ def is_run_folder(folder: Path) -> bool:
 
 @cache
 def image_suffixes() -> frozenset[str]:
-    """Suffixes, in lower case, of the still image formats that Pillow reads."""
+    """Return the suffixes, in lower case, of the still image formats that Pillow reads."""
     registered = Image.registered_extensions()  # loads Pillow's plugins
     readable = (set(Image.OPEN) | {"MPO"}) - NOT_STILL  # MPO is opened by way of JPEG
     return frozenset(suffix for suffix, kind in registered.items() if kind in readable)
 
 
 def read_image_file(record: ImageRecord, max_pixels: int | None = None) -> bytes:
-    """Return the content of an image file; ImageError where it is none, or too large.
+    """Return the content of an image file; ImageError if it is no image, or too large.
 
-    Its header is looked at first: a pipe, a film or a huge picture is never read.
+    Its header is checked first: a pipe, a film or a huge picture is not read.
 
     Args:
         max_pixels: larger images (width x height) are refused; None takes any.
@@ -117,7 +118,7 @@ def read_image_file(record: ImageRecord, max_pixels: int | None = None) -> bytes
         if not stat.S_ISREG(record.path.stat().st_mode):
             if record.path.is_dir():
                 raise ImageError(f"{record.path}: a folder that cannot be listed; make it readable")
-            raise ImageError(f"{record.path}: no regular file (a pipe, a device); take it out")
+            raise ImageError(f"{record.path}: no regular file (a pipe, a device); remove it")
         with record.path.open("rb") as file:
             _refuse_large(_open_header(file), record.path, max_pixels)
             file.seek(0)
@@ -129,13 +130,13 @@ def decode_image(
 ) -> NDArray[np.uint8]:
     """Return the picture as RGB, uint8 [H, W, 3], turned as its EXIF orientation says.
 
-    Of several frames the first; transparent pixels show white paper; grey levels of more than
-    8 bits are scaled down, not cut off. Colour profiles are not applied: nor did CLIP's and SAM's
-    training.
+    Of several frames the first is taken; transparent pixels become white; grey levels of more than
+    8 bits are scaled down, not cut off. Colour profiles are not applied, as in the training of CLIP
+    and SAM.
 
     Args:
         max_pixels: larger images (width x height) are refused undecoded; None takes any.
-        content: of the file, where it has been read already.
+        content: of the file, if it has been read already.
     """
     if content is None:
         content = read_image_file(record, max_pixels)
@@ -147,7 +148,7 @@ def decode_image(
 
 
 def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
-    """Height and width of the picture as people see it, from the file's header; no pixel is read.
+    """Return height and width of the picture as people see it, from the file's header.
 
     Args:
         path: of the file, for messages.
@@ -162,7 +163,7 @@ def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """The image files below a folder; linked folders last, and none twice, so that circles end."""
+    """Yield the image files below a folder; linked folders last, and none twice, so circles end."""
     pending, links, seen = deque([folder]), deque[Path](), set[str]()
     passed_over = Counter[str]()
     while pending or links:
@@ -177,7 +178,9 @@ def _walk(folder: Path) -> Iterator[Path]:
         for entry in entries or ():
             path, is_link = Path(entry.path), entry.is_symlink()
             if path.is_dir() if is_link else entry.is_dir():
-                if not is_ours(path):
+                if is_ours(path):
+                    log.debug("%s: left out, this program wrote it", path)
+                else:
                     (links if is_link else pending).append(path)
             elif path.suffix.lower() in image_suffixes():
                 yield path  # a broken link or a pipe is reported as an image that cannot be read
@@ -185,7 +188,7 @@ def _walk(folder: Path) -> Iterator[Path]:
                 passed_over[path.suffix.lower()] += 1
     for suffix, count in sorted(passed_over.items()):
         log.warning(
-            "%s: %d %s files are pictures that cannot be read here, and were passed over; convert "
+            "%s: %d %s files are pictures that cannot be read here, and were left out; convert "
             "them to JPEG or PNG",
             folder,
             count,
@@ -194,7 +197,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]] | None:
-    """Return what is visible in a folder, by name; None where it cannot be listed."""
+    """Return the visible entries of a folder, by name; None if it cannot be listed."""
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
@@ -214,7 +217,7 @@ def _record(path: Path, root: Path) -> ImageRecord:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Turn all that a damaged file makes of the block into an ImageError without its pixels."""
+    """Turn every error that a damaged file causes in the block into an ImageError."""
     try:
         yield
     except _DAMAGED as error:
@@ -223,8 +226,8 @@ def _refusing(path: Path) -> Iterator[None]:
         reason = reason or type(error).__name__
     else:
         return
-    # Outside the handler: an error that people keep must not keep the picture alive.
-    message = f"cannot be read as an image ({reason}); replace the file or take it out"
+    # Outside the handler: an error that somebody keeps must not keep the picture in memory.
+    message = f"cannot be read as an image ({reason}); replace or remove the file"
     raise ImageError(f"{path}: {message}")
 
 
@@ -238,7 +241,7 @@ def _refuse_large(image: Image.Image, path: Path, max_pixels: int | None) -> Non
 
 
 def _open_header(file: BinaryIO) -> Image.Image:
-    """Pillow's image, not decoded yet, whatever its size: `max_pixels` is the guard here."""
+    """Return Pillow's image, not decoded, of any size: `max_pixels` is the guard here."""
     with _guard_lock:
         guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -266,7 +269,7 @@ def _from_grey(levels: NDArray[np.float64]) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) to 8; 1 where there is none that can be read."""
+    """Return the EXIF orientation, 1 (upright) to 8; 1 if none can be read."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except _DAMAGED:  # the picture itself is fine

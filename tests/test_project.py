@@ -8,6 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import frozenseg_label
 from frozenseg_label.training.settings import shipped_recipes
 
@@ -131,6 +133,14 @@ def test_the_face_imports_nothing_of_third_parties() -> None:
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert said.stdout.strip() == b"set()"
+
+
+def test_the_face_has_what_it_names_and_says_so_of_nothing_else() -> None:
+    for name in frozenseg_label.__all__:
+        assert getattr(frozenseg_label, name)
+    assert set(frozenseg_label.__all__) <= set(dir(frozenseg_label))
+    with pytest.raises(AttributeError, match="no attribute 'anotate'"):
+        frozenseg_label.anotate  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_nothing_inside_imports_the_face() -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from frozenseg_label.vocabulary import read_vocabulary, shipped_vocabularies
+from frozenseg_label.vocabulary_files import read_vocabulary, shipped_vocabularies
 
 COUNTS = {  # classes, things, names
     "ade20k-150": (150, 100, 402),

@@ -295,7 +295,8 @@ def _announcement(plan: "Plan") -> str:
 
 def _vocabulary(source: "str | Path | Vocabulary") -> "Vocabulary":
     """Read a vocabulary, unless it is one."""
-    from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
+    from frozenseg_label.vocabulary import Vocabulary
+    from frozenseg_label.vocabulary_files import read_vocabulary
 
     return source if isinstance(source, Vocabulary) else read_vocabulary(source)
 

@@ -16,7 +16,7 @@ from frozenseg_label.checkpoints.header import TrainingCategory, is_pickled
 from frozenseg_label.checkpoints.named_weights import frozen_folder, named_file
 from frozenseg_label.checkpoints.official_keys import convert_official_state_dict
 from frozenseg_label.errors import CheckpointError
-from frozenseg_label.vocabulary import read_vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
 
 # The size of CLIP's embeddings tells the two published models apart.
 BUILDER_OF_EMBEDDING_SIZE = {768: "convnext-large", 1024: "rn50x64"}

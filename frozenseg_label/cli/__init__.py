@@ -1,4 +1,4 @@
-"""The command line: options in, messages out. Each command is a file, imported when called."""
+"""The command line: reads options and prints messages. A command's file is imported when called."""
 
 import importlib
 import io
@@ -9,47 +9,52 @@ from pathlib import Path
 
 import click
 
-from frozenseg_label.cli.options import start_messages, verbosity_options
-from frozenseg_label.cli.output import INTERRUPTED
-from frozenseg_label.cli.settings import PREFIX, name_variables, read_settings
+from frozenseg_label.cli.options import (
+    PREFIX,
+    name_variables,
+    read_settings,
+    start_messages,
+    verbosity_options,
+)
+from frozenseg_label.cli.output import INTERRUPTED, say
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.version import __version__
 
 CONFIG_FILE = "frozenseg-label.toml"
 EXIT_CODES = f"""\b
 Exit codes:
-  0    all well
+  0    success
   1    error
-  2    usage: an option or argument is wrong
+  2    usage: an option or an argument is wrong
   3    finished, but some images failed
-  4    a quality gate failed: a training forgot too much
-  {INTERRUPTED}  interrupted, after a clean stop
+  4    a quality limit was not reached: a training forgot too much
+  {INTERRUPTED}  interrupted; what was finished is kept
 """
 
 # name -> one line of help; the module of the same name in this folder holds a function of that name
 COMMANDS = {
     "annotate": "Label folders of images.",
     "demo": "Write demonstration images of the nano world.",
-    "doctor": "Say what works on this machine, and what to do about the rest.",
-    "evaluate": "Say how good labels are, or a model by its reviewer's corrections.",
-    "import": "Take in labels that were corrected in another tool.",
-    "review": "Correct labels in FiftyOne, and bring the corrections back.",
+    "doctor": "Check what works on this machine, and say how to repair the rest.",
+    "evaluate": "Measure labels against true ones, or a model against its reviewer.",
+    "import": "Import labels that were corrected in another tool.",
+    "review": "Correct labels in FiftyOne, and save the corrections.",
     "train": "Train the decoder on corrected labels.",
-    "vocab": "List, show, check and start vocabularies.",
+    "vocab": "List, show, check and create vocabularies.",
     "weights": "List, fetch, convert and verify model files.",
 }
-MODULES = {"import": "import_labels"}  # of commands whose name is a word of Python's own
+MODULES = {"import": "import_labels"}  # where the command's name is a keyword of Python
 
 
 class LazyGroup(click.Group):
     """A group that imports a command only when it is asked for, so that `--help` is instant."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name all commands."""
+        """Return the names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Import and return one command; None where there is no such command."""
         if cmd_name not in COMMANDS:
             return None
         name = MODULES.get(cmd_name, cmd_name)
@@ -66,7 +71,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which ones there are."""
+        """Return the command that the arguments name, or fail with a list of all."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             ctx.fail(f"no command {name!r}; there are {', '.join(COMMANDS)}")
@@ -88,15 +93,15 @@ class LazyGroup(click.Group):
 def commands(ctx: click.Context) -> None:
     """Label image folders with your own words, with the FrozenSeg panoptic model.
 
-    Options come from the command line, else from FROZENSEG_LABEL_COMMAND_OPTION variables, else
-    from frozenseg-label.toml in the working folder (a table per command), else from the defaults
-    shown.
+    Options are read from the command line, else from environment variables
+    FROZENSEG_LABEL_COMMAND_OPTION, else from frozenseg-label.toml in the working folder (one table
+    for each command), else the defaults are used.
     """
     ctx.default_map = read_settings(Path(CONFIG_FILE), ctx)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code is that of DESIGN.md, section 4."""
+    """Run the command line and return its exit code (DESIGN.md, section 4)."""
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # a polite kill stops as cleanly as Ctrl-C
@@ -107,12 +112,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = commands.main(arguments, prog_name="frozenseg-label", standalone_mode=False)
     except FrozenSegLabelError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         return 1
     except click.ClickException as error:
-        error.show()
+        usage = io.StringIO()
+        error.show(usage)
+        say(usage.getvalue().rstrip(), err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted; what was finished is kept.", err=True)
+        say("Interrupted; what was finished is kept.", err=True)
         return INTERRUPTED
     return code if isinstance(code, int) else 0

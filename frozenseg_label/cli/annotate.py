@@ -1,4 +1,4 @@
-"""`frozenseg-label annotate`: options in, one call, a summary out."""
+"""`frozenseg-label annotate`: reads options, makes one call and prints a summary."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,13 +9,13 @@ import click
 from frozenseg_label.annotation.annotate_folder import FORMATS, AnnotateSummary
 from frozenseg_label.annotation.annotate_folder import annotate as label
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
-from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json
+from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json, print_table, say
 from frozenseg_label.inference.predictor_spec import PRECISIONS
 
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Vocabulary
 
-SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value; the last one wins
+SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value; the last wins
 
 
 @click.command()
@@ -23,22 +23,22 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder to write."
 )
-@click.option("--vocab", help="Vocabulary: a YAML or text file, or the name of a shipped one.")
-@click.option("--classes", help='Classes in place of a vocabulary: "cat, dog, sky:stuff".')
+@click.option("--vocab", help="Vocabulary: a YAML or text file, or a shipped name.")
+@click.option("--classes", help='Classes instead of a vocabulary: "cat, dog, sky:stuff".')
 @option_of(label, "--weights", help="Name or file of the weights.")
 @click.option(
     "--format",
     "formats",
     multiple=True,
     type=click.Choice(["coco-panoptic", *FORMATS]),
-    help="Also write this; COCO panoptic is always written.",
+    help="Also write this format; COCO panoptic is always written.",
 )
 @option_of(label, "--semantic", is_flag=True, help="Also write semantic maps.")
 @option_of(
-    label, "--sam-masks", is_flag=True, help="Add SAM's masks for classes unseen by the weights."
+    label, "--sam-masks", is_flag=True, help="Also use SAM's masks; finds more of unseen classes."
 )
 @option_of(
-    label, "--min-score", type=click.FloatRange(0, 1), help="Leave less probable segments out."
+    label, "--min-score", type=click.FloatRange(0, 1), help="Leave out segments with a lower score."
 )
 @option_of(label, "--device", help="auto, cpu, cuda, cuda:1 or mps.")
 @option_of(
@@ -47,31 +47,39 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
     type=click.Choice(PRECISIONS),
     help="auto: bf16 on CUDA, else fp32.",
 )
-@option_of(label, "--batch-size", type=click.IntRange(min=1), help="Images of one shape at a time.")
 @option_of(
-    label, "--max-pixels", type=click.IntRange(min=1), help="Larger images are reported as failed."
+    label,
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Images of one shape that are labelled together.",
 )
-@option_of(label, "--limit", type=click.IntRange(min=1), help="Label only the first N images.")
+@option_of(label, "--max-pixels", type=click.IntRange(min=1), help="Images with more pixels fail.")
+@option_of(
+    label, "--limit", metavar="N", type=click.IntRange(min=1), help="Label only the first N images."
+)
 @option_of(
     label,
     "--checksum",
     is_flag=True,
-    help="Detect changed images by their hash, not by size and time.",
+    help="Detect changed images by their hash, instead of size and time.",
 )
 @option_of(
     label,
     "--update",
     is_flag=True,
-    help="Allow other weights, words or options; replaces proposed segments only.",
+    help="Allow other weights, words or options; corrected segments are kept.",
 )
 @option_of(
     label,
     "--max-failure-rate",
     type=click.FloatRange(0, 1),
-    help="Stop once a larger share has failed.",
+    help="Stop when a larger share of the images has failed.",
 )
 @option_of(
-    label, "--dry-run", is_flag=True, help="Say what would be done: images, time, disk, memory."
+    label,
+    "--dry-run",
+    is_flag=True,
+    help="Estimate images, time, disk and memory; write nothing.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @verbosity_options
@@ -88,7 +96,7 @@ def annotate(
 ) -> None:
     """Label IMAGES (folders, searched recursively, or files) and write a run folder.
 
-    The same command again goes on where it stopped.
+    After an interruption, the same command continues where it stopped.
     """
     vocabulary = _vocabulary(ctx, vocab, classes)
     options["formats"] = [name for name in options["formats"] if name != "coco-panoptic"]
@@ -102,55 +110,43 @@ def annotate(
 
 
 def _vocabulary(ctx: click.Context, vocab: str | None, classes: str | None) -> "str | Vocabulary":
-    """Return what `label` takes; where both are given, the command line beats the settings."""
-    from frozenseg_label.vocabulary import parse_classes
+    """Return the vocabulary for `label`; the command line goes before the settings file."""
+    from frozenseg_label.vocabulary_files import parse_classes
 
     sources = [ctx.get_parameter_source(name) for name in ("vocab", "classes")]
     of_vocab, of_classes = [SOURCES.index(source.name) if source else 0 for source in sources]
     if of_vocab == of_classes:  # neither, or both in one place
-        raise click.UsageError("say what to look for: either --vocab or --classes")
+        raise click.UsageError("give either --vocab or --classes")
     return vocab or "" if of_vocab > of_classes else parse_classes(classes or "")
 
 
 def _print(result: AnnotateSummary, *, dry_run: bool) -> None:
-    """Show the result on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(markup=False, highlight=False, emoji=False)
+    """Print the result on stdout."""
     if result.estimate is not None:
         guess, memory = result.estimate, ""
         if guess.memory_bytes is not None:
             memory = f", {guess.memory_bytes / 1e9:.1f} GB of memory"
-        console.print(
+        say(
             f"{guess.images} images to label, {result.skipped} already labelled: "
             f"about {guess.seconds:.0f} s, "
             f"{guess.disk_bytes / 1e6:.1f} MB of labels ({guess.free_bytes / 1e9:.0f} GB free)"
-            f"{memory}. Nothing was written.",
-            soft_wrap=True,
+            f"{memory}. Nothing was written."
         )
         return
     if dry_run:
         rest = f", the other {result.failed} cannot be read" if result.failed else ""
         images = f"{result.skipped} images" if result.failed else f"all {result.skipped} images"
-        console.print(f"Nothing to do: {images} are labelled already{rest}.", soft_wrap=True)
+        say(f"Nothing to do: {images} are labelled already{rest}.")
         return
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, count in (
-        ("labelled", result.labelled),
-        ("already there", result.skipped),
-        ("failed", result.failed),
-    ):
-        table.add_row(name, str(count))
-    console.print(table)
+    counts = {
+        "labelled": result.labelled,
+        "already there": result.skipped,
+        "failed": result.failed,
+    }
+    print_table(("", ""), [(name, str(count)) for name, count in counts.items()])
     if result.segments:
-        classes = Table("class", "segments", box=None, pad_edge=False)
-        for name, count in sorted(result.segments.items(), key=lambda item: (-item[1], item[0])):
-            classes.add_row(name, str(count))
-        console.print()
-        console.print(classes)
-    console.print(f"\nlabels: {result.output / 'panoptic.json'}", soft_wrap=True, highlight=False)
+        found = sorted(result.segments.items(), key=lambda item: (-item[1], item[0]))
+        print_table(("class", "segments"), [(name, str(count)) for name, count in found])
+    say(f"labels: {result.output / 'panoptic.json'}")
     if result.failed:
-        console.print(
-            f"what failed: {result.output / 'failures.jsonl'}", soft_wrap=True, highlight=False
-        )
+        say(f"what failed: {result.output / 'failures.jsonl'}")

@@ -1,4 +1,4 @@
-"""`frozenseg-label demo`: images to try the first command on."""
+"""`frozenseg-label demo`: writes images to try the other commands on."""
 
 import logging
 from pathlib import Path
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 def demo(folder: Path, count: int, seed: int, truth: Path | None) -> None:
     """Write demonstration images of the nano world into DIR.
 
-    They are drawn from stickers in a style that no training of the embedded model saw. Files named
-    demo-0000.png and so on are replaced; others in DIR stay as they are.
+    They are drawn from stickers in a style that was in no training of the embedded model. Files
+    named demo-0000.png, demo-0001.png, ... are replaced; other files in DIR are kept.
     """
     write_demo(folder, count=count, seed=seed, truth=truth)
     also = "" if truth is None else f", their true labels into {truth}"

@@ -1,5 +1,6 @@
-"""`frozenseg-label doctor`: what works on this machine, and what to do about the rest."""
+"""`frozenseg-label doctor`: checks what works on this machine, and says how to repair the rest."""
 
+import logging
 import os
 import platform
 import shutil
@@ -11,9 +12,11 @@ from pathlib import Path
 import click
 
 from frozenseg_label.cli.options import verbosity_options
-from frozenseg_label.cli.output import print_json
+from frozenseg_label.cli.output import print_json, say
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.version import __version__
+
+log = logging.getLogger(__name__)
 
 LIBRARIES = ("torchvision", "open_clip_torch", "segment-anything", "timm", "numpy", "pillow")
 SPARE_BYTES = 2 * 1024**3  # below this a run or a fetched checkpoint may fill the disk
@@ -21,14 +24,14 @@ SPARE_BYTES = 2 * 1024**3  # below this a run or a fetched checkpoint may fill t
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
-        check: what was looked at.
-        works: whether it can be used.
-        found: in words.
-        remedy: what to do; empty where nothing need be done.
-        needed: by every command; else by some alone.
+        check: name of the check.
+        works: whether it passed.
+        found: what was found, in words.
+        remedy: what to do; empty if nothing has to be done.
+        needed: True: every command needs it; False: only some commands.
     """
 
     check: str
@@ -43,9 +46,9 @@ class Finding:
 @verbosity_options
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Say what works on this machine, and what to do about the rest.
+    """Check what works on this machine, and say how to repair the rest.
 
-    The exit code is 1 where something needed does not work.
+    The exit code is 1 if something does not work that every command needs.
     """
     findings = list(examine())
     if as_json:
@@ -55,28 +58,32 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         width = max(len(finding.check) for finding in findings) + 2
         for finding in findings:
             mark = "ok" if finding.works else "NO" if finding.needed else "--"
-            click.echo(f"{mark}  {finding.check:{width}}{finding.found}")
+            say(f"{mark}  {finding.check:{width}}{finding.found}")
             if finding.remedy:
-                click.echo(f"    {'':{width}}-> {finding.remedy}")
+                say(f"    {'':{width}}-> {finding.remedy}")
     ctx.exit(0 if all(finding.works for finding in findings if finding.needed) else 1)
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything that labelling needs."""
+    """Check everything that labelling needs; yield the results one by one."""
     checks: dict[str, tuple[Callable[[], Finding], str]] = {
-        "torch": (_torch, "install it anew: pip install --force-reinstall torch torchvision"),
+        "torch": (_torch, "install it again: pip install --force-reinstall torch torchvision"),
         "device": (_device, "see --device"),
         "memory": (_memory, ""),
-        "libraries": (_libraries, "install frozenseg-label anew: pip install frozenseg-label"),
-        "vocabularies": (_vocabularies, "install frozenseg-label anew"),
-        "weights": (_weights, "install frozenseg-label anew"),
+        "libraries": (_libraries, "install it again: pip install frozenseg-label"),
+        "vocabularies": (_vocabularies, "install frozenseg-label again"),
+        "weights": (_weights, "install frozenseg-label again"),
         "MongoDB": (_mongodb, ""),
-        "cache folder": (_cache, "set FROZENSEG_LABEL_CACHE to a folder that can be written"),
+        "cache folder": (
+            _cache,
+            "set FROZENSEG_LABEL_CACHE to a writable folder",
+        ),
         "disk": (_disk, ""),
     }
     yield Finding("frozenseg-label", True, __version__)
     yield Finding("Python", True, f"{platform.python_version()} on {platform.platform()}")
     for name, (check, remedy) in checks.items():
+        log.debug("checking: %s", name)
         try:
             yield check()
         except (ImportError, OSError, RuntimeError, FrozenSegLabelError) as error:
@@ -122,7 +129,7 @@ def _libraries() -> Finding:
 
 
 def _vocabularies() -> Finding:
-    from frozenseg_label.vocabulary import shipped_vocabularies
+    from frozenseg_label.vocabulary_files import shipped_vocabularies
 
     names = shipped_vocabularies()
     if not names:
@@ -136,7 +143,7 @@ def _weights() -> Finding:
 
     nano = pretrained.find_weights("nano")
     verify_checkpoint(nano, pretrained.frozen_folder())
-    names = ", ".join(["nano (embedded, all hashes are right)", *pretrained.added_names()])
+    names = ", ".join(["nano (embedded, all hashes are correct)", *pretrained.added_names()])
     return Finding("weights", True, names)
 
 
@@ -144,7 +151,7 @@ def _mongodb() -> Finding:
     from frozenseg_label.review.app.database import find_database
 
     database = find_database()
-    found = database.found if database.works else f"{database.found} (review alone needs one)"
+    found = database.found if database.works else f"{database.found} (only review needs one)"
     return Finding("MongoDB", database.works, found, database.remedy, needed=False)
 
 

@@ -1,15 +1,45 @@
-"""`frozenseg-label evaluate`: options in, one call, tables out."""
+"""`frozenseg-label evaluate`: reads options, makes one call and prints tables in per cent."""
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
-from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json
+from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json, print_table, say
 from frozenseg_label.evaluation.evaluate_labels import evaluate as compare
+
+if TYPE_CHECKING:
+    from frozenseg_label.evaluation.confusions import Confusion
+    from frozenseg_label.evaluation.evaluation_report import (
+        ClassFigures,
+        EvaluationReport,
+        ImageFigure,
+        Outcomes,
+        ReviewedReport,
+    )
+
+NOTHING = "-"
+FIGURES = {  # name shown -> field of `Figures`
+    "PQ": "pq",
+    "SQ": "sq",
+    "RQ": "rq",
+    "mIoU": "miou",
+    "fwIoU": "fwiou",
+    "boundary IoU": "boundary_iou",
+    "mask AP": "ap",
+    "mask AP50": "ap50",
+    "mask AP75": "ap75",
+    "mask recall at IoU .5": "recall50",
+    "mask recall at IoU .75": "recall75",
+    "mask recall at IoU .9": "recall90",
+}
+CLASS_FIGURES = {"PQ": "pq", "SQ": "sq", "RQ": "rq", "IoU": "miou", "edge": "boundary_iou"}
+CLASS_FIGURES |= {"AP": "ap", "rec.5": "recall50"}
+CLASS_COUNTS = {"found": "paired", "missed": "missed", "extra": "spurious"}
 
 log = logging.getLogger(__name__)
 
@@ -21,24 +51,27 @@ log = logging.getLogger(__name__)
     compare,
     "--reviewed",
     is_flag=True,
-    help="Compare the model with its reviewer, in place of TRUTH.",
+    help="Compare the model's labels with the reviewed ones, instead of TRUTH.",
 )
 @option_of(
     compare,
     "--html",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write a page of the worst images, side by side.",
+    help="Write a page that shows the worst images side by side.",
 )
 @option_of(
     compare,
     "--images",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the images, for the page; else the one that a run folder names.",
+    help="Folder of the images for the page, if not the one that the run folder names.",
 )
 @option_of(
-    compare, "--worst", type=click.IntRange(min=0), help="Number of images to name and to show."
+    compare,
+    "--worst",
+    type=click.IntRange(min=0),
+    help="Number of worst images to show.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, shares in 0..1.")
 @verbosity_options
@@ -48,15 +81,15 @@ def evaluate(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - the options of frozenseg_label.evaluate, with its types
 ) -> int:
-    """Say how well the labels in PREDICTED agree with those in TRUTH.
+    """Measure how well the labels in PREDICTED agree with those in TRUTH.
 
-    Each is a run folder, a COCO panoptic JSON or a folder that holds panoptic.json and panoptic/,
-    or a folder of class PNGs with classes.json (figures of pixels only). Images are paired by their
-    relative path, or by a file name that occurs once, classes by their names. Pixels that are
-    unlabelled in TRUTH are not judged.
+    Each is a run folder, a COCO panoptic JSON file, a folder with panoptic.json and panoptic/, or a
+    folder of class PNGs with classes.json (only pixels are compared then). Images are paired by
+    their relative path, or by a file name that occurs once; classes by their names. Pixels without
+    a label in TRUTH do not count.
 
-    With --reviewed, PREDICTED is a run folder: what the model proposed is compared with
-    the labels after the review.
+    With --reviewed, PREDICTED is a run folder, and the model's own labels are compared with the
+    labels after the review.
     """
     if (truth is None) != options["reviewed"]:
         raise click.UsageError("give either TRUTH, labels to compare with, or --reviewed")
@@ -67,15 +100,104 @@ def evaluate(
         log.warning("%s", note)
     faults = report.faults if isinstance(report, EvaluationReport) else ()
     for fault in faults:
-        log.warning("not judged: %s", fault)
+        log.warning("not compared: %s", fault)
     code = FINISHED_WITH_FAILURES if faults else 0
     if as_json:
         print_json(**asdict(report))
         return code
-    from frozenseg_label.cli.evaluation_tables import print_comparison, print_review
-
     if isinstance(report, ReviewedReport):
-        print_review(report)
+        _print_review(report)
     else:
-        print_comparison(report)
+        _print_comparison(report)
+    if report.html is not None:
+        say(f"page: {report.html}")
     return code
+
+
+def _print_comparison(report: "EvaluationReport") -> None:
+    """Print classes, confusions, the worst images, and at the end the figures of all."""
+    _print_classes(report.classes)
+    _print_confusions("Right mask, wrong name (segments)", report.confused_segments)
+    _print_confusions("Confused pixels", report.confused_pixels)
+    groups = report.groups.values()
+    has_segments = report.groups["all"].pq is not None
+    _print_worst("PQ" if has_segments else "mIoU", report.worst)
+    rows = [("classes that occur", *(str(figures.classes) for figures in groups))]
+    if has_segments:
+        rows.append(("true segments", *(str(figures.segments) for figures in groups)))
+    for shown, field in FIGURES.items():
+        values = [getattr(figures, field) for figures in groups]
+        if any(value is not None for value in values):
+            rows.append((shown, *map(_percent, values)))
+    title = f"{report.predicted} against {report.truth}, {report.images} images"
+    print_table(("per cent", *report.groups), rows, title=title)
+    say(
+        f"{_percent(report.unlabelled_truth)} % of the pixels are unlabelled in the truth and do "
+        f"not count; of the rest, {_percent(report.unlabelled_predicted)} % are unlabelled in the "
+        "predictions."
+    )
+
+
+def _print_review(report: "ReviewedReport") -> None:
+    """Print what became of the proposals: confusions, worst images, classes and all of them."""
+    _print_confusions("Renamed segments", report.confused, ("proposed", "reviewed"))
+    _print_worst("PQ", report.worst)
+    ordered = sorted(report.classes.items(), key=lambda item: -_faults(item[1]))
+    rows = [(name, *_outcomes(found)) for name, found in (*ordered, ("all", report.total))]
+    columns = ("class", "right", "moved", "wrong class", "missed", "spurious", "PQ")
+    title = f"What became of the proposals in {report.run}, {report.images} reviewed images"
+    print_table(columns, rows, title=title, total=True)
+
+
+def _print_classes(classes: Iterable["ClassFigures"]) -> None:
+    classes = sorted(classes, key=_lost, reverse=True)
+    has_seen = any(row.seen is not None for row in classes)
+    has_segments = any(row.missed is not None for row in classes)
+    counts = CLASS_COUNTS if has_segments else {}
+    figures = {
+        shown: field
+        for shown, field in CLASS_FIGURES.items()
+        if any(getattr(row.figures, field) is not None for row in classes)
+    }
+    rows = []
+    for row in classes:
+        cells = [row.name, "thing" if row.is_thing else "stuff"]
+        cells += [{True: "yes", False: "no", None: NOTHING}[row.seen]] if has_seen else []
+        cells += [str(getattr(row, field)) for field in counts.values()]
+        rows.append([*cells, *(_percent(getattr(row.figures, f)) for f in figures.values())])
+    words = ("class", "kind", "seen") if has_seen else ("class", "kind")
+    title = "Class by class, most to correct first"
+    print_table((*words, *counts, *figures), rows, words=len(words), title=title)
+
+
+def _lost(row: "ClassFigures") -> tuple[int, int]:
+    return (row.missed or 0) + (row.spurious or 0), row.missed_pixels
+
+
+def _faults(found: "Outcomes") -> int:
+    return found.moved + found.wrong_class + found.missed + found.spurious
+
+
+def _outcomes(found: "Outcomes") -> list[str]:
+    counts = (found.right, found.moved, found.wrong_class, found.missed, found.spurious)
+    return [*map(str, counts), _percent(found.pq)]
+
+
+def _print_confusions(
+    title: str,
+    confusions: Sequence["Confusion"],
+    sides: tuple[str, str] = ("predicted", "truth"),
+) -> None:
+    if confusions:
+        rows = [(found.predicted, found.truth, f"{found.number:,}") for found in confusions]
+        print_table((*sides, "number"), rows, words=2, title=title)
+
+
+def _print_worst(figure: str, images: Sequence["ImageFigure"]) -> None:
+    if images:
+        rows = [(image.name, _percent(image.quality)) for image in images]
+        print_table(("image", figure), rows, title="Worst images")
+
+
+def _percent(share: float | None) -> str:
+    return NOTHING if share is None else f"{100 * share:.1f}"

@@ -1,4 +1,4 @@
-"""`frozenseg-label import`: options in, one call, a summary out."""
+"""`frozenseg-label import`: reads options, makes one call and prints a summary."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
-from frozenseg_label.cli.output import print_json
+from frozenseg_label.cli.output import print_json, say
 from frozenseg_label.exchange.import_labels import ImportSummary
 from frozenseg_label.exchange.import_labels import import_labels as take_in
 
@@ -20,22 +20,22 @@ from frozenseg_label.exchange.import_labels import import_labels as take_in
     "--from",
     parameter="form",
     type=click.Choice(["coco-panoptic"]),
-    help="Form of the labels.",
+    help="Format of the labels.",
 )
 @option_of(
     take_in,
     "--pngs",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the PNGs, where it is not named like the JSON file and beside it.",
+    help="Folder of the PNGs, if it is not beside the JSON file and named like it.",
 )
 @option_of(
     take_in,
     "--in-review",
     is_flag=True,
-    help="These images are not finished: pixels without a label say nothing yet.",
+    help="The images are not finished: pixels without a label may get one later.",
 )
 @option_of(
-    take_in, "--overwrite", is_flag=True, help="Replace what people corrected in the run, too."
+    take_in, "--overwrite", is_flag=True, help="Also replace what people corrected in the run."
 )
 @option_of(
     take_in,
@@ -51,12 +51,12 @@ def import_labels(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - the options of frozenseg_label.import_labels, with its types
 ) -> None:
-    """Take LABELS that a person corrected in another tool into the run folder OUT, as human work.
+    """Import LABELS that a person corrected in another tool into the run folder OUT.
 
     LABELS is a folder with panoptic.json and panoptic/, or the JSON file. Every image in it counts
-    as looked at, also where nothing was changed: leave out those that nobody has seen. Images are
-    known by their path below the folder that was annotated, or by a file name that occurs once;
-    classes by their names.
+    as reviewed, even if nothing was changed: leave out images that nobody has looked at. Images are
+    matched by their path below the annotated folder, or by a file name that occurs once; classes by
+    their names.
     """
     result = take_in(output, labels, progress=not is_quiet(), **options)
     if as_json:
@@ -66,7 +66,7 @@ def import_labels(
 
 
 def _print(result: ImportSummary) -> None:
-    """Show the result on stdout."""
+    """Print the result on stdout."""
     counts = {
         "images imported": result.images,
         "images unchanged": result.unchanged,
@@ -79,5 +79,5 @@ def _print(result: ImportSummary) -> None:
     }
     width, digits = max(map(len, counts)), max(len(str(count)) for count in counts.values())
     for name, count in counts.items():
-        click.echo(f"{name:{width}}  {count:{digits}}")
-    click.echo(f"\nlabels: {result.output / 'panoptic.json'}")
+        say(f"{name:{width}}  {count:{digits}}")
+    say(f"\nlabels: {result.output / 'panoptic.json'}")

@@ -1,4 +1,4 @@
-"""`frozenseg-label review`: options in, one call, a report out."""
+"""`frozenseg-label review`: reads options, makes one call and prints a report."""
 
 import logging
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from frozenseg_label.cli.options import option_of, verbosity_options
-from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json
+from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, escaped, print_json, say
 from frozenseg_label.review.review_run import (
     open_review,
     queue_csv,
@@ -32,18 +32,23 @@ log = logging.getLogger(__name__)
     "--queue",
     metavar="CSV",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a CSV file of what to look at first; needs no FiftyOne.",
+    help="Write the review queue as a CSV file; needs no FiftyOne.",
 )
 @click.option(
     "--html",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write a page to look at or to send to a colleague; needs no FiftyOne.",
+    help="Write a static page of the labels; needs no FiftyOne.",
 )
 @click.option("--search", metavar="WORDS", help="Save a view of the segments most like WORDS.")
 @option_of(open_review, "--port", type=click.IntRange(1, 65535), help="Port of the App.")
-@option_of(open_review, "--address", help="Address to bind to; 0.0.0.0 lets everybody in.")
-@option_of(open_review, "--remote", is_flag=True, help="Open no browser; show how to tunnel.")
+@option_of(open_review, "--address", help="Address to listen on; 0.0.0.0 lets everybody in.")
+@option_of(
+    open_review,
+    "--remote",
+    is_flag=True,
+    help="Open no browser; say how to connect to it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="With --save: print the report as JSON.")
 @verbosity_options
 @click.pass_context
@@ -59,20 +64,20 @@ def review(
     remote: bool,
     as_json: bool,
 ) -> None:
-    """Open the labels of the run folder OUT in FiftyOne, most doubtful images first.
+    """Open the labels of the run folder OUT in FiftyOne, the most doubtful images first.
 
-    Correct them in the App's Annotate tab, and accept or reject them with our buttons or with tags.
+    Correct segments in the App's Annotate tab; accept or reject them with our buttons or with tags.
     Then write the corrections into OUT with --save, or with "save corrections" in the App.
     """
     if sum(map(bool, (save, queue, html, search))) > 1:
         raise click.UsageError("give one of --save, --queue, --html and --search")
     if search is not None and not search.strip():
-        raise click.UsageError("--search: give the words to look for")
+        raise click.UsageError("--search needs words to look for")
     if queue is not None:
         count = queue_csv(output, queue)
         log.info("%d images, most doubtful first: %s", count, queue)
     elif html is not None:
-        log.info("page: %s", review_page(output, html))
+        _write_page(output, html)
     elif search is not None:
         _search(output, search)
     elif save:
@@ -88,14 +93,26 @@ def review(
             open_review(output, port=port, address=address, remote=remote)
         except KeyboardInterrupt:
             log.info(
-                "Closed. Your corrections are in FiftyOne; write them into %s: "
+                "Closed. Your corrections are in FiftyOne. To write them into %s: "
                 "frozenseg-label review %s --save",
                 output, output,
             )  # fmt: skip
 
 
+def _write_page(output: Path, folder: Path) -> None:
+    page = review_page(output, folder)
+    if page.without_picture:
+        log.warning(
+            "%d of %d pictures were not found, and the page shows their labels on grey. If they "
+            "were moved, give the `annotate` command again with their new folder and -o %s: no "
+            "image is labelled twice; then write the page again",
+            page.without_picture, page.images, output,
+        )  # fmt: skip
+    log.info("page: %s", page.path)
+
+
 def _search(output: Path, words: str) -> None:
-    """Let CLIP turn the words into a vector, and save a view of the segments nearest to it."""
+    """Save a view of the segments whose CLIP vectors are nearest to that of the words."""
     from frozenseg_label.checkpoints.text_embeddings import encode_words
     from frozenseg_label.runs.manifest import read_manifest
 
@@ -107,13 +124,13 @@ def _search(output: Path, words: str) -> None:
 def _print(report: "SaveReport") -> None:
     """Print what happened to each image."""
     for image in report.images:
-        click.echo(f"{ascii(image.image)[1:-1]}: {_summary(image)}")
+        say(f"{escaped(image.image)}: {_summary(image)}")
         for change in image.changes:
             if change.kind not in ("accepted", "rejected"):
-                click.echo(f"  {_sentence(change)}")
+                say(f"  {_sentence(change)}")
     saved = [image for image in report.images if image.problem is None]
     noun = "image" if len(saved) == 1 else "images"
-    click.echo(
+    say(
         f"{len(saved)} {noun} corrected, {report.untouched} untouched"
         + (
             f", {len(report.images) - len(saved)} not saved"

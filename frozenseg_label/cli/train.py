@@ -7,11 +7,16 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
-from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, GATE_FAILED, print_json
+from frozenseg_label.cli.output import (
+    FINISHED_WITH_FAILURES,
+    GATE_FAILED,
+    INTERRUPTED,
+    print_json,
+    print_table,
+    say,
+)
 from frozenseg_label.training.train import TrainSummary
 from frozenseg_label.training.train import train as learn
-
-STOPPED = 130
 
 
 @click.command()
@@ -24,11 +29,14 @@ STOPPED = 130
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe."
 )
 @option_of(
-    learn, "--max-steps", type=click.IntRange(min=1), help="Stretch or shorten the schedule."
+    learn,
+    "--max-steps",
+    type=click.IntRange(min=1),
+    help="Training steps, instead of the recipe's.",
 )
 @option_of(learn, "--weights", help="Name or file of the weights to start from.")
 @option_of(
-    learn, "--vocab", parameter="vocabulary", help="Words that labels may use, as for `annotate`."
+    learn, "--vocab", parameter="vocabulary", help="Vocabulary of the labels, as for `annotate`."
 )
 @option_of(
     learn,
@@ -40,33 +48,33 @@ STOPPED = 130
     learn,
     "--probe",
     type=click.Path(path_type=Path),
-    help="COCO panoptic set that shows what is forgotten; nano has its own.",
+    help="COCO panoptic set to measure what is forgotten; nano has its own.",
 )
 @option_of(
     learn,
     "--max-forgetting",
     type=float,
-    help="Exit with 4 if the probe set loses more points of PQ.",
+    help="Exit with 4 if PQ on the probe set falls by more points.",
 )
 @option_of(
     learn,
     "--cache-folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to keep features in; by default in the output folder.",
+    help="Folder for cached features; by default in the output folder.",
 )
 @option_of(
     learn,
     "--trust-states",
     is_flag=True,
-    help="Believe the states in labels of other tools; else all of them is truth.",
+    help="Believe the states in labels of other tools; else all segments are truth.",
 )
 @option_of(
     learn,
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
-    help="auto: a GPU, if any.",
+    help="auto: the GPU, if there is one.",
 )
-@option_of(learn, "--resume", is_flag=True, help="Go on with a training that was stopped.")
+@option_of(learn, "--resume", is_flag=True, help="Continue a training that was stopped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @verbosity_options
 @click.pass_context
@@ -78,7 +86,7 @@ def train(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - the options of frozenseg_label.train, with its types
 ) -> None:
-    """Train the decoder on corrected LABELS: run folders, and COCO panoptic sets.
+    """Train the decoder on corrected LABELS: run folders and COCO panoptic sets.
 
     CLIP and SAM do not change. Only segments that a person accepted, drew or imported are truth.
     """
@@ -90,7 +98,7 @@ def train(
     elif not result.stopped:
         _print(result, options["max_forgetting"])
     if result.stopped:
-        ctx.exit(STOPPED)
+        ctx.exit(INTERRUPTED)
     if result.forgot_too_much:
         ctx.exit(GATE_FAILED)
     if result.skipped:
@@ -99,40 +107,27 @@ def train(
 
 def _print(result: TrainSummary, max_forgetting: float) -> None:
     """Print the table on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(markup=False, highlight=False, emoji=False)
-    table = Table("images", "classes", box=None, pad_edge=False)
-    for heading in ("how many", "PQ before", "after", ""):
-        table.add_column(heading, justify="right")
-    for row in result.table:
-        change = f"{row.after - row.before:+.1f}"
-        table.add_row(
-            row.images, row.classes, f"{row.count}", f"{row.before:.1f}", f"{row.after:.1f}", change
+    rows = [
+        (
+            row.images,
+            row.classes,
+            f"{row.count}",
+            f"{row.before:.1f}",
+            f"{row.after:.1f}",
+            f"{row.after - row.before:+.1f}",
         )
-    console.print(table)
+        for row in result.table
+    ]
+    print_table(("images", "classes", "how many", "PQ before", "after", "change"), rows, words=2)
     minutes = result.seconds / 60
-    console.print(
-        f"\n{result.steps} steps, best after step {result.best_step}; {minutes:.1f} min"
-        f"\nweights: {result.checkpoint}",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
+    say(f"{result.steps} steps, best after step {result.best_step}; {minutes:.1f} min")
+    say(f"weights: {result.checkpoint}")
     if result.skipped:
         images = "1 image" if result.skipped == 1 else f"{result.skipped} images"
-        console.print(
-            f"not readable and skipped: {images}; {result.output / 'report.json'} names them",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
+        say(f"not readable and skipped: {images}; {result.output / 'report.json'} names them")
     if result.forgot_too_much:
-        console.print(
+        say(
             "forgot too much: the probe set lost "
             f"{result.forgetting:.1f} points of PQ, more than {max_forgetting:g}; the weights are "
-            "kept. Fewer steps or a lower learning_rate forget less",
-            soft_wrap=True,
-            highlight=False,
+            "kept. Fewer steps or a lower learning_rate forget less"
         )

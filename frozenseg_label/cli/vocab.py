@@ -1,4 +1,4 @@
-"""`frozenseg-label vocab`: which words there are, and what the weights will make of them."""
+"""`frozenseg-label vocab`: lists, shows, checks and creates vocabularies."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import click
 
 from frozenseg_label.annotation.annotate_folder import annotate
 from frozenseg_label.cli.options import option_of
-from frozenseg_label.cli.output import print_columns, print_json
+from frozenseg_label.cli.output import print_columns, print_json, say
 
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Vocabulary
@@ -32,14 +32,14 @@ weights_option = option_of(annotate, "--weights", help="Name or file of the weig
 
 @click.group()
 def vocab() -> None:
-    """List, show, check and start vocabularies."""
+    """List, show, check and create vocabularies."""
 
 
 @vocab.command("list")
 @as_json_option
 def list_command(as_json: bool) -> None:
     """List the shipped vocabularies."""
-    from frozenseg_label.vocabulary import read_vocabulary, shipped_vocabularies
+    from frozenseg_label.vocabulary_files import read_vocabulary, shipped_vocabularies
 
     found = {name: read_vocabulary(name).categories for name in shipped_vocabularies()}
     rows = [(name, len(some), sum(c.is_thing for c in some)) for name, some in found.items()]
@@ -56,11 +56,12 @@ def list_command(as_json: bool) -> None:
 @weights_option
 @as_json_option
 def show(vocabulary: str, weights: str, as_json: bool) -> None:
-    """Show the classes of V, a file or the name of a shipped one.
+    """Show the classes of vocabulary V, a file or a shipped name.
 
-    And which of them the weights saw masks of in training; the others rest on CLIP alone.
+    "seen" classes had masks in the training of the weights; "unseen" ones are known only by CLIP's
+    words.
     """
-    from frozenseg_label.vocabulary import read_vocabulary
+    from frozenseg_label.vocabulary_files import read_vocabulary
 
     words = read_vocabulary(vocabulary)
     rows = list(zip(words.categories, _seen(words, weights), strict=True))
@@ -94,14 +95,14 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
 @weights_option
 @as_json_option
 def check(vocabulary: str, weights: str, as_json: bool) -> None:
-    """Read V and say what is doubtful about it.
+    """Check vocabulary V, a file or a shipped name.
 
-    Names that belong to several classes, and words that the weights' text encoder never met. A
-    file that cannot be used is an error; doubts are not.
+    Warns of names that belong to several classes, and of words that the text encoder of the weights
+    does not know. Only a file that cannot be used is an error.
     """
     from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
     from frozenseg_label.checkpoints.named_weights import find_weights
-    from frozenseg_label.vocabulary import read_vocabulary
+    from frozenseg_label.vocabulary_files import read_vocabulary
 
     words = read_vocabulary(vocabulary)
     shared = _shared_names(words)
@@ -120,36 +121,36 @@ def check(vocabulary: str, weights: str, as_json: bool) -> None:
         )
         return
     things = sum(c.is_thing for c in words.categories)
-    click.echo(f"{words.name}: {things} kinds of things, {len(words) - things} kinds of stuff")
-    click.echo(f"{len(words) - len(unseen)} of them {weights} saw in training")
+    say(f"{words.name}: {things} kinds of things, {len(words) - things} kinds of stuff")
+    say(f"{len(words) - len(unseen)} of them were in the training of {weights}")
     for name, owners in shared.items():
-        click.echo(f"{name!r} names {len(owners)} classes ({', '.join(owners)}): the first wins")
+        say(f"{name!r} names {len(owners)} classes ({', '.join(owners)}): the first is used")
     for name, found in unknown.items():
-        click.echo(f"{name}: {weights} never met {', '.join(map(repr, found))}")
+        say(f"{name}: {weights} does not know {', '.join(map(repr, found))}")
     if unknown:
-        click.echo("Labels by words that the text encoder never met are guesses.")
+        say("Labels by words that the text encoder does not know are guesses.")
     elif not shared:
-        click.echo("no doubts")
+        say("no problems found")
 
 
 @vocab.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def init(file: Path) -> None:
-    """Write a vocabulary to start from; FILE must not be there yet."""
+    """Write a template of a vocabulary to FILE, a new file."""
     if file.suffix.lower() not in (".yaml", ".yml"):
-        raise click.UsageError(f"{file}: call it {file.with_suffix('.yaml').name}")
+        raise click.UsageError(f"{file}: name it {file.with_suffix('.yaml').name}")
     try:
         with file.open("x", encoding="utf-8") as opened:
             opened.write(TEMPLATE.format(name=json.dumps(file.stem)))
     except FileExistsError:
-        raise click.UsageError(f"{file} is there already; choose another name") from None
+        raise click.UsageError(f"{file} exists already; choose another name") from None
     except OSError as error:
         raise click.UsageError(f"{file} cannot be written ({error.strerror})") from error
-    click.echo(file)
+    say(file)
 
 
 def _seen(words: "Vocabulary", weights: str) -> tuple[bool, ...]:
-    """Of each class, whether the weights' training had one of its names."""
+    """Return for each class whether one of its names was in the weights' training."""
     from frozenseg_label.checkpoints.header import read_checkpoint_info
     from frozenseg_label.checkpoints.named_weights import find_weights
     from frozenseg_label.vocabulary import seen_categories
@@ -158,7 +159,7 @@ def _seen(words: "Vocabulary", weights: str) -> tuple[bool, ...]:
 
 
 def _shared_names(words: "Vocabulary") -> dict[str, list[str]]:
-    """Names that several classes have -> those classes' main names, in their order."""
+    """Return the names that several classes have, each with those classes' main names."""
     from frozenseg_label.vocabulary import same_name
 
     owners: dict[str, list[str]] = {}

@@ -1,5 +1,6 @@
-"""`frozenseg-label weights`: which model files there are, and how they come here."""
+"""`frozenseg-label weights`: lists, fetches, converts and verifies model files."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, verbosity_options
-from frozenseg_label.cli.output import print_columns, print_json
+from frozenseg_label.cli.output import print_columns, print_json, say
+
+log = logging.getLogger(__name__)
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -20,7 +23,7 @@ def weights() -> None:
 @weights.command("list")
 @as_json_option
 def list_command(as_json: bool) -> None:
-    """List weights by name, and which are here."""
+    """List weights by name, and say which are on this machine."""
     from frozenseg_label.checkpoints.named_weights import list_weights
 
     rows = list_weights()
@@ -34,16 +37,16 @@ def list_command(as_json: bool) -> None:
     print_columns(lines)
     for row in rows:
         if row.problem:
-            click.echo(f"\n{row.problem}")
+            say(f"\n{row.problem}")
 
 
 @weights.command()
 @click.argument("name")
 @as_json_option
 def show(name: str, as_json: bool) -> None:
-    """Say what a checkpoint holds.
+    """Show what a checkpoint contains.
 
-    NAME is a name or a file.
+    NAME is a name from `weights list`, or a file.
     """
     from frozenseg_label.checkpoints.header import read_checkpoint_info
     from frozenseg_label.checkpoints.named_weights import find_weights
@@ -63,37 +66,37 @@ def show(name: str, as_json: bool) -> None:
     print_columns([(key.replace("_", " "), str(value)) for key, value in facts.items()])
     things = [c.names[0] for c in info.categories if c.is_thing]
     stuff = [c.names[0] for c in info.categories if not c.is_thing]
-    click.echo(f"\nseen in training: {len(things)} kinds of things: {', '.join(things)}")
-    click.echo(f"{len(stuff)} kinds of stuff: {', '.join(stuff)}")
+    say(f"\nseen in training: {len(things)} kinds of things: {', '.join(things)}")
+    say(f"{len(stuff)} kinds of stuff: {', '.join(stuff)}")
 
 
 @weights.command()
 @click.argument("name")
-@click.option("--offline", is_flag=True, help="Never touch the network.")
+@click.option("--offline", is_flag=True, help="Use only files on this machine.")
 @verbosity_options
 def fetch(name: str, offline: bool) -> None:
     """Download, check and convert published weights.
 
-    Weights on Google Drive: nobody has tried to fetch them with this command yet. Where it fails,
-    get the file in a browser and give it to `weights convert`.
+    Downloads from Google Drive have not been tried with this command yet. If one fails, download
+    the file with a browser and use `weights convert`.
     """
     from frozenseg_label.checkpoints import downloads
     from frozenseg_label.checkpoints import named_weights as pretrained
 
     if name == "nano" or pretrained.is_whole(name):
-        _say(f"{name} is here already")
-        click.echo(pretrained.find_weights(name))
+        log.info("%s is here already", name)
+        say(pretrained.find_weights(name))
         return
     path, digest = downloads.fetch(
         name, pretrained.downloads_folder(), offline=offline, progress=not is_quiet()
     )
     download = downloads.DOWNLOADS[name]
     how = "as published" if download.sha256 else "none is published; later fetches have to match it"
-    _say(f"{path}: SHA-256 {digest} ({how})")
+    log.info("%s: SHA-256 %s (%s)", path, digest, how)
     if download.builder:
         _convert(path, pretrained.named_file(name))
     else:
-        click.echo(path)
+        say(path)
 
 
 @weights.command()
@@ -102,11 +105,11 @@ def fetch(name: str, offline: bool) -> None:
 def add(file: Path, name: str) -> None:
     """Copy a checkpoint into the cache as NAME.
 
-    From then on it can be used as --weights NAME.
+    Then it can be used as --weights NAME.
     """
     from frozenseg_label.checkpoints import named_weights as pretrained
 
-    click.echo(pretrained.add(file, name))
+    say(pretrained.add(file, name))
 
 
 @weights.command()
@@ -115,24 +118,25 @@ def add(file: Path, name: str) -> None:
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Checkpoint to write; by default in the cache, under the model's name.",
+    help="Checkpoint to write; by default in the cache, with the model's name.",
 )
 @verbosity_options
 def convert(file: Path, output: Path | None) -> None:
     """Convert a published checkpoint (.pth).
 
-    FrozenSeg's authors offer them for ConvNeXt-L and R50x64. The frozen encoders in it go to the
-    cache, where checkpoints share them.
+    FrozenSeg's authors offer them for ConvNeXt-L and R50x64. The frozen encoders are stored in the
+    cache once, and shared by all checkpoints.
     """
     _convert(file, output)
 
 
 @weights.command()
 @click.argument("name")
+@verbosity_options
 def verify(name: str) -> None:
-    """Compare all tensors with their hashes.
+    """Check all tensors of a checkpoint against their hashes.
 
-    NAME is a name or a file.
+    NAME is a name from `weights list`, or a file.
     """
     from frozenseg_label.checkpoints import named_weights as pretrained
     from frozenseg_label.checkpoints.downloads import DOWNLOADS
@@ -143,18 +147,13 @@ def verify(name: str) -> None:
         from frozenseg_label.checkpoints.checkpoint import verify_checkpoint
 
         path = pretrained.find_weights(name)
+        log.debug("reading %s and the frozen parts that it needs", path)
         verify_checkpoint(path, pretrained.frozen_folder())
-    click.echo(f"{path}: all hashes are right")
+    say(f"{path}: all hashes are correct")
 
 
 def _convert(source: Path, output: Path | None) -> None:
     from frozenseg_label.checkpoints.convert import convert_published
 
-    _say(f"converting {source}")
-    click.echo(convert_published(source, output))
-
-
-def _say(message: str) -> None:
-    """Tell people on stderr what goes on, unless they want errors only."""
-    if not is_quiet():
-        click.echo(message, err=True)
+    log.info("converting %s", source)
+    say(convert_published(source, output))

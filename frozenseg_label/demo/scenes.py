@@ -26,7 +26,7 @@ MIN_AREA_SHARE = 0.001  # of the picture
 
 @dataclass(frozen=True)
 class SceneSegment:
-    """What an id of a scene stands for.
+    """What an id of a scene means.
 
     Attributes:
         name: the category's first name.
@@ -52,7 +52,7 @@ class Scene:
     segments: tuple[SceneSegment, ...]
 
     def truth(self, vocabulary: Vocabulary) -> PanopticMap:
-        """Return what is to be seen, accepted, with the category ids of a vocabulary."""
+        """Return the visible segments as accepted ones, with the category ids of a vocabulary."""
         ids = {category.name: category.id for category in vocabulary.categories}
         return PanopticMap.of(
             self.ids,
@@ -129,7 +129,7 @@ def _crop_texture(
 
 
 def _region(rng: np.random.Generator, size: int) -> NDArray[np.bool_]:
-    """Where another stuff lies [size, size]: below or beside a wavy line, or in a patch."""
+    """Return where another stuff is [size, size]: below or beside a wavy line, or in a patch."""
     rows, columns = np.ogrid[0:size, 0:size]
     along = np.arange(size) / size
     wave = rng.uniform(0.0, 0.05) * np.sin(
@@ -172,7 +172,7 @@ def _draw_clutter(
 def _vary(
     rng: np.random.Generator, drawing: NDArray[np.uint8], longer: float
 ) -> NDArray[np.float32]:
-    """Mirror, turn, scale and tint a drawing; premultiplied float32 RGBA 0..255 [h, w, 4].
+    """Mirror, turn, scale and tint a drawing; return premultiplied float32 RGBA [h, w, 4], 0..255.
 
     Args:
         longer: wanted length of the drawing's longer side in pixels, before turning.
@@ -250,7 +250,7 @@ def _cast_shadow(
 def _overlap(
     top: int, left: int, height: int, width: int, size: int
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where a box meets the picture: slices of the picture, then the same of the box."""
+    """Return where a box and the picture overlap: slices of the picture, then of the box."""
     rows = slice(max(top, 0), max(min(top + height, size), 0))
     columns = slice(max(left, 0), max(min(left + width, size), 0))
     inside = (
@@ -279,7 +279,7 @@ def _light(rng: np.random.Generator, canvas: NDArray[np.float32]) -> NDArray[np.
 def _drop_remnants(
     ids: NDArray[np.int32], segments: Sequence[SceneSegment], full_areas: Mapping[int, int]
 ) -> tuple[NDArray[np.int32], tuple[SceneSegment, ...]]:
-    """Unlabel what is hardly visible and number the rest from 1."""
+    """Remove the labels of what is hardly visible, and number the others from 1."""
     areas = np.bincount(ids.ravel(), minlength=len(segments) + 1)
     renumber = np.zeros(len(segments) + 1, dtype=np.int32)
     kept: list[SceneSegment] = []

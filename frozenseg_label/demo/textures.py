@@ -1,4 +1,4 @@
-"""Stuff of the nano world: sheets of grass, water, brick, drawn from noise and lines."""
+"""Draws the stuff of the nano world, sheets of grass, water, brick, from noise and lines."""
 
 from collections.abc import Callable, Collection
 
@@ -40,7 +40,7 @@ def _to_image(sheet: Sheet) -> NDArray[np.uint8]:
 def noise(
     rng: np.random.Generator, size: int, cell: float, stretch: tuple[float, float] = (1.0, 1.0)
 ) -> Sheet:
-    """Smooth noise in 0..1 [size, size] whose blobs are about `cell` pixels wide.
+    """Return smooth noise in 0..1 [size, size] whose blobs are about `cell` pixels wide.
 
     Args:
         stretch: factors on the blob's height and width.
@@ -104,7 +104,7 @@ def _sky(rng: np.random.Generator, size: int) -> Sheet:
 def _blocks(
     rng: np.random.Generator, size: int, height: float, width: float, joint: float, shift: bool
 ) -> tuple[Sheet, Sheet]:
-    """Rows of blocks: a random value in 0..1 for each block, a mask of the joints; [S, S] both."""
+    """Return rows of blocks: a value in 0..1 for each block, the mask of joints; [S, S] both."""
     rows, columns = _grid(size)
     row = np.floor(rows / height).astype(np.int64)
     moved = columns + (row % 2) * (width / 2) if shift else columns
@@ -133,7 +133,7 @@ def _stone_wall(rng: np.random.Generator, size: int) -> Sheet:
 def _cells(
     rng: np.random.Generator, size: int, spacing: float
 ) -> tuple[Sheet, Sheet, NDArray[np.int64], NDArray[np.float32]]:
-    """Worley cells: distance to the nearest two points, the nearest's number; a value a point."""
+    """Return Worley cells: distances to the nearest two points, the nearest's number, its value."""
     count = int(size / spacing)
     grid = (np.mgrid[0 : count + 1, 0 : count + 1].reshape(2, -1).T + 0.5) * spacing
     points = grid + rng.uniform(-0.4, 0.4, grid.shape) * spacing

@@ -1,9 +1,12 @@
-"""Demonstration images of the nano world, and their true labels where asked for.
+"""Writes demonstration images of the nano world, and their true labels where asked for.
 
 Heavy imports stay inside the functions: the command line reads its defaults here.
 """
 
 import io
+import json
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +18,18 @@ if TYPE_CHECKING:
     from frozenseg_label.formats.coco_panoptic import PanopticAnnotation
     from frozenseg_label.vocabulary import Vocabulary
 
+log = logging.getLogger(__name__)
+
 VOCABULARY = "stickers"
 SHEET = 352  # pixels; large enough for every piece that a scene of 384 pixels cuts out
 TEXTURE_SEED = 3  # the trainings' sheets come from other seeds (recipes/nano/making/world.py)
+
+# The drawings travel with the package as one picture. Their style (Twemoji, CC-BY-4.0, see NOTICE)
+# is in no training, so that the demonstration shows something true.
+ATLAS_FILE = Path(__file__).parent / "atlas.png"
+CELL = 112  # pixels; a drawing's longer side
+COLUMNS = 12
+_NAMES_KEY = "names"  # text chunk of the PNG: JSON list, one name per cell, row by row
 
 
 def write_demo(
@@ -29,10 +41,10 @@ def write_demo(
 ) -> list[Path]:
     """Write demonstration images `demo-0000.png` ...; the same arguments write the same files.
 
-    Files of these names are replaced; others in the folder stay as they are.
+    Files of these names are replaced; other files in the folder are kept.
 
     Args:
-        folder: made where it does not exist.
+        folder: created if it does not exist.
         count: number of images.
         seed: of the first image; image i of seed s is image 0 of seed s + i.
         truth: folder for the true labels: `panoptic.json` and `panoptic/`, as `annotate` has them.
@@ -46,12 +58,11 @@ def write_demo(
         raise ValueError(f"size must be at least 64, got {size}")
     import numpy as np
 
-    from frozenseg_label.demo.atlas import demonstration_cutouts
     from frozenseg_label.demo.scenes import draw_scene
     from frozenseg_label.demo.textures import draw_textures
     from frozenseg_label.files import atomic_write, explained, make_folder, mark_folder
     from frozenseg_label.formats.coco_panoptic import write_coco_panoptic
-    from frozenseg_label.vocabulary import read_vocabulary
+    from frozenseg_label.vocabulary_files import read_vocabulary
 
     folder, truth = Path(folder), None if truth is None else Path(truth)
     for wanted in (folder, truth):
@@ -68,12 +79,50 @@ def write_demo(
         scene = draw_scene(np.random.default_rng(seed + number), cutouts, textures, size)
         paths.append(folder / f"demo-{number:04d}.png")
         atomic_write(paths[-1], _encode(scene.image), lasting=False)
+        log.debug("%s: %d segments", paths[-1], len(scene.segments))
         if truth is not None:
             annotations.append(_write_truth(truth, paths[-1].name, number + 1, scene, vocabulary))
     if truth is not None:
         write_coco_panoptic(truth / "panoptic.json", vocabulary, annotations)
         mark_folder(truth)
     return paths
+
+
+def demonstration_cutouts(path: Path = ATLAS_FILE) -> "dict[str, list[NDArray[np.uint8]]]":
+    """Return the shipped drawings: thing name -> RGBA [h, w, 4], cropped to what is visible."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        names: list[str] = json.loads(picture.info[_NAMES_KEY])
+        cutouts: dict[str, list[NDArray[np.uint8]]] = {}
+        for cell, name in enumerate(names):
+            top, left = CELL * (cell // COLUMNS), CELL * (cell % COLUMNS)
+            drawing = picture.crop((left, top, left + CELL, top + CELL))
+            drawing = drawing.crop(drawing.getchannel("A").getbbox())
+            cutouts.setdefault(name, []).append(np.asarray(drawing))
+    return cutouts
+
+
+def write_atlas(
+    cutouts: "Mapping[str, Sequence[NDArray[np.uint8]]]", source: str, path: Path = ATLAS_FILE
+) -> None:
+    """Write drawings of at most 112 pixels a side as one PNG, for `demonstration_cutouts`.
+
+    Args:
+        source: where they come from and under which licence; kept in the file.
+    """
+    from PIL import Image, PngImagePlugin
+
+    drawings = [(name, drawing) for name, drawn in cutouts.items() for drawing in drawn]
+    rows = -(-len(drawings) // COLUMNS)
+    sheet = Image.new("RGBA", (COLUMNS * CELL, rows * CELL))
+    for cell, (_, drawing) in enumerate(drawings):
+        sheet.paste(Image.fromarray(drawing), (CELL * (cell % COLUMNS), CELL * (cell // COLUMNS)))
+    facts = PngImagePlugin.PngInfo()
+    facts.add_text(_NAMES_KEY, json.dumps([name for name, _ in drawings]))
+    facts.add_text("Source", source)
+    sheet.save(path, pnginfo=facts, optimize=True)
 
 
 def _encode(image: "NDArray[np.uint8]") -> bytes:
@@ -88,7 +137,7 @@ def _encode(image: "NDArray[np.uint8]") -> bytes:
 def _write_truth(
     folder: Path, name: str, image_id: int, scene: "Scene", vocabulary: "Vocabulary"
 ) -> "PanopticAnnotation":
-    """Write a scene's ids as a panoptic PNG and describe it; what is true counts as reviewed."""
+    """Write a scene's ids as a panoptic PNG and return its row; truth counts as reviewed."""
     from frozenseg_label.formats.coco_panoptic import (
         PanopticAnnotation,
         png_name,

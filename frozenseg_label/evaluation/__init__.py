@@ -1,1 +1,1 @@
-"""Agreement between two sets of labels: figures, tables and pictures of it; no torch."""
+"""How well two sets of labels agree: figures, tables and pages; no torch."""

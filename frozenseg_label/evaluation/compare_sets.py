@@ -1,26 +1,53 @@
-"""Two sets of labels compared: pair them, count image by image, and say what was found."""
+"""Compares two sets of labels: pairs them, counts image by image, and makes the report."""
 
+import logging
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.evaluation.confusions import most_frequent_pixels, most_frequent_segments
+from frozenseg_label.evaluation.confusions import (
+    class_pairs,
+    most_frequent_pixels,
+    most_frequent_segments,
+)
 from frozenseg_label.evaluation.evaluation_report import (
     ClassFigures,
     EvaluationReport,
     Figures,
     ImageFigure,
 )
-from frozenseg_label.evaluation.pairing import Pairing, pair
-from frozenseg_label.evaluation.tallies import Tallies
+from frozenseg_label.evaluation.mask_quality import (
+    InstanceTally,
+    Precision,
+    RecallTally,
+    mean_precision,
+)
+from frozenseg_label.evaluation.pairing import PairedImage, Pairing, pair
+from frozenseg_label.evaluation.panoptic_quality import (
+    CategoryQuality,
+    HotcocoQuality,
+    PanopticTally,
+    differences,
+    mean_quality,
+)
+from frozenseg_label.evaluation.segment_overlap import overlap_of
+from frozenseg_label.evaluation.semantic_iou import SemanticTally
 from frozenseg_label.evaluation.worst_images import WorstImages, write_comparison_pages
+from frozenseg_label.formats.class_png import class_indices
 from frozenseg_label.label_sets.label_set import open_label_set
+from frozenseg_label.vocabulary import Vocabulary
 
-CONFUSIONS = 15  # pairs of classes told
+log = logging.getLogger(__name__)
+
+CONFUSIONS = 15  # pairs of classes in the report
 SHOWN = 8  # names in a sentence
 
 
@@ -32,6 +59,7 @@ def compare_sets(
         open_label_set(truth, images) as true_labels,
         open_label_set(predicted, images, like=true_labels) as labels,
         tempfile.TemporaryDirectory(prefix="frozenseg-label-") as folder,
+        logging_redirect_tqdm(),  # messages go above the bar, not into it
     ):
         pairing = pair(labels, true_labels)
         has_segments = labels.has_segments and true_labels.has_segments
@@ -47,7 +75,9 @@ def compare_sets(
                 faults.append(f"{error}")
                 continue
             judged += 1
-            lowest.add(name, tallies.add(paired))
+            quality = tallies.add(paired)
+            log.debug("%s: %s", name, "empty" if quality is None else f"{100 * quality:.1f} %")
+            lowest.add(name, quality)
         if faults and not judged:
             raise FormatError(faults[0])
         tallies.finish()
@@ -57,6 +87,112 @@ def compare_sets(
         if html is None:
             return report
         return replace(report, html=write_comparison_pages(html, pairing, report))
+
+
+@dataclass
+class Tallies:
+    """Counts all figures in one pass over the images; has them for any group of classes.
+
+    Attributes:
+        vocabulary: of all maps.
+        judged: ids of the classes that can be right: those of the truth.
+        has_segments: False: pixels have classes, but segments of one class are not told apart.
+        folder: temporary and empty; hotcoco reads from it.
+    """
+
+    vocabulary: Vocabulary
+    judged: Collection[int]
+    has_segments: bool
+    folder: Path
+    confused: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        things = [category.id for category in self.vocabulary.categories if category.is_thing]
+        self.semantic = SemanticTally(len(self.vocabulary))
+        self.instances = InstanceTally(things)
+        self.quality: dict[int, CategoryQuality] = {}
+        self._precision: dict[int, Precision] = {}
+        self._recall = RecallTally()
+        self._panoptic = PanopticTally()
+        self._hotcoco = HotcocoQuality(self.vocabulary, self.folder)
+
+    def add(self, paired: PairedImage) -> float | None:
+        """Count one image and return its PQ, or mIoU without segments; None if nothing is in it."""
+        predicted = class_indices(paired.predicted, self.vocabulary)  # [H, W]
+        truth = class_indices(paired.truth, self.vocabulary)  # [H, W]
+        self.semantic.add(predicted, truth)
+        if not self.has_segments:
+            return _mean_iou(predicted, truth)
+        overlap = overlap_of(paired.predicted, paired.truth)
+        self._panoptic.add_overlap(overlap)
+        self._recall.add(overlap)
+        self.instances.add(paired.predicted, paired.truth, overlap)
+        self.confused.update(class_pairs(overlap))
+        self._hotcoco.add(
+            (paired.predicted, paired.predicted_png), (paired.truth, paired.truth_png)
+        )
+        own = PanopticTally()
+        own.add_overlap(overlap)
+        mean = own.mean(self.judged)
+        return mean.pq if mean.categories else None
+
+    def finish(self) -> None:
+        """Compute the figures that need all images."""
+        if not self.has_segments:
+            return
+        self.quality = self._hotcoco.categories()
+        for category_id in differences(self.quality, self._panoptic.categories):
+            log.warning(
+                "hotcoco and our own count differ on %r: %s, %s; hotcoco's is shown. Please report "
+                "this.",
+                self.vocabulary.by_id(category_id).name,
+                self.quality.get(category_id),
+                self._panoptic.categories.get(category_id),
+            )
+        self._precision = self.instances.categories()
+
+    def figures(self, category_ids: Collection[int]) -> Figures:
+        """Return the figures of a group of classes."""
+        indices = [self.vocabulary.index_of(category_id) for category_id in category_ids]
+        pixels = {
+            "miou": self.semantic.mean(indices),
+            "fwiou": self.semantic.weighted_mean(indices),
+            "boundary_iou": self.semantic.mean(indices, boundary=True),
+        }
+        if not self.has_segments:
+            occurring = sum(self.occurs(category_id) for category_id in category_ids)
+            return Figures(occurring, None, **pixels)
+        quality = mean_quality(self.quality, category_ids)
+        precision = mean_precision(self._precision, category_ids)
+        ap = precision._asdict() if precision is not None else {}
+        recalls = self._recall.recall(category_ids)
+        recall = dict(zip(("recall50", "recall75", "recall90"), recalls or (), strict=False))
+        segments = sum(self._recall.segments(category_id) for category_id in category_ids)
+        means = {"pq": quality.pq, "sq": quality.sq, "rq": quality.rq} if quality.categories else {}
+        return Figures(quality.categories, segments, **means, **pixels, **ap, **recall)
+
+    def occurs(self, category_id: int) -> bool:
+        """Return whether the class occurs in the pixels or segments that count."""
+        index = self.vocabulary.index_of(category_id) + 1
+        counted = self.semantic.confusion
+        in_pixels = counted[index, 1:].sum() + counted[:, index].sum() > 0
+        return bool(in_pixels) or category_id in self.quality
+
+    def missed_pixels(self, category_id: int) -> int:
+        """Return how many true pixels of the class were not predicted as it."""
+        index = self.vocabulary.index_of(category_id)
+        right = self.semantic.confusion[index + 1, index + 1]
+        return int(self.semantic.true_pixels[index] - right)
+
+
+def _mean_iou(predicted: NDArray[np.uint16], truth: NDArray[np.uint16]) -> float | None:
+    """Return the mean IoU of one image over the classes of its truth."""
+    values = []
+    known = truth > 0
+    for index in np.unique(truth[known]).tolist():
+        one, other = (predicted == index) & known, truth == index
+        values.append(float((one & other).sum() / (one | other).sum()))
+    return sum(values) / len(values) if values else None
 
 
 def _report(pairing: Pairing, tallies: Tallies, worst: tuple[ImageFigure, ...]) -> EvaluationReport:
@@ -84,9 +220,9 @@ def _report(pairing: Pairing, tallies: Tallies, worst: tuple[ImageFigure, ...]) 
 
 
 def _seen_here(pairing: Pairing) -> frozenset[int] | None:
-    """Ids in the common vocabulary of the classes that the predictions' weights have seen.
+    """Return the ids, in the common vocabulary, of the classes that the weights have seen.
 
-    A class that the predictions' vocabulary has not is no seen one: nobody asked for it.
+    A class that is missing in the predictions' vocabulary is not among them.
     """
     seen = pairing.predicted.seen
     if seen is None:
@@ -135,14 +271,14 @@ def _notes(pairing: Pairing, tallies: Tallies) -> Iterator[str]:
     predicted, truth, common = pairing.predicted, pairing.truth, pairing.common
     yield from (*predicted.notes, *truth.notes)
     for labels in (predicted, truth):
-        if alone := len(labels.images) - len(pairing.images):
-            yield f"{alone} images are in {labels.path} only; they are not judged"
+        if unpaired := len(labels.images) - len(pairing.images):
+            yield f"{unpaired} images are only in {labels.path}; they do not count"
     for path, names, what in (
         (predicted.path, common.only_predicted, "what they cover counts as missed"),
         (truth.path, common.only_true, "where they occur, they count as missed"),
     ):
         if names:
-            yield f"{len(names)} classes are in {path} only ({_listed(names)}); {what}"
+            yield f"{len(names)} classes are only in {path} ({_listed(names)}); {what}"
     if unreviewed := len(truth.unreviewed.intersection(pairing.images)):
         yield (
             f"{unreviewed} of the {len(pairing.images)} images have not been reviewed in "
@@ -153,20 +289,10 @@ def _notes(pairing: Pairing, tallies: Tallies) -> Iterator[str]:
             yield f"{labels.path} has classes of pixels, no segments: no PQ, AP and mask recall"
     if predicted.seen is None:
         yield (
-            f"{predicted.path} has no run.json, which says what the weights have seen; no split "
-            "into seen and unseen classes"
+            f"{predicted.path} has no run.json, which says what the weights have seen: no figures "
+            "of seen and unseen classes"
         )
-    yield from _notes_on_scores(tallies.instances.scored, tallies.instances.unscored)
-
-
-def _notes_on_scores(scored: int, unscored: int) -> Iterator[str]:
-    if unscored and not scored:
-        yield "the predictions carry no scores: no mask AP"
-    elif unscored:
-        yield (
-            f"{unscored} of {scored + unscored} predicted things have no score; for mask AP they "
-            "count as certain"
-        )
+    yield from tallies.instances.notes()
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What was taken for what: pairs of classes, by pixels and by segments."""
+"""Which classes are confused with each other, by pixels and by segments."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from frozenseg_label.evaluation.segment_overlap import PAIRED_ABOVE, SegmentOver
 
 @dataclass(frozen=True)
 class Confusion:
-    """Predicted class, true class, and how often: a number of pixels or of segments."""
+    """A predicted class, the true class, and how often: a number of pixels or of segments."""
 
     predicted: str
     truth: str
@@ -20,9 +20,9 @@ class Confusion:
 
 
 def confused_segments(overlap: SegmentOverlap) -> list[tuple[int, int]]:
-    """Places of the predicted and true segments with one mask (IoU above one half), but two names.
+    """Return the pairs of segments with one mask (IoU above one half) but two classes.
 
-    A mask has at most one such partner.
+    A pair is the place of the predicted and of the true segment; a mask is in at most one pair.
     """
     rows, columns = np.nonzero(overlap.iou > PAIRED_ABOVE)
     return [
@@ -34,7 +34,7 @@ def confused_segments(overlap: SegmentOverlap) -> list[tuple[int, int]]:
 
 
 def class_pairs(overlap: SegmentOverlap) -> list[tuple[int, int]]:
-    """Ids of the predicted and true categories of `confused_segments`."""
+    """Return the predicted and the true category id of each pair of `confused_segments`."""
     return [
         (overlap.predicted[p].category_id, overlap.truth[t].category_id)
         for p, t in confused_segments(overlap)
@@ -44,11 +44,11 @@ def class_pairs(overlap: SegmentOverlap) -> list[tuple[int, int]]:
 def most_frequent_pixels(
     confusion: NDArray[np.int64], names: tuple[str, ...], count: int
 ) -> list[Confusion]:
-    """The pairs of different classes with the most pixels.
+    """Return the pairs of different classes with the most pixels.
 
     Args:
         confusion: [1 + K, 1 + K], pixels by predicted (row) and true class; 0 = unlabelled. Pixels
-            that either side leaves unlabelled are no confusion.
+            that one side leaves unlabelled are no confusion.
         names: of the K classes.
     """
     off = confusion[1:, 1:].copy()
@@ -61,6 +61,6 @@ def most_frequent_pixels(
 def most_frequent_segments(
     pairs: Counter[tuple[int, int]], names: Mapping[int, str], count: int
 ) -> list[Confusion]:
-    """The most frequent pairs of category ids."""
+    """Return the most frequent pairs of category ids, with the classes' names."""
     ordered = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:count]
     return [Confusion(names[p], names[t], n) for (p, t), n in ordered]

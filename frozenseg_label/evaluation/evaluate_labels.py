@@ -1,4 +1,4 @@
-"""The `evaluate` job: how well labels agree with true ones, or a model's with its reviewer's.
+"""The `evaluate` job: compares labels with true ones, or a model's labels with the reviewed ones.
 
 Heavy imports stay inside the function: the command line reads its defaults here.
 """
@@ -46,19 +46,19 @@ def evaluate(
     worst: int = 12,
     progress: bool = False,
 ) -> "EvaluationReport | ReviewedReport":
-    """Say how well labels agree.
+    """Return how well labels agree.
 
-    Two sets of labels: run folders, COCO panoptic folders or JSON files, or folders of class PNGs,
-    which have no segments: of them, the figures of pixels alone can be told. Images are paired by
-    path and file name, classes by name. Pixels that are unlabelled in the truth are not judged.
+    Compared are two sets of labels: run folders, COCO panoptic folders or JSON files, or folders of
+    class PNGs, which have no segments: only their pixels are compared. Images are paired by path
+    and file name, classes by name. Pixels without a label in the truth do not count.
 
-    One run folder and `reviewed`: what the model said, against what stands after the review. What a
-    person left unlabelled there is truth: nothing is there.
+    With `reviewed`, the model's own labels in one run folder are compared with its labels after the
+    review. There, pixels that a person left without a label count: nothing is there.
 
     Args:
         html: folder for a page that shows the worst images side by side.
         images: folder of the images, for the page; None: where the run folder says.
-        worst: number of images to name, and to show on the page.
+        worst: number of worst images to list, and to show on the page.
         progress: show a bar on stderr.
     """
     if (truth is None) != reviewed:

@@ -1,4 +1,4 @@
-"""What an evaluation found, as plain numbers. All shares lie in 0..1."""
+"""The result of an evaluation, as plain numbers. All shares lie in 0..1."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from frozenseg_label.evaluation.confusions import Confusion
 
 @dataclass(frozen=True)
 class Figures:
-    """How well one class, or each class of a group, agrees; None where it cannot be said.
+    """How well one class, or a group of classes, agrees; None where that is not known.
 
     Attributes:
         classes: number of classes that occur, in predictions or truth.
@@ -40,13 +40,13 @@ class Figures:
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """What was found of one class.
+    """The result for one class.
 
     Attributes:
         name: of the class.
         is_thing: thing or stuff.
         seen: by the weights in their training; None: not known.
-        paired, missed, spurious: segments of both, of the truth alone, of the predictions alone;
+        paired, missed, spurious: segments of both, only of the truth, only of the predictions;
             None where the labels have no segments.
         missed_pixels: true pixels that were not predicted as this class.
         figures: the figures.
@@ -77,18 +77,18 @@ class EvaluationReport:
     Attributes:
         predicted, truth: what was compared.
         images: that both sets have.
-        only_predicted_images, only_true_images: how many one set alone has; they are not judged.
-        only_predicted_classes, only_true_classes: names that one vocabulary alone has. The former
+        only_predicted_images, only_true_images: how many only one set has; they do not count.
+        only_predicted_classes, only_true_classes: names that only one vocabulary has. The former
             are in no mean, but what they cover is missed; the latter count as missed.
-        groups: `all`, `things`, `stuff`, `seen`, `unseen`, in this order, those that can be told.
+        groups: `all`, `things`, `stuff`, `seen`, `unseen`, in this order, as far as they are known.
         classes: those that occur, in the order of the truth's vocabulary.
         confused_pixels, confused_segments: the most frequent pairs of classes; segments are those
             whose mask is right and whose name is not.
-        unlabelled_truth: share of all pixels that the truth leaves unlabelled; not judged.
-        unlabelled_predicted: share of the judged pixels that the predictions leave unlabelled.
+        unlabelled_truth: share of all pixels that the truth leaves unlabelled; they do not count.
+        unlabelled_predicted: share of the other pixels that the predictions leave unlabelled.
         worst: the images with the lowest quality, the lowest first.
         notes: what could not be evaluated, and what to keep in mind.
-        faults: what is wrong with images that were therefore not judged, a sentence for each fault.
+        faults: what is wrong with images that could not be compared, a sentence for each.
         html: the page of the worst images; None: none was asked for.
     """
 
@@ -113,14 +113,14 @@ class EvaluationReport:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What a person made of a model's segments, counted.
+    """How many of a model's segments a person kept, changed, added and removed.
 
     Attributes:
         right: kept, with the class and (nearly) the mask.
         moved: kept with its class, but the boundary was moved.
-        wrong_class: the mask was right, and the person gave it this class in place of another.
+        wrong_class: the mask was right, and the person gave it this class instead of another.
         missed: the person added it.
-        spurious: the person took it away.
+        spurious: the person removed it.
         pq: of the model's labels against the person's, 0..1.
     """
 
@@ -134,7 +134,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class ReviewedReport:
-    """The model against the person, on those images of one run that a person judged.
+    """The model's labels against the reviewed ones, on the reviewed images of one run.
 
     Attributes:
         run: folder.

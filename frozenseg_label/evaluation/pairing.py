@@ -1,4 +1,4 @@
-"""Two sets of labels brought together: the same images, and one vocabulary for both."""
+"""Pairs two sets of labels: the images that both have, and one vocabulary for both."""
 
 import reprlib
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from frozenseg_label.errors import FormatError
 from frozenseg_label.evaluation.segment_overlap import one_segment_per_stuff
 from frozenseg_label.label_sets.label_set import LabelSet
 from frozenseg_label.label_sets.match_names import NameMatches, match_names
-from frozenseg_label.pages.html_report import existing
+from frozenseg_label.pages.report_image import existing
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
@@ -35,11 +35,11 @@ class CommonVocabulary:
     """The classes of two sets, matched by name.
 
     Attributes:
-        vocabulary: the classes of the truth as they are, then those of the predictions alone.
-        judged: ids of the classes of the truth. The others can be right nowhere: segments of theirs
-            are spurious to nobody, but what they cover is missed.
+        vocabulary: the classes of the truth as they are, then those only of the predictions.
+        judged: ids of the classes of the truth. The others are never right: their segments do not
+            count as spurious, but what they cover is missed.
         predicted_ids: id in the predictions -> id here.
-        only_predicted, only_true: names of the classes that the other set's vocabulary has not.
+        only_predicted, only_true: names of the classes that the other vocabulary does not have.
     """
 
     vocabulary: Vocabulary
@@ -70,7 +70,7 @@ class Pairing:
         return (self.read(name) for name in self.images)
 
     def read(self, name: str) -> PairedImage:
-        """Both maps of one image; FormatError where their sizes differ."""
+        """Return both maps of one image; FormatError if their sizes differ."""
         other = self.predicted_names[name]
         predicted, predicted_png = _read(self.predicted, other)
         truth, truth_png = _read(self.truth, name)
@@ -78,8 +78,8 @@ class Pairing:
             (height, width), (true_height, true_width) = predicted.ids.shape, truth.ids.shape
             raise FormatError(
                 f"{name}: its labels are {width} x {height} in {self.predicted.path}, and "
-                f"{true_width} x {true_height} in {self.truth.path}; labels of one image have one "
-                "size, so label it again"
+                f"{true_width} x {true_height} in {self.truth.path}; labels of one image "
+                "need one size: label it again"
             )
         ids = self.common.predicted_ids
         segments = tuple(
@@ -101,7 +101,7 @@ class Pairing:
 
 
 def pair(predicted: LabelSet, truth: LabelSet) -> Pairing:
-    """Bring two sets together by the names of images and classes; FormatError if they share none.
+    """Pair two sets by the names of images and classes; FormatError if they share none.
 
     Where one set does not say what are things (class PNGs), the other does.
     """
@@ -131,10 +131,10 @@ def pair(predicted: LabelSet, truth: LabelSet) -> Pairing:
 def match_vocabularies(
     predicted: Vocabulary, truth: Vocabulary, *, kinds_of_truth: bool = True
 ) -> CommonVocabulary:
-    """One vocabulary for both sets.
+    """Return one vocabulary for both sets.
 
     Args:
-        kinds_of_truth: the truth knows things from stuff; False: the predictions do.
+        kinds_of_truth: True: the truth says what is thing or stuff; False: the predictions do.
     """
     by_name = {same_name(category.name): category for category in predicted.categories}
     categories, predicted_ids = [], {}
@@ -177,13 +177,13 @@ def _refuse_ambiguous(matches: NameMatches, predicted: LabelSet, truth: LabelSet
     for name, candidates in matches.ambiguous.items():
         meant = " or ".join(map(repr, candidates[:_SHOWN_NAMES]))
         raise FormatError(
-            f"{name!r} of {predicted.path} may be {meant} of {truth.path}; give both sets the same "
-            "paths"
+            f"{name!r} of {predicted.path} may be {meant} of {truth.path}; use the same paths in "
+            "both sets"
         )
     for name, claimants in matches.shared.items():
         raise FormatError(
             f"{' and '.join(map(repr, claimants[:_SHOWN_NAMES]))} of {predicted.path} are both "
-            f"{name!r} of {truth.path}; take one of them out"
+            f"{name!r} of {truth.path}; remove one of them"
         )
 
 

@@ -1,22 +1,30 @@
 """Panoptic quality (Kirillov et al. 2019, arXiv 1801.00868), counted as panopticapi counts it.
 
 PQ = SQ x RQ: the mean IoU of the segments that found their partner, times the F1 score of finding
-one. All figures here are shares, 0..1. `hotcoco_quality` has the same figures from another program;
-both are tested against panopticapi's on a saved set.
+one. All figures here are shares, 0..1. They are counted twice: here, and by hotcoco, whose figures
+are reported. Both are tested against panopticapi's on a saved set.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import JsonValue
+
 from frozenseg_label.evaluation.segment_overlap import SegmentOverlap, overlap_of
+from frozenseg_label.formats.coco_panoptic import categories_of, segment_row, write_panoptic_png
 from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.vocabulary import Vocabulary
+
+TOLERANCE = 1e-9  # on every share; both counts add up the same integers, in another order
 
 
 @dataclass(frozen=True)
 class CategoryQuality:
-    """What was counted of one class.
+    """The counts of one class.
 
     Attributes:
         iou_sum: of the pairs.
@@ -31,28 +39,28 @@ class CategoryQuality:
 
     @property
     def occurs(self) -> bool:
-        """Whether there was anything to count."""
+        """Return whether the class occurs at all."""
         return self.true_positives + self.false_positives + self.false_negatives > 0
 
     @property
     def pq(self) -> float:
-        """Panoptic quality; 0 where nothing was paired."""
+        """Return panoptic quality; 0 if nothing was paired."""
         return self.sq * self.rq
 
     @property
     def sq(self) -> float:
-        """Segmentation quality: mean IoU of the pairs; 0 where nothing was paired."""
+        """Return segmentation quality, the mean IoU of the pairs; 0 if nothing was paired."""
         return self.iou_sum / self.true_positives if self.true_positives else 0.0
 
     @property
     def rq(self) -> float:
-        """Recognition quality: F1 score of finding segments; 0 where nothing was paired."""
-        alone = self.false_positives + self.false_negatives
-        return self.true_positives / (self.true_positives + 0.5 * alone) if self.occurs else 0.0
+        """Return recognition quality, the F1 score of finding segments; 0 if nothing was paired."""
+        unpaired = self.false_positives + self.false_negatives
+        return self.true_positives / (self.true_positives + 0.5 * unpaired) if self.occurs else 0.0
 
 
 class MeanQuality(NamedTuple):
-    """Means over classes, each class alike.
+    """Means over classes; each class counts the same.
 
     Attributes:
         pq, sq, rq: 0..1; 0 where there is no class. SQ and RQ are means of their own: their
@@ -69,9 +77,9 @@ class MeanQuality(NamedTuple):
 def mean_quality(
     categories: Mapping[int, CategoryQuality], category_ids: Collection[int] | None = None
 ) -> MeanQuality:
-    """Mean over the classes that occur and, where given, are among `category_ids`.
+    """Return the mean over the classes that occur and, where given, are in `category_ids`.
 
-    A class that occurs in predictions alone counts with 0, as in panopticapi.
+    A class that occurs only in predictions counts with 0, as in panopticapi.
     """
     wanted = [
         quality
@@ -87,14 +95,14 @@ def mean_quality(
 
 @dataclass
 class PanopticTally:
-    """Counts image by image; keeps four numbers a class."""
+    """Counts image by image; keeps four numbers for each class."""
 
     _counts: dict[int, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0] * 4))
 
     def add(self, predicted: PanopticMap, truth: PanopticMap) -> None:
         """Count one image: two maps of one size, with category ids of one vocabulary.
 
-        Pixels that are unlabelled in the truth count for and against nobody, crowds likewise.
+        Pixels without a label in the truth do not count, nor do crowds.
         """
         self.add_overlap(overlap_of(predicted, truth))
 
@@ -111,12 +119,100 @@ class PanopticTally:
 
     @property
     def categories(self) -> dict[int, CategoryQuality]:
-        """What was counted so far, by category id; classes that did not occur are not in it."""
+        """Return the counts so far by category id, for the classes that occur."""
         return {
             category_id: CategoryQuality(iou, int(paired), int(spurious), int(missed))
             for category_id, (iou, paired, spurious, missed) in sorted(self._counts.items())
         }
 
     def mean(self, category_ids: Collection[int] | None = None) -> MeanQuality:
-        """As `mean_quality` of the categories."""
+        """Return `mean_quality` of the categories."""
         return mean_quality(self.categories, category_ids)
+
+
+class HotcocoQuality:
+    """Collects images, then lets hotcoco read them from disk and count.
+
+    Keeps the list of segments of each image, and no pixels.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, folder: Path) -> None:
+        """Start with the vocabulary of all maps, and an empty temporary folder."""
+        self._vocabulary = vocabulary
+        self._folder = folder
+        self._rows: dict[str, list[JsonValue]] = {"predicted": [], "truth": []}
+
+    def add(
+        self,
+        predicted: tuple[PanopticMap, Path | None],
+        truth: tuple[PanopticMap, Path | None],
+    ) -> None:
+        """Add an image: its maps, and the PNGs with their ids or None if there are none."""
+        number = len(self._rows["truth"]) + 1
+        for side, (panoptic_map, png) in (("predicted", predicted), ("truth", truth)):
+            if png is None or not _is_unicode(png.absolute()):
+                png = self._folder / side / f"{number}.png"
+                write_panoptic_png(png, panoptic_map.ids)
+            self._rows[side].append(
+                {
+                    "image_id": number,
+                    "file_name": str(png.absolute()),
+                    "segments_info": [segment_row(segment) for segment in panoptic_map.segments],
+                }
+            )
+
+    def categories(self) -> dict[int, CategoryQuality]:
+        """Return hotcoco's counts by category id, for the classes that occur."""
+        from hotcoco.panoptic import PanopticEval  # not pq_compute, which prints
+
+        images: list[JsonValue] = [
+            {"id": number} for number in range(1, len(self._rows["truth"]) + 1)
+        ]
+        for side, rows in self._rows.items():
+            document: dict[str, JsonValue] = {
+                "categories": categories_of(self._vocabulary),
+                "images": images,
+                "annotations": rows,
+            }
+            (self._folder / f"{side}.json").write_text(json.dumps(document))
+        evaluation = PanopticEval(
+            self._folder / "truth.json",
+            self._folder / "predicted.json",
+            gt_folder=self._folder,  # not used: file names are absolute
+            pred_folder=self._folder,
+        )
+        evaluation.evaluate()
+        qualities = {
+            int(category_id): CategoryQuality(row["iou"], row["tp"], row["fp"], row["fn"])
+            for category_id, row in evaluation.results()["per_class"].items()
+        }
+        return {
+            category_id: quality for category_id, quality in qualities.items() if quality.occurs
+        }
+
+
+def _is_unicode(path: Path) -> bool:
+    """Return whether other programs can read the path from JSON."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def differences(
+    some: Mapping[int, CategoryQuality], others: Mapping[int, CategoryQuality]
+) -> list[int]:
+    """Return the ids of the categories whose two counts differ."""
+    nothing = CategoryQuality()
+    return [
+        category_id
+        for category_id in sorted(some.keys() | others.keys())
+        if not _agree(some.get(category_id, nothing), others.get(category_id, nothing))
+    ]
+
+
+def _agree(one: CategoryQuality, other: CategoryQuality) -> bool:
+    return all(
+        abs(getattr(one, name) - getattr(other, name)) <= TOLERANCE for name in ("pq", "sq", "rq")
+    )

@@ -1,11 +1,11 @@
-"""The model against its reviewer: what became of each proposed segment that a person judged.
+"""The model's labels against the reviewed ones: what became of each proposed segment.
 
-The model's own map is compared with what stands now. In a reviewed image, unlabelled pixels are
-truth too: a segment that the person took away is a spurious one. In an image that is still in
-review, what stands as proposed has not been judged, and counts neither way. Both maps have their
-segments paired as panoptic quality pairs them.
+The model's own map is compared with the present one. In a reviewed image, pixels without a label
+are truth, too: a segment that the person removed is a spurious one. In an image that is still in
+review, segments that are still proposed do not count. Segments are paired as for panoptic quality.
 """
 
+import logging
 import reprlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from frozenseg_label.errors import RunError
 from frozenseg_label.evaluation.confusions import confused_segments, most_frequent_segments
@@ -30,22 +31,19 @@ from frozenseg_label.evaluation.worst_images import (
     WorstImages,
     confusion_notes,
 )
-from frozenseg_label.pages.html_report import (
-    Figure,
-    ReportImage,
-    ReportLayer,
-    ReportTable,
-    existing,
-    write_html_report,
-)
+from frozenseg_label.pages.html_report import write_html_report
+from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer, existing
+from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.run_folder import RunFolder
 
+log = logging.getLogger(__name__)
+
 # IoU below which a boundary was moved. A rim of one pixel around an object of 80 x 80 pixels, which
-# fixing its neighbour leaves behind, is IoU 0.95; what a person redraws on purpose is less.
+# fixing its neighbour leaves behind, is IoU 0.95; what a person redraws on purpose is below.
 MOVED_BELOW = 0.95
-CONFUSIONS = 15  # pairs of classes told
+CONFUSIONS = 15  # pairs of classes in the report
 
 KINDS = ("right", "moved", "wrong_class", "missed", "spurious")
 
@@ -65,7 +63,7 @@ class OutcomeTally:
     confused: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     def add(self, overlap: SegmentOverlap) -> None:
-        """Count one image: proposals against what stands, void being truth."""
+        """Count one image: proposals against the present labels; void is truth."""
         self.quality.add_overlap(overlap)
         for pair in overlap.pairs:
             kind = "moved" if pair.iou < MOVED_BELOW else "right"
@@ -81,13 +79,13 @@ class OutcomeTally:
             self.outcomes[overlap.predicted[p].category_id, "spurious"] += 1
 
     def of_class(self, category_id: int) -> Outcomes:
-        """What was counted of one class."""
+        """Return the counts of one class."""
         quality = self.quality.categories.get(category_id)
         counts = {kind: self.outcomes[category_id, kind] for kind in KINDS}
         return Outcomes(**counts, pq=quality.pq if quality is not None else 0.0)
 
     def total(self) -> Outcomes:
-        """What was counted of all classes."""
+        """Return the counts of all classes together."""
         counts = {
             kind: sum(number for (_, of_kind), number in self.outcomes.items() if of_kind == kind)
             for kind in KINDS
@@ -98,8 +96,8 @@ class OutcomeTally:
 def compare_with_review(
     path: Path, html: Path | None, images: Path | None, worst: int, progress: bool
 ) -> ReviewedReport:
-    """Compare what the model proposed with what stands; the arguments are those of `evaluate`."""
-    with RunFolder.read(path) as run:
+    """Compare a run's proposals with its present labels; the arguments are those of `evaluate`."""
+    with RunFolder.read(path) as run, logging_redirect_tqdm():
         reviewed = [entry for entry in run.entries() if _was_judged(entry)]
         judged = {entry.image: _is_open(entry) for entry in reviewed if _was_proposed(entry)}
         _refuse_nothing(run, judged, len(reviewed))
@@ -109,7 +107,9 @@ def compare_with_review(
             tally.add(overlap)
             own = PanopticTally()
             own.add_overlap(overlap)
-            lowest.add(image, own.mean().pq if own.categories else None)
+            quality = own.mean().pq if own.categories else None
+            log.debug("%s: %s", image, "empty" if quality is None else f"PQ {100 * quality:.1f} %")
+            lowest.add(image, quality)
         categories = run.vocabulary.categories
         names = {category.id: category.name for category in categories}
         classes = {category.name: tally.of_class(category.id) for category in categories}
@@ -130,17 +130,17 @@ def compare_with_review(
 
 
 def _was_judged(entry: Entry) -> bool:
-    """Whether a person has looked at the image, to the end or not."""
+    """Return whether a person has looked at the image, to the end or not."""
     return entry.labels is not None and entry.labels.state in ("reviewed", "in review")
 
 
 def _is_open(entry: Entry) -> bool:
-    """Whether there may be segments in it that nobody has judged yet."""
+    """Return whether the image may have segments that nobody has reviewed yet."""
     return entry.labels is not None and entry.labels.state == "in review"
 
 
 def _was_proposed(entry: Entry) -> bool:
-    """Whether a model labelled the image before the person did; else all of it is the person's."""
+    """Return whether a model labelled the image before the person did."""
     return entry.run is not None or (entry.labels is not None and entry.labels.proposed is not None)
 
 
@@ -161,7 +161,7 @@ def _refuse_nothing(run: RunFolder, judged: Collection[str], reviewed: int) -> N
 
 def _notes(unjudged: int, still_open: int) -> Iterator[str]:
     if unjudged:
-        yield f"{unjudged} reviewed images had no labels of a model before; they are not judged"
+        yield f"{unjudged} reviewed images had no labels of a model before; they do not count"
     if still_open:
         yield (
             f"{still_open} images are in review, not accepted as a whole; of these, only what a "
@@ -170,34 +170,34 @@ def _notes(unjudged: int, still_open: int) -> Iterator[str]:
 
 
 def _overlap(run: RunFolder, image: str, still_open: bool) -> SegmentOverlap:
-    proposed, standing = run.read_proposed(image), run.read_map(image)
+    proposed, present = run.read_proposed(image), run.read_map(image)
     if still_open:
-        proposed, standing = _judged_part(proposed, standing)
+        proposed, present = _judged_part(proposed, present)
     return overlap_of(
-        one_segment_per_stuff(proposed), one_segment_per_stuff(standing), void_is_truth=True
+        one_segment_per_stuff(proposed), one_segment_per_stuff(present), void_is_truth=True
     )
 
 
-def _judged_part(proposed: PanopticMap, standing: PanopticMap) -> tuple[PanopticMap, PanopticMap]:
-    """Both maps without what nobody has judged: segments that stand as proposed, and their like.
+def _judged_part(proposed: PanopticMap, present: PanopticMap) -> tuple[PanopticMap, PanopticMap]:
+    """Return both maps without what nobody has reviewed: segments that are still proposed.
 
-    A proposal of which more than half lies there goes as a whole: what a neighbour that a person
-    reshaped took from it is no segment.
+    A proposal of which more than half lies there is left out as a whole: the rest, which a
+    corrected neighbour took from it, is no segment.
     """
-    waiting = [segment.id for segment in standing.segments if segment.state == "proposed"]
-    unjudged = np.isin(standing.ids, waiting)  # [H, W]
+    waiting = [segment.id for segment in present.segments if segment.state == "proposed"]
+    unjudged = np.isin(present.ids, waiting)  # [H, W]
     gone = [
         segment.id
         for segment in proposed.segments
         if 2 * np.count_nonzero(unjudged[proposed.ids == segment.id]) > segment.area
     ]
     of_model = np.where(unjudged | np.isin(proposed.ids, gone), UNLABELLED, proposed.ids)
-    of_person = np.where(unjudged, UNLABELLED, standing.ids)
-    return _cut_to(proposed, of_model), _cut_to(standing, of_person)
+    of_person = np.where(unjudged, UNLABELLED, present.ids)
+    return _cut_to(proposed, of_model), _cut_to(present, of_person)
 
 
 def _cut_to(whole: PanopticMap, ids: NDArray[np.int32]) -> PanopticMap:
-    """The map with fewer labelled pixels [H, W], and the segments that still have some."""
+    """Return the map with fewer labelled pixels [H, W], and the segments that still have some."""
     return PanopticMap.of(ids, whole.segments)
 
 

@@ -1,6 +1,6 @@
 """How the segments of two maps of one image overlap: the table that most figures are read from.
 
-P predicted segments, T true ones. Row and column 0 stand for pixels without a label.
+P predicted segments, T true ones. Row and column 0 are pixels without a label.
 """
 
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ class SegmentOverlap:
     Attributes:
         predicted, truth: the segments, P and T of them.
         pixels: int64 [1 + P, 1 + T], pixels of each predicted segment in each true one.
-        void_is_truth: unlabelled true pixels say "nothing is here", as a person's last word does;
-            False: nobody knows what is there, and they count for and against nobody.
+        void_is_truth: True: true pixels without a label mean "nothing is here", as after a review;
+            False: nobody knows what is there, and they do not count.
     """
 
     predicted: tuple[Segment, ...]
@@ -42,18 +42,18 @@ class SegmentOverlap:
 
     @cached_property
     def predicted_areas(self) -> NDArray[np.int64]:
-        """Pixels of the predicted segments [P], those on unlabelled truth included."""
+        """Return the pixels of the predicted segments [P], also those on unlabelled truth."""
         areas: NDArray[np.int64] = self.pixels[1:].sum(axis=1)
         return areas
 
     @cached_property
     def on_void(self) -> NDArray[np.int64]:
-        """Pixels of the predicted segments [P] where nobody knows what is there."""
+        """Return the pixels of the predicted segments [P] where nobody knows what is there."""
         return self.pixels[1:, 0] * (not self.void_is_truth)
 
     @cached_property
     def iou(self) -> NDArray[np.float64]:
-        """IoU [P, T] of all pairs, whatever their class; pixels `on_void` do not count."""
+        """Return the IoU [P, T] of all pairs, of any class; pixels `on_void` do not count."""
         both = self.pixels[1:, 1:]
         judged = self.predicted_areas - self.on_void  # [P]
         union = judged[:, None] + self.pixels[:, 1:].sum(axis=0)[None] - both
@@ -63,7 +63,7 @@ class SegmentOverlap:
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
-        """Segments of one class with IoU above one half; crowds have no partner."""
+        """Return the pairs of one class with IoU above one half; crowds have no partner."""
         rows, columns = np.nonzero(self.iou > PAIRED_ABOVE)
         return tuple(
             Pair(p, t, float(self.iou[p, t]))
@@ -74,7 +74,7 @@ class SegmentOverlap:
 
     @cached_property
     def missed(self) -> tuple[int, ...]:
-        """Places of the true segments without a partner; crowds are left out."""
+        """Return the places of the true segments without a partner; crowds are left out."""
         paired = {pair.true for pair in self.pairs}
         return tuple(
             t for t, segment in enumerate(self.truth) if t not in paired and not segment.is_crowd
@@ -82,7 +82,7 @@ class SegmentOverlap:
 
     @cached_property
     def spurious(self) -> tuple[int, ...]:
-        """Places of the predicted segments without a partner.
+        """Return the places of the predicted segments without a partner.
 
         Those that lie mostly on void, or on a crowd of their class, are left out. A class has one
         crowd in an image; where there are more, the last one counts, as in panopticapi.
@@ -114,8 +114,8 @@ def overlap_of(
 
 
 def _places(panoptic_map: PanopticMap) -> NDArray[np.int64]:
-    """Place of each pixel's segment in the list [H, W], counted from 1; 0 = in no segment."""
-    # 2^24 ids at the most, but the system gives zeros page by page, when they are written to.
+    """Return the place of each pixel's segment in the list [H, W], from 1; 0 = no segment."""
+    # Up to 2^24 ids, but the system gives zeros page by page, when they are written to.
     place_of = np.zeros(int(panoptic_map.ids.max(initial=0)) + 1, dtype=np.int64)
     for place, segment in enumerate(panoptic_map.segments, start=1):
         place_of[segment.id] = place

@@ -1,4 +1,4 @@
-"""How well the class of each pixel is met: mIoU, frequency weighted IoU, boundary IoU.
+"""How well the classes of pixels agree: mIoU, frequency weighted IoU, boundary IoU.
 
 IoU of a class: pixels that both call so, over pixels that either calls so, summed over all images
 (mIoU and fwIoU as in Long et al. 2015, arXiv 1411.4038, and in detectron2's SemSegEvaluator).
@@ -54,32 +54,32 @@ class SemanticTally:
 
     @property
     def true_pixels(self) -> NDArray[np.int64]:
-        """Pixels of each class [K] in the truth."""
+        """Return the pixels of each class [K] in the truth."""
         pixels: NDArray[np.int64] = self.confusion[:, 1:].sum(axis=0)
         return pixels
 
     @property
     def iou(self) -> NDArray[np.float64]:
-        """IoU of each class [K]; NaN where the truth has none."""
+        """Return the IoU of each class [K]; NaN if it is not in the truth."""
         both = self.confusion.diagonal()[1:]
         predicted = self.confusion[1:, 1:].sum(axis=1)  # on known pixels
         return _share(both, predicted + self.true_pixels - both, self.true_pixels > 0)
 
     @property
     def boundary_iou(self) -> NDArray[np.float64]:
-        """Boundary IoU of each class [K]; NaN where the truth has none."""
+        """Return the boundary IoU of each class [K]; NaN if it is not in the truth."""
         both, predicted, true = self.boundary[:, 1:]
         return _share(both, predicted + true - both, self.true_pixels > 0)
 
     def mean(self, indices: Collection[int], *, boundary: bool = False) -> float | None:
-        """Mean IoU of those of the classes (0..K-1) that the truth has; None where it has none."""
+        """Return the mean IoU of those of the classes (0..K-1) that are in the truth, or None."""
         of_class = self.boundary_iou if boundary else self.iou
         values = of_class[sorted(indices)]
         values = values[~np.isnan(values)]
         return float(values.mean()) if len(values) else None
 
     def weighted_mean(self, indices: Collection[int]) -> float | None:
-        """Mean IoU, each of the classes weighted by its true pixels; None where it has none."""
+        """Return the mean IoU, each class weighted by its true pixels; None if there are none."""
         chosen = sorted(indices)
         values, weights = self.iou[chosen], self.true_pixels[chosen]
         known = weights > 0
@@ -89,7 +89,7 @@ class SemanticTally:
 
 
 def is_boundary(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Pixels [H, W] that have another class, or the image's end, within the boundary's width.
+    """Return the pixels [H, W] with another class or the image's edge within the boundary's width.
 
     That is what is left of each class's mask when it is eroded by 3 x 3 as often as the boundary is
     wide, the way of Cheng et al.; two filters do it for all classes at once.
@@ -104,7 +104,7 @@ def is_boundary(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 def boundary_width(height: int, width: int) -> int:
-    """How many pixels a boundary is wide, at least 1."""
+    """Return how many pixels a boundary is wide, at least 1."""
     return max(1, round(BOUNDARY_SHARE * float(np.hypot(height, width))))
 
 

@@ -1,4 +1,4 @@
-"""The images that agree least: which they are, and a page that shows them side by side."""
+"""The images that agree least, and a page that shows their labels side by side."""
 
 import heapq
 from collections.abc import Iterator
@@ -8,28 +8,23 @@ from frozenseg_label.evaluation.confusions import confused_segments
 from frozenseg_label.evaluation.evaluation_report import EvaluationReport, ImageFigure
 from frozenseg_label.evaluation.pairing import Pairing
 from frozenseg_label.evaluation.segment_overlap import SegmentOverlap, overlap_of
-from frozenseg_label.pages.html_report import (
-    Figure,
-    ReportImage,
-    ReportLayer,
-    ReportTable,
-    existing,
-    write_html_report,
-)
+from frozenseg_label.pages.html_report import write_html_report
+from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer, existing
+from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.vocabulary import Vocabulary
 
 ORDER = "worst first"
 
 
 class WorstImages:
-    """Keeps the images with the lowest quality, no more than asked for."""
+    """Keeps a number of images, those with the lowest quality."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._heap: list[tuple[float, str]] = []  # qualities negated: the best of the worst first
 
     def add(self, name: str, quality: float | None) -> None:
-        """Look at one image; None: there is nothing in it to judge."""
+        """Add one image; None: there is nothing in it to compare."""
         if quality is None:
             return
         heapq.heappush(self._heap, (-quality, name))
@@ -37,7 +32,7 @@ class WorstImages:
             heapq.heappop(self._heap)
 
     def images(self) -> tuple[ImageFigure, ...]:
-        """The images, the worst first."""
+        """Return the images, the worst first."""
         ordered = sorted((-negated, name) for negated, name in self._heap)
         return tuple(ImageFigure(name, quality) for quality, name in ordered)
 
@@ -70,7 +65,7 @@ def write_comparison_pages(html: Path, pairing: Pairing, report: EvaluationRepor
 
 
 def confusion_notes(overlap: SegmentOverlap, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """A sentence for each segment whose mask is right and whose name is not."""
+    """Return a sentence for each segment with a right mask and a wrong class."""
     notes = []
     for p, t in confused_segments(overlap):
         names = [

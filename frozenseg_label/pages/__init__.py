@@ -1,1 +1,1 @@
-"""Static pages and overlays of labels."""
+"""Static pages of pictures with their labels."""

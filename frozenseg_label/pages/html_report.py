@@ -1,11 +1,12 @@
-"""A static page of pictures with their labels: for looking, and for sending to a colleague.
+"""Writes a static page of pictures with their labels, to look at or to send to a colleague.
 
-It is a folder: `index.html` (what there is to say, the style and the script), and in `report-files`
-for each image the picture and a script with the pixels of its labels, which the page loads when the
-image comes into view. The page works from the disk and asks no network for anything.
+The page is a folder: `index.html` (text, tables, style and script) and `report-files`, which has
+for each image the picture and a script with the pixels of its labels. The page loads them when the
+image comes into view. It works from the disk and needs no network.
 """
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
@@ -21,23 +22,16 @@ from frozenseg_label.files import (
     mark_folder,
     remove_leftovers,
 )
-from frozenseg_label.pages.report_image import (
-    Figure,
-    ReportImage,
-    ReportLayer,
-    existing,
-    is_report_file,
-    write_report_image,
-)
+from frozenseg_label.pages.report_image import ReportImage, is_report_file, write_report_image
 from frozenseg_label.pages.report_text import ReportTable, plain_text, table_html
 from frozenseg_label.vocabulary import Vocabulary
 
-__all__ = ["Figure", "ReportImage", "ReportLayer", "ReportTable", "existing", "write_html_report"]
+log = logging.getLogger(__name__)
 
 INDEX = "index.html"
-FILES = "report-files"  # no name that a user's own folder of images would have
+FILES = "report-files"  # a name that no user's own folder of images would have
 
-_OURS = b'<meta name="generator" content="frozenseg-label">'  # stands in the first lines of a page
+_OURS = b'<meta name="generator" content="frozenseg-label">'  # in the first lines of a page
 _FIRST_LINES = 1024  # bytes
 
 
@@ -52,13 +46,13 @@ def write_html_report(
 ) -> Path:
     """Write the page and return the path of its `index.html`; the same input gives the same bytes.
 
-    An image that cannot be read, or is not of its labels' size, stops nothing: the page says so and
-    shows the labels alone. RunError: the folder holds something else, or cannot be written.
+    For an image that cannot be read, or does not have its labels' size, the page says so and shows
+    only the labels. RunError: the folder has other files in it, or cannot be written.
 
     Args:
         folder: new, empty, or an earlier report, which is replaced.
         images: taken one at a time and not kept.
-        order: what the order of `images` is called.
+        order: name of the order of `images`.
         max_side: pictures and labels are scaled down to this many pixels.
     """
     _clear(folder)
@@ -82,7 +76,7 @@ def write_html_report(
 
 
 def _clear(folder: Path) -> None:
-    """Take away an earlier report, and refuse a folder that holds anything else."""
+    """Remove an earlier report, and refuse a folder that has other files in it."""
     with explained(folder):
         make_folder(folder)
         index, files = folder / INDEX, folder / FILES
@@ -92,10 +86,10 @@ def _clear(folder: Path) -> None:
             strange.add(INDEX)
         if strange:
             raise RunError(
-                f"{folder}: holds {plain_text(min(strange))}, which is no part of a report of "
-                "ours; name a new folder or an empty one"
+                f"{folder}: has {plain_text(min(strange))} in it, which is no part of our reports; "
+                "choose a new folder or an empty one"
             )
-        index.unlink(missing_ok=True)  # before its pictures: no page ever shows another's
+        index.unlink(missing_ok=True)  # before its pictures: a page never shows those of another
         mark_folder(folder)
         make_folder(files)
         remove_leftovers(folder)
@@ -109,7 +103,7 @@ def _is_ours(index: Path) -> bool:
 
 
 def _part(suffix: str) -> str:
-    """The content of the file beside this one whose name goes on with `suffix`."""
+    """Return the content of the file beside this one with the same name and `suffix`."""
     return Path(__file__).with_name(f"{Path(__file__).stem}{suffix}").read_text("utf-8")
 
 
@@ -124,12 +118,13 @@ def _data(
     yield b'{"order":' + _json(plain_text(order)) + b',"classes":' + _json(classes)
     yield b',"images":['
     for number, image in enumerate(images, start=1):
+        log.debug("writing %s", image.name)
         row = write_report_image(folder / FILES, number, image, vocabulary, max_side)
         yield (b"\n" if number == 1 else b",\n") + _json(row)
     yield b"\n]}"
 
 
 def _json(value: JsonValue) -> bytes:
-    """JSON that can stand inside a script element: nothing in it ends the element."""
+    """Return JSON for a script element: nothing in it ends the element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").encode()

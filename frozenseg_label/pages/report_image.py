@@ -1,42 +1,47 @@
-"""One image of a report: what there is to say of it, and the files that show it."""
+"""One image of a report: figures and notes, and the files that show the picture and its labels.
+
+Picture and labels are scaled down, so that a report is small enough to send to a colleague.
+"""
 
 import base64
+import io
 import json
 import math
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import JsonValue
+from scipy.ndimage import distance_transform_edt, find_objects
 
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import explained
 from frozenseg_label.images import ImageRecord, decode_image
-from frozenseg_label.pages.overlay import (
-    Size,
-    encode_picture,
-    encode_places,
-    fitted_size,
-    inner_spots,
-    segment_places,
-)
 from frozenseg_label.pages.report_text import cell_text, plain_text
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
 
+JPEG_QUALITY = 85
+_SPOT_SIDE = 256  # pixels; the middle of segments is looked for in maps of this size at most
+
+Size = tuple[int, int]  # height, width
+Spot = tuple[int, int, int]  # x, y, and the radius of the circle around them
+
 
 @dataclass(frozen=True)
 class Figure:
-    """A number that is known of one image.
+    """A number about one image.
 
     Attributes:
         name: figures of one name can be compared between images.
         value: as it is shown; None or NaN where there is none.
         digits: shown after the point.
-        worst: the end of the scale that "worst first" begins with; None: no order is offered.
+        worst: which values come first in the order "worst first"; None: there is no such order.
     """
 
     name: str
@@ -50,7 +55,7 @@ class ReportLayer:
     """One set of labels of an image.
 
     Attributes:
-        name: as "predicted"; layers of one name are switched together.
+        name: as "predicted"; layers of one name are shown and hidden together.
         labels: with category ids of the report's vocabulary.
     """
 
@@ -66,9 +71,9 @@ class ReportImage:
         name: its identity in labels (`ImageRecord.relative`).
         path: of the original file; None: there is none, the labels are shown on grey.
         layers: at least one, all of the image's size.
-        figures: what is known of it.
-        notes: plain sentences, shown below the picture.
-        state: shown beside the name; empty where there is nothing to say.
+        figures: numbers about it.
+        notes: sentences below the picture.
+        state: shown beside the name; may be empty.
     """
 
     name: str
@@ -80,7 +85,7 @@ class ReportImage:
 
 
 def existing(picture: Path | None) -> Path | None:
-    """Return the path of a picture where there is a file."""
+    """Return the path of a picture if it is a file, else None."""
     return picture if picture is not None and picture.is_file() else None
 
 
@@ -123,18 +128,18 @@ def write_report_image(
 
 
 def is_report_file(path: Path) -> bool:
-    """Whether `write_report_image` gives such names."""
+    """Return whether `write_report_image` writes files of this name."""
     return re.fullmatch(r"\d{5,}\.(jpg|js)", path.name) is not None
 
 
 def _encoded_picture(image: ReportImage, full: Size, size: Size) -> tuple[bytes | None, list[str]]:
-    """The JPEG, or None and, if there should be one, the sentence that says why there is none."""
+    """Return the JPEG; or None, and a sentence that says why if there should be one."""
     if image.path is None:
         return None, []
     try:
         pixels = decode_image(ImageRecord(image.path, image.name, size=0, mtime_ns=0))  # [H, W, 3]
     except ImageError as error:
-        # A report is sent to others: nothing of this computer's folders stands in it.
+        # A report is sent to other people: it names no folder of this computer.
         return None, [f"{error}".replace(f"{image.path}", image.name)]
     if pixels.shape[:2] != full:
         found, labelled = (f"{width} x {height}" for height, width in (pixels.shape[:2], full))
@@ -155,7 +160,7 @@ def _figure_row(figure: Figure) -> JsonValue:
 def _segment_rows(
     layer: ReportLayer, places: NDArray[np.unsignedinteger], vocabulary: Vocabulary
 ) -> list[JsonValue]:
-    """What the page says of each segment; classes are places in the vocabulary."""
+    """Return what the page shows of each segment; classes are places in the vocabulary."""
     segments = layer.labels.segments
     spots = inner_spots(places, len(segments))
     return [
@@ -173,11 +178,82 @@ def _segment_rows(
 
 
 def _number(value: float | None) -> float | None:
-    """JSON has no word for infinity and NaN."""
+    """Return a number for JSON, which has neither infinity nor NaN."""
     return round(float(value), 4) if value is not None and math.isfinite(value) else None
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that only the page, which is written after it, refers to."""
+    """Write a file; the page that refers to it is written later."""
     with explained(path):
         path.write_bytes(data)
+
+
+def fitted_size(size: Size, max_side: int) -> Size:
+    """Return the largest size of these proportions within `size` and `max_side` a side."""
+    if max_side < 1:
+        raise ValueError(f"max_side must be at least 1, got {max_side}")
+    height, width = size
+    scale = min(1.0, max_side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def encode_picture(pixels: NDArray[np.uint8], size: Size) -> bytes:
+    """Return the JPEG file of a picture [H, W, 3], scaled to `size`."""
+    image = Image.fromarray(pixels)
+    height, width = size
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return file.getvalue()
+
+
+def segment_places(labels: PanopticMap, size: Size) -> NDArray[np.unsignedinteger]:
+    """Return the segment of each pixel [h, w] of the scaled map, in the smallest dtype.
+
+    0 = unlabelled; n = the n-th of `labels.segments`. Each pixel takes the segment at its centre:
+    a segment that is thinner than a pixel of the scaled map may be missing.
+    """
+    rows, columns = (
+        ((np.arange(wanted) + 0.5) * (whole / wanted)).astype(np.intp)
+        for wanted, whole in zip(size, labels.ids.shape, strict=True)
+    )
+    ids = labels.ids[rows[:, None], columns]  # [h, w]
+    known = np.array([0, *(segment.id for segment in labels.segments)])  # [n + 1]
+    order = np.argsort(known).astype(np.min_scalar_type(len(labels.segments)))
+    places: NDArray[np.unsignedinteger] = order[np.searchsorted(known[order], ids)]
+    return places
+
+
+def inner_spots(places: NDArray[np.unsignedinteger], segments: int) -> list[Spot | None]:
+    """Return for each segment the largest circle that fits in it, in pixels: for its name.
+
+    Segments without a pixel in the places [h, w] have none.
+    """
+    step = -(-max(places.shape) // _SPOT_SIDE)  # a coarse answer is enough
+    coarse = places[::step, ::step].astype(np.int32)
+    spots: list[Spot | None] = []
+    boxes = cast("list[tuple[slice, slice] | None]", find_objects(coarse, segments))
+    for place, box in enumerate(boxes, start=1):
+        if box is None:
+            spots.append(None)
+            continue
+        inside = np.pad(coarse[box] == place, 1)  # the picture's edge ends a segment, too
+        depth = distance_transform_edt(inside)
+        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        top, left = box[0].start - 1, box[1].start - 1
+        radius = round(float(depth[y, x]) * step)
+        spots.append((int(left + x) * step, int(top + y) * step, radius))
+    return spots
+
+
+def encode_places(places: NDArray[np.unsignedinteger]) -> bytes:
+    """Return segment places [h, w] in zlib: little-endian rows, each XOR the one above.
+
+    Most pixels belong to the same segment as the one above, so most of the compressed values are 0.
+    Not PNG: a page that was opened from a file may not read the pixels of its images (the browser
+    takes them for another site's), and a palette ends at 256 segments.
+    """
+    changes = places.copy()
+    changes[1:] ^= places[:-1]
+    return zlib.compress(changes.astype(changes.dtype.newbyteorder("<")).tobytes(), 9)

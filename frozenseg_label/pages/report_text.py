@@ -1,4 +1,4 @@
-"""The words and tables of a report: text that any page can show, whatever is in it."""
+"""Words and tables of a report, as text that a page can show whatever is in it."""
 
 import math
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class ReportTable:
     Attributes:
         title: above it.
         columns: their headings.
-        rows: a cell for each column; None or NaN where there is nothing to say.
-        note: a plain sentence below it.
-        digits: of floats, after the point; whole numbers are shown as they are.
+        rows: a cell for each column; None or NaN for an empty one.
+        note: a sentence below it.
+        digits: of floats, after the point; integers have none.
         folded: the table is closed until somebody opens it.
     """
 
@@ -31,7 +31,7 @@ class ReportTable:
 
 
 def table_html(table: ReportTable) -> str:
-    """The table as HTML, in a fold that opens and closes; it needs no script."""
+    """Return the table as HTML that opens and closes without a script."""
     head = "".join(f'<th scope="col">{escape(plain_text(column))}</th>' for column in table.columns)
     body = "\n".join(_table_row(row, table.digits) for row in table.rows)
     note = f"<p>{escape(plain_text(table.note))}</p>\n" if table.note else ""
@@ -53,7 +53,7 @@ def _table_row(row: tuple[Cell, ...], digits: int) -> str:
 
 
 def cell_text(value: Cell, digits: int) -> str:
-    """A value as people read it; a dash where there is none."""
+    """Return a value as people read it; a dash if there is none."""
     if isinstance(value, str):
         return plain_text(value)
     if value is None or math.isnan(value):
@@ -62,5 +62,5 @@ def cell_text(value: Cell, digits: int) -> str:
 
 
 def plain_text(text: str) -> str:
-    r"""Text that is Unicode: the odd bytes of a file's name are shown as `\udcff`."""
+    r"""Return text that is valid Unicode: other bytes of a file name become `\udcff`."""
     return text.encode(errors="backslashreplace").decode()

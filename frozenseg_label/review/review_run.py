@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from frozenseg_label.review.app.save_corrections import SaveReport
+    from frozenseg_label.review.queue.queue_page import QueuePage
     from frozenseg_label.runs.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -149,8 +150,8 @@ def save_review(output: str | Path) -> "SaveReport":
     return save_corrections(Path(output))
 
 
-def review_page(output: str | Path, folder: str | Path) -> Path:
-    """Write a static page of the labels, most doubtful first, without FiftyOne; return its path.
+def review_page(output: str | Path, folder: str | Path) -> "QueuePage":
+    """Write a static page of the labels, most doubtful first, without FiftyOne.
 
     Args:
         output: the run folder.

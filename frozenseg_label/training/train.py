@@ -117,7 +117,8 @@ def _path(given: str | Path | None) -> Path | None:
 
 
 def _vocabulary(given: "str | Path | Vocabulary | None") -> "Vocabulary | None":
-    from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
+    from frozenseg_label.vocabulary import Vocabulary
+    from frozenseg_label.vocabulary_files import read_vocabulary
 
     return given if given is None or isinstance(given, Vocabulary) else read_vocabulary(given)
 

@@ -16,7 +16,8 @@ from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
-from frozenseg_label.vocabulary import Vocabulary, parse_classes
+from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary_files import parse_classes
 
 TALL, WIDE = (96, 64), (64, 96)
 SHAPES = {"a": WIDE, "b": TALL, "c": WIDE, "d": WIDE, "e": TALL}  # two padded shapes, mixed

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frozenseg_label.evaluation.hotcoco_quality import HotcocoQuality, differences
-from frozenseg_label.evaluation.panoptic_quality import PanopticTally
+from frozenseg_label.evaluation.panoptic_quality import HotcocoQuality, PanopticTally, differences
 from frozenseg_label.evaluation.segment_overlap import overlap_of
 from frozenseg_label.formats.coco_panoptic import read_panoptic_png, write_panoptic_png
 from frozenseg_label.panoptic import PanopticMap, Segment, measure

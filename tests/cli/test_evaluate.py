@@ -49,6 +49,13 @@ def test_what_could_not_be_evaluated_is_a_message_unless_quiet(
     assert not caplog.messages
 
 
+def test_verbose_tells_of_every_image(truth: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert main(["evaluate", str(truth), str(truth)]) == 0
+    assert "demo-0000.png" not in caplog.text
+    assert main(["evaluate", str(truth), str(truth), "-v"]) == 0
+    assert {"demo-0000.png: 100.0 %", "demo-0001.png: 100.0 %"} <= set(caplog.messages)
+
+
 def test_json_has_shares_and_a_version(truth: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(truth), str(truth), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

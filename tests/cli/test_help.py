@@ -43,5 +43,5 @@ def test_every_option_of_annotate_has_the_default_of_the_python_function() -> No
 def test_the_exit_codes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
-    for line in ("0    all well", "3    finished, but some images failed", "130  interrupted"):
+    for line in ("0    success", "3    finished, but some images failed", "130  interrupted"):
         assert line in said

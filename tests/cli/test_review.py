@@ -14,7 +14,7 @@ from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.review.app import database
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
-from frozenseg_label.vocabulary import parse_classes
+from frozenseg_label.vocabulary_files import parse_classes
 
 
 @pytest.fixture
@@ -50,6 +50,14 @@ def test_the_queue_needs_no_database(
 def test_the_page_needs_no_database_either(out: Path, tmp_path: Path) -> None:
     assert main(["review", f"{out}", "--html", f"{tmp_path / 'page'}"]) == 0
     assert "a.jpg" in (tmp_path / "page" / "index.html").read_text()
+
+
+def test_pictures_that_were_moved_are_missed_and_the_remedy_is_named(
+    out: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main(["review", f"{out}", "--html", f"{tmp_path / 'page'}"]) == 0
+    assert "1 of 1 pictures were not found" in caplog.text
+    assert f"annotate` command again with their new folder and -o {out}" in caplog.text
 
 
 @pytest.mark.parametrize("option", [[], ["--save"]])

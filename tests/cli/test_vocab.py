@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from frozenseg_label.cli import main
-from frozenseg_label.vocabulary import read_vocabulary, shipped_vocabularies
+from frozenseg_label.vocabulary_files import read_vocabulary, shipped_vocabularies
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_check_names_the_words_that_the_weights_never_met(
     Path("mine.txt").write_text("cat\nwombat | marsupial\ngrass: stuff\n")
     assert main(["vocab", "check", "mine.txt"]) == 0
     shown = capsys.readouterr().out
-    assert "wombat: nano never met 'wombat', 'marsupial'" in shown
+    assert "wombat: nano does not know 'wombat', 'marsupial'" in shown
     assert "cat:" not in shown
 
 
@@ -54,7 +54,7 @@ def test_check_has_no_doubts_about_the_words_of_the_nano_world(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["vocab", "check", "stickers"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "no doubts"
+    assert capsys.readouterr().out.splitlines()[-1] == "no problems found"
 
 
 def test_check_fails_on_a_file_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,5 +75,5 @@ def test_init_writes_a_vocabulary_that_can_be_used_at_once() -> None:
 def test_init_never_replaces_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.yaml").write_text("my work")
     assert main(["vocab", "init", "mine.yaml"]) == 2
-    assert "mine.yaml is there already" in capsys.readouterr().err
+    assert "mine.yaml exists already" in capsys.readouterr().err
     assert Path("mine.yaml").read_text() == "my work"

@@ -98,13 +98,13 @@ def test_fetched_weights_are_converted_and_can_be_used(
     tiny_frozenseg: FrozenSeg,
     cache: Path,
     capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     listed: Callable[[str], dict[str, object]],
 ) -> None:
     assert not listed("tiny")["here"]
     assert main(["weights", "fetch", "tiny"]) == 0
-    said = capsys.readouterr()
-    assert said.out == f"{cache / 'weights' / 'tiny.safetensors'}\n"
-    assert "later fetches have to match it" in said.err
+    assert capsys.readouterr().out == f"{cache / 'weights' / 'tiny.safetensors'}\n"
+    assert "later fetches have to match it" in caplog.text
     assert listed("tiny")["here"]
     assert main(["weights", "verify", "tiny"]) == 0
     model, info = load_checkpoint(cache / "weights" / "tiny.safetensors", cache / "frozen")
@@ -115,15 +115,15 @@ def test_fetched_weights_are_converted_and_can_be_used(
 
 
 def test_weights_that_are_here_are_not_fetched_again(
-    server: None, published: Path, capsys: pytest.CaptureFixture[str]
+    server: None, published: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     main(["weights", "fetch", "tiny"])
     published.unlink()
-    capsys.readouterr()
     assert main(["weights", "fetch", "tiny"]) == 0
-    assert "is here already" in capsys.readouterr().err
+    assert "is here already" in caplog.text
+    caplog.clear()
     assert main(["weights", "fetch", "tiny", "-q"]) == 0
-    assert capsys.readouterr().err == ""
+    assert not caplog.messages
 
 
 def test_a_published_file_that_was_brought_by_hand_is_converted_offline(

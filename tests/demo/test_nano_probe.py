@@ -11,7 +11,7 @@ import frozenseg_label
 from frozenseg_label.checkpoints.header import read_checkpoint_info
 from frozenseg_label.checkpoints.named_weights import find_weights
 from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_panoptic
-from frozenseg_label.vocabulary import read_vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
 
 PROBE = Path(frozenseg_label.__file__).parent / "weights" / "nano-probe"
 MOST_BYTES = 2_500_000

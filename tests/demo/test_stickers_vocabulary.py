@@ -1,6 +1,6 @@
 """The words of the nano world: what the recipes train is what the package ships."""
 
-from frozenseg_label.vocabulary import read_vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
 from recipes.nano.making.world import STYLE_ROLES, read_concepts, seen_names
 
 

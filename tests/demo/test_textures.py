@@ -3,7 +3,7 @@
 import numpy as np
 
 from frozenseg_label.demo.textures import PAINTERS, draw_textures
-from frozenseg_label.vocabulary import read_vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
 
 
 def test_every_stuff_of_the_nano_world_can_be_painted() -> None:

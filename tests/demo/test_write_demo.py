@@ -1,4 +1,4 @@
-"""The demonstration images."""
+"""The demonstration images, and the shipped drawings that they are made of."""
 
 from pathlib import Path
 
@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frozenseg_label.demo.write_demo import write_demo
+from frozenseg_label.demo.write_demo import (
+    ATLAS_FILE,
+    demonstration_cutouts,
+    write_atlas,
+    write_demo,
+)
 from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
+from frozenseg_label.vocabulary_files import read_vocabulary
 
 
 def test_images_and_their_truth_can_be_read_back(tmp_path: Path) -> None:
@@ -32,3 +38,22 @@ def test_image_number_i_of_a_seed_is_the_first_of_the_seed_plus_i(tmp_path: Path
 def test_nothing_to_draw_is_refused(tmp_path: Path, count: int, size: int) -> None:
     with pytest.raises(ValueError, match="at least"):
         write_demo(tmp_path, count=count, size=size)
+
+
+def test_the_shipped_atlas_has_a_drawing_of_every_thing_and_is_small() -> None:
+    things = {c.name for c in read_vocabulary("stickers").categories if c.is_thing}
+    cutouts = demonstration_cutouts()
+    assert set(cutouts) == things
+    assert all(drawing[..., 3].max() == 255 for drawn in cutouts.values() for drawing in drawn)
+    assert ATLAS_FILE.stat().st_size <= 3_000_000
+
+
+def test_drawings_survive_the_atlas(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    shapes = [(112, 60), (30, 112), (112, 112)] * 5
+    drawn = [rng.integers(1, 255, (*shape, 4), dtype=np.uint8) for shape in shapes]
+    write_atlas({"many": drawn[:14], "one": drawn[14:]}, "a test", tmp_path / "atlas.png")
+    read = demonstration_cutouts(tmp_path / "atlas.png")
+    assert [len(read["many"]), len(read["one"])] == [14, 1]
+    for before, after in zip(drawn, [*read["many"], *read["one"]], strict=True):
+        assert np.array_equal(before, after)

@@ -104,15 +104,15 @@ def test_a_runs_manifest_splits_classes_into_seen_and_unseen(
     assert list(report.groups) == ["all", "things", "stuff", "seen", "unseen"]
     assert report.groups["seen"].classes == report.groups["unseen"].classes == 1
     assert {row.name: row.seen for row in report.classes} == {"cat": True, "sky": False}
-    assert not any("no split" in note for note in report.notes)
-    assert any(f"1 images are in {truth} only" in note for note in report.notes)
+    assert not any("no figures of seen" in note for note in report.notes)
+    assert any(f"1 images are only in {truth}" in note for note in report.notes)
     assert (report.images, report.only_true_images) == (1, 1)
 
 
 def test_without_a_manifest_there_is_no_split_and_it_is_said(predicted: Path, truth: Path) -> None:
     report = frozenseg_label.evaluate(predicted, truth)
     assert list(report.groups) == ["all", "things", "stuff"]
-    assert any("no split" in note for note in report.notes)
+    assert any("no figures of seen" in note for note in report.notes)
 
 
 def test_proposals_that_serve_as_truth_are_pointed_out(

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frozenseg_label.evaluation.hotcoco_quality import HotcocoQuality, differences
 from frozenseg_label.evaluation.panoptic_quality import (
     CategoryQuality,
+    HotcocoQuality,
     MeanQuality,
     PanopticTally,
+    differences,
     mean_quality,
 )
 from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_panoptic

@@ -17,7 +17,7 @@ from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
 from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.inference.preprocess import prepare_image
-from frozenseg_label.vocabulary import read_vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
 
 PROBE = Path(frozenseg_label.__file__).parent / "weights" / "nano-probe"
 SCENES = 48  # the first ones

@@ -16,13 +16,9 @@ import pytest
 from PIL import Image
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.pages.html_report import (
-    Figure,
-    ReportImage,
-    ReportLayer,
-    ReportTable,
-    write_html_report,
-)
+from frozenseg_label.pages.html_report import write_html_report
+from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer
+from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.vocabulary import Category, Vocabulary
 
@@ -246,7 +242,7 @@ def test_a_report_takes_the_place_of_an_earlier_one(
 @pytest.mark.parametrize("name", ["index.html", "holiday.jpg"])
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("<html>mine</html>")
-    with pytest.raises(RunError, match=f"holds {name}"):
+    with pytest.raises(RunError, match=f"has {name} in it"):
         report(tmp_path)
     assert contents(tmp_path) == {name: b"<html>mine</html>"}
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from frozenseg_label.demo.atlas import demonstration_cutouts
 from frozenseg_label.demo.textures import draw_textures
+from frozenseg_label.demo.write_demo import demonstration_cutouts
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.inference.preprocess import prepare_image
@@ -16,7 +16,7 @@ from frozenseg_label.model.builders import build_frozenseg_nano, build_nano_sam
 from frozenseg_label.model.sam import DecoderSizes, vit_sam
 from frozenseg_label.training.data.sample_sources import PoolSource
 from frozenseg_label.training.settings import read_settings
-from frozenseg_label.vocabulary import read_vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
 from recipes.nano.making import clip_batches, clip_pictures
 from recipes.nano.making import train_sam as sam_stage
 from recipes.nano.making.restyle import color_shape, restyle

@@ -20,7 +20,7 @@ from frozenseg_label.training.loop.state import Memory
 from frozenseg_label.training.loop.training_log import LOG, read_rows
 from frozenseg_label.training.loss.criterion import Criterion
 from frozenseg_label.training.settings import TrainSettings
-from frozenseg_label.vocabulary import parse_classes
+from frozenseg_label.vocabulary_files import parse_classes
 from tests.training.small_sets import draw_square
 
 SETTINGS = TrainSettings(

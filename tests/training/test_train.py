@@ -31,7 +31,7 @@ from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.training.loop.state import states
 from frozenseg_label.training.settings import read_settings
 from frozenseg_label.training.train import TrainSummary
-from frozenseg_label.vocabulary import parse_classes
+from frozenseg_label.vocabulary_files import parse_classes
 
 SMALL = ("batch_size=1", "num_points=64", "log_every=1", "held_out=0.3", "crop_size=64")
 

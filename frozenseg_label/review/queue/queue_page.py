@@ -1,16 +1,12 @@
 """The review queue as a static page: for people without the App, or to send to a colleague."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from frozenseg_label.pages.html_report import (
-    Figure,
-    ReportImage,
-    ReportLayer,
-    ReportTable,
-    existing,
-    write_html_report,
-)
+from frozenseg_label.pages.html_report import write_html_report
+from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer, existing
+from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
 from frozenseg_label.runs.run_folder import RunFolder
@@ -18,15 +14,32 @@ from frozenseg_label.runs.run_folder import RunFolder
 ORDER = "queue"
 
 
-def write_queue_page(run: RunFolder, folder: Path) -> Path:
-    """Write the page of a run, most doubtful images first; return the path of its `index.html`.
+@dataclass(frozen=True)
+class QueuePage:
+    """A page that was written.
+
+    Attributes:
+        path: of its `index.html`.
+        images: how many it shows.
+        without_picture: how many of them have no picture where the run looks for it.
+    """
+
+    path: Path
+    images: int
+    without_picture: int
+
+
+def write_queue_page(run: RunFolder, folder: Path) -> QueuePage:
+    """Write the page of a run, most doubtful images first.
 
     Corrected images show the model's own map, too, as the layer "before".
     """
     queue = review_queue(run)
     title = f"{run.path.absolute().name}: what to look at first"
     images = (_image(run, queued) for queued in queue)
-    return write_html_report(folder, title, run.vocabulary, images, [_table(queue)], order=ORDER)
+    page = write_html_report(folder, title, run.vocabulary, images, [_table(queue)], order=ORDER)
+    missing = sum(existing(run.picture(queued.image)) is None for queued in queue)
+    return QueuePage(page, len(queue), missing)
 
 
 def _image(run: RunFolder, queued: QueuedImage) -> ReportImage:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from frozenseg_label.demo.atlas import write_atlas
+from frozenseg_label.demo.write_demo import write_atlas
 from recipes.nano.making.icon_sets import check_licence, crop, draw_icon, read_icons
 from recipes.nano.making.shapes import DOODLES, SHAPE_SETS, draw_doodles, draw_shapes
 from recipes.nano.making.world import (

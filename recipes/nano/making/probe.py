@@ -23,7 +23,8 @@ from frozenseg_label.formats.coco_panoptic import (
     write_coco_panoptic,
     write_panoptic_png,
 )
-from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
+from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
 from recipes.nano.making.world import DEFAULT_ASSETS, ROOT, Concept, load_world
 
 FIRST_SEED = 5 * 10**9  # beyond those of all trainings and evaluations

@@ -24,7 +24,8 @@ from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.settings import EnsembleSettings, MergeSettings
 from frozenseg_label.model.text_classifier import TEMPLATES, TextClassifier, encode_names
-from frozenseg_label.vocabulary import Category, Vocabulary, read_vocabulary
+from frozenseg_label.vocabulary import Category, Vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
 from recipes.nano.making.clip_evaluation import crop_accuracy
 from recipes.nano.making.sam_evaluation import evaluate_sam
 from recipes.nano.making.world import DEFAULT_ASSETS, World, load_world

@@ -14,16 +14,17 @@ import numpy as np
 from PIL import Image
 
 from frozenseg_label import annotate
-from frozenseg_label.demo.atlas import demonstration_cutouts
 from frozenseg_label.demo.scenes import draw_scene
 from frozenseg_label.demo.textures import draw_textures
+from frozenseg_label.demo.write_demo import demonstration_cutouts
 from frozenseg_label.evaluation.segment_overlap import overlap_of
 from frozenseg_label.formats.coco_panoptic import png_name, write_coco_panoptic, write_panoptic_png
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.training.data.collect import TrainingData, collect
 from frozenseg_label.training.data.labelled_images import LabelledImage
 from frozenseg_label.training.loop.quality import true_map
-from frozenseg_label.vocabulary import Vocabulary, read_vocabulary
+from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
 from recipes.nano.making.probe import describe
 from recipes.nano.making.world import read_concepts
 

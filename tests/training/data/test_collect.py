@@ -16,7 +16,8 @@ from frozenseg_label.training.data.collect import (
     trained_categories,
 )
 from frozenseg_label.training.settings import TrainSettings
-from frozenseg_label.vocabulary import Vocabulary, parse_classes, read_vocabulary
+from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary_files import parse_classes, read_vocabulary
 from tests.training.small_sets import CAT, DOG, map_of, write_run, write_set
 
 

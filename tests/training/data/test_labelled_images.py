@@ -19,7 +19,8 @@ from frozenseg_label.training.data.labelled_images import (
     read_labelled_images,
 )
 from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED
-from frozenseg_label.vocabulary import Category, Vocabulary, parse_classes
+from frozenseg_label.vocabulary import Category, Vocabulary
+from frozenseg_label.vocabulary_files import parse_classes
 from tests.training.small_sets import ANIMALS, map_of, write_picture, write_run, write_set
 
 LABELS = {"cat": 0, "dog": 1, "sky": 2}

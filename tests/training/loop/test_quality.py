@@ -15,7 +15,7 @@ from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.training.data.labelled_images import check_images, read_labelled_images
 from frozenseg_label.training.loop.quality import MeasuredSet, score, true_map
-from frozenseg_label.vocabulary import parse_classes
+from frozenseg_label.vocabulary_files import parse_classes
 from tests.training.small_sets import ANIMALS, map_of, write_run, write_set
 
 SIZES = {"1.png": (64, 64), "2.png": (40, 50)}

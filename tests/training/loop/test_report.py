@@ -17,7 +17,7 @@ from frozenseg_label.training.loop.report import (
     forgotten,
     write_report,
 )
-from frozenseg_label.vocabulary import parse_classes
+from frozenseg_label.vocabulary_files import parse_classes
 from tests.training.small_sets import map_of
 
 WORDS = parse_classes("cat | kitten, dog, sky: stuff, cow, emu")

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from PIL import Image
 
-from frozenseg_label.pages.overlay import (
+from frozenseg_label.pages.report_image import (
     encode_picture,
     encode_places,
     fitted_size,

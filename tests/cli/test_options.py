@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from frozenseg_label.cli import CONFIG_FILE, commands, main
-from frozenseg_label.cli.settings import read_settings
+from frozenseg_label.cli.options import read_settings
 
 
 @pytest.fixture(autouse=True)

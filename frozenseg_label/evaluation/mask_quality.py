@@ -1,12 +1,15 @@
-"""Average precision of the masks of things, by pycocotools (COCO's protocol: IoU .50:.05:.95).
+"""How good masks are: average precision of things, and how many true segments are covered.
 
-A panoptic map has no overlaps and one class a segment, so AP is lower than that of the masks before
-they were merged; it is good for comparing labels with labels.
+Average precision is pycocotools' (COCO's protocol: IoU .50:.05:.95). A panoptic map has no overlaps
+and one class a segment, so it is lower than that of the masks before they were merged; it is good
+for comparing labels with labels. Recall does not look at classes: where it is high and PQ is low,
+the names are wrong, not the masks.
 """
 
 import contextlib
 import io
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -15,6 +18,8 @@ from numpy.typing import NDArray
 
 from frozenseg_label.evaluation.segment_overlap import IGNORED_ABOVE, SegmentOverlap
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
+
+THRESHOLDS = (0.5, 0.75, 0.9)  # of recall: IoU of at least
 
 
 class Precision(NamedTuple):
@@ -67,7 +72,7 @@ class InstanceTally:
                 self._truth.append(row | {"id": len(self._truth) + 1, "iscrowd": crowd})
 
     def categories(self) -> dict[int, Precision]:
-        """AP by category id, of things that the truth has; empty where no prediction has a score.
+        """Return AP by category id for the things of the truth; empty if no prediction has a score.
 
         COCO's own means over classes are the means of these.
         """
@@ -76,7 +81,7 @@ class InstanceTally:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
 
-        with contextlib.redirect_stdout(io.StringIO()):  # it tells its progress
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
             truth, predicted = COCO(), COCO()
             for coco, rows in ((truth, self._truth), (predicted, self._predicted)):
                 coco.dataset = {
@@ -99,17 +104,27 @@ class InstanceTally:
                 )
         return found
 
+    def notes(self) -> Iterator[str]:
+        """Yield what to keep in mind about the figures."""
+        if self.unscored and not self.scored:
+            yield "the predictions carry no scores: no mask AP"
+        elif self.unscored:
+            yield (
+                f"{self.unscored} of {self.scored + self.unscored} predicted things have no score; "
+                "for mask AP they count as certain"
+            )
+
 
 def mean_precision(
     categories: Mapping[int, Precision], category_ids: Collection[int]
 ) -> Precision | None:
-    """Mean over those of the classes that have a figure; None where none has."""
+    """Return the mean over those of the classes that have a figure; None if none has."""
     chosen = [categories[id_] for id_ in category_ids if id_ in categories]
     return Precision(*np.mean(chosen, axis=0).tolist()) if chosen else None
 
 
 def _row(image: int, category_id: int, mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """A mask [H, W] in COCO's words."""
+    """Return a mask [H, W] as COCO writes it."""
     from pycocotools import mask as run_lengths
 
     coded = run_lengths.encode(np.asfortranarray(mask, dtype=np.uint8))
@@ -121,3 +136,35 @@ def _row(image: int, category_id: int, mask: NDArray[np.bool_]) -> dict[str, Any
         "bbox": [0, 0, 0, 0],
         "iscrowd": 0,
     }
+
+
+@dataclass
+class RecallTally:
+    """Counts covered segments image by image; keeps four numbers for each class."""
+
+    _counts: dict[int, NDArray[np.int64]] = field(
+        default_factory=lambda: defaultdict(lambda: np.zeros(1 + len(THRESHOLDS), dtype=np.int64))
+    )
+
+    def add(self, overlap: SegmentOverlap) -> None:
+        """Count the true segments of one image; crowds are left out."""
+        best = overlap.iou.max(axis=0, initial=0.0)  # [T]
+        for segment, iou in zip(overlap.truth, best.tolist(), strict=True):
+            if not segment.is_crowd:
+                hits = [iou >= threshold for threshold in THRESHOLDS]
+                self._counts[segment.category_id] += np.array([1, *hits])
+
+    def segments(self, category_id: int) -> int:
+        """Return the number of true segments of the class."""
+        return int(self._counts[category_id][0]) if category_id in self._counts else 0
+
+    def recall(self, category_ids: Collection[int]) -> tuple[float, ...] | None:
+        """Return the share of the classes' segments that are covered, at each threshold.
+
+        Each segment counts the same, not each class; None if there are no segments.
+        """
+        counts = [self._counts[id_] for id_ in category_ids if id_ in self._counts]
+        if not counts:
+            return None
+        total, *hits = np.sum(counts, axis=0).tolist()
+        return tuple(hit / total for hit in hits)
