@@ -4,6 +4,7 @@ import colorsys
 import difflib
 import hashlib
 import json
+import os
 import re
 import reprlib
 import unicodedata
@@ -13,13 +14,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from frozenseg_label.documents import LARGEST_YAML, parse_yaml, read_text, shortened
 from frozenseg_label.errors import VocabularyError
 
 Color = tuple[int, int, int]
 _Model = TypeVar("_Model", bound=BaseModel)
+
+LONGEST_NAME = 300  # characters; CLIP reads the first 77 tokens of a text
+LARGEST_ID = 2**31 - 1  # that arrays of ids hold
+MOST_NAMES = 100_000  # more would take CLIP's text tower days
 
 NO_COLOR: Color = (0, 0, 0)  # black is how unlabelled pixels are drawn, so no category has it
 
@@ -47,10 +52,14 @@ class Category:
     def __post_init__(self) -> None:
         if any(not name.strip() for name in self.names):
             raise VocabularyError(f"category {self.name!r} has an empty name; fill it in")
+        for name in self.names:
+            _refuse_unprintable(name)
         if len({same_name(name) for name in self.names}) < len(self.names):
             raise VocabularyError(f"category {self.name!r} lists one of its names twice; keep one")
         if self.id < 0:
             raise VocabularyError(f"category {self.name!r} has id {self.id}; ids start at 0")
+        if self.id > LARGEST_ID:
+            raise VocabularyError(f"category {self.name!r}: ids end at {LARGEST_ID}; lower its id")
         if not 0.0 <= self.min_score <= 1.0:
             raise VocabularyError(
                 f"category {self.name!r} has min_score {self.min_score}; it must lie in 0..1"
@@ -84,6 +93,7 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if not self.categories:
             raise VocabularyError(f"vocabulary {self.name!r} is empty; it needs at least one class")
+        _refuse_many(f"vocabulary {self.name!r}", sum(self.names_per_category))
         places = [f"class {number}" for number in range(1, len(self.categories) + 1)]
         _refuse_repeats(self.categories, places)
 
@@ -128,6 +138,27 @@ def same_name(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
+def _refuse_many(source: str, names: int) -> None:
+    if names > MOST_NAMES:
+        raise VocabularyError(
+            f"{source}: {names} names, and {MOST_NAMES} are the most that a vocabulary may have; "
+            "take some out"
+        )
+
+
+def _refuse_unprintable(name: str) -> None:
+    """Raise where a name is no name: very long, or with characters that only steer a terminal."""
+    if len(name) > LONGEST_NAME:
+        raise VocabularyError(
+            f"category {shortened(name)} has a name of {len(name)} characters; {LONGEST_NAME} are "
+            "the most, shorten it"
+        )
+    if any(unicodedata.category(sign) in ("Cc", "Cs") and not sign.isspace() for sign in name):
+        raise VocabularyError(
+            f"category {name!r} has a character that cannot be printed; take it out"
+        )
+
+
 def seen_categories(vocabulary: "Vocabulary", seen_names: Iterable[str]) -> tuple[bool, ...]:
     """Return for each category whether one of its names is among those of a training."""
     seen = {same_name(name) for name in seen_names}
@@ -157,23 +188,24 @@ def read_vocabulary(source: str | Path) -> Vocabulary:
     """
     shipped = shipped_vocabularies()  # their names go first: a folder may be called the same
     path = shipped.get(str(source), Path(source))
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError):
+    if not os.path.exists(path):  # noqa: PTH110 - a name that is too long is no file, and no error
         meant = _did_you_mean(path.stem, shipped) or f"; shipped are: {', '.join(shipped)}"
-        raise VocabularyError(f"there is no vocabulary file {source}{meant}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise VocabularyError(f"{path}: no text file in UTF-8 ({error}); save it as one") from error
+        raise VocabularyError(f"there is no vocabulary file {source}{meant}")
+    text = read_text(path, VocabularyError, LARGEST_YAML)
     if path.suffix.lower() in (".yaml", ".yml"):
         return _read_yaml(path, text)
     lines = [re.split(r"(?:^|\s)#", line)[0].strip() for line in text.splitlines()]
+    _refuse_many(f"{path}", len(lines))
     items = [(f"{path}, line {at}", line) for at, line in enumerate(lines, start=1) if line]
     return _assemble(path.stem, f"{path}", [(at, _parse_item(at, item)) for at, item in items])
 
 
 def parse_classes(text: str) -> Vocabulary:
     """The vocabulary that a command line spells out: `cat, sofa | couch, sky: stuff`."""
-    items = [(f"class {at} of {text!r}", item) for at, item in enumerate(text.split(","), start=1)]
+    items = [
+        (f"class {at} of {shortened(text)}", item)
+        for at, item in enumerate(text.split(","), start=1)
+    ]
     items = [(where, item) for where, item in items if item.strip()]  # "cat, dog," is fine
     return _assemble("classes", "--classes", [(at, _parse_item(at, item)) for at, item in items])
 
@@ -208,35 +240,18 @@ class _Document(BaseModel):
 
 
 def _read_yaml(path: Path, text: str) -> Vocabulary:
-    try:
-        loader = yaml.SafeLoader(text)
-        root = loader.get_single_node()
-        data = loader.construct_document(root) if root else {"classes": []}
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise VocabularyError(f"{path}{line}: not YAML ({problem}); mend it there") from error
+    data, root = parse_yaml(text, f"{path}", VocabularyError)
+    data = {"classes": []} if data is None else data
     document = _check(_Document, f"{path}", data)
-    nodes = [item for key, block in _pairs(path, root) if key == "classes" for item in block.value]
+    _refuse_many(f"{path}", len(document.classes))
+    blocks = [] if root is None else root.value
+    nodes = [item for key, block in blocks if key.value == "classes" for item in block.value]
     entries = []
     for node, item in zip(nodes, document.classes, strict=True):
         where = f"{path}, line {node.start_mark.line + 1}"
-        _pairs(path, node)
         item = item if isinstance(item, dict) else {"name": item}
         entries.append((where, _check(_Entry, where, item)))
     return _assemble(document.name or path.stem, f"{path}", entries)
-
-
-def _pairs(path: Path, node: yaml.Node | None) -> list[tuple[str, yaml.Node]]:
-    """Keys and values of a mapping node (nothing for other nodes); YAML itself lets keys repeat."""
-    pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    keys = [key.value for key, _ in pairs]
-    for number, (key, _) in enumerate(pairs):
-        if key.value in keys[:number]:
-            line = key.start_mark.line + 1
-            raise VocabularyError(f"{path}, line {line}: key {key.value!r} stands twice; keep one")
-    return [(key.value, value) for key, value in pairs]
 
 
 def _check(model: type[_Model], where: str, data: object) -> _Model:
@@ -248,7 +263,7 @@ def _check(model: type[_Model], where: str, data: object) -> _Model:
     fault, known = faults[0], model.model_fields
     field = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        message = f"unknown key {field!r}"
+        message = f"unknown key {shortened(field)}"
         message += _did_you_mean(field, known) or f"; known are: {', '.join(known)}"
     elif fault["type"] == "missing":
         message = f"`{field}:` is missing; add it"
@@ -260,11 +275,12 @@ def _check(model: type[_Model], where: str, data: object) -> _Model:
 
 def _parse_item(where: str, item: str) -> _Entry:
     """One `name | synonym: kind` of a text file or of the command line."""
+    said = shortened(item)
     names, kind = item.rsplit(":", 1) if ":" in item else (item, "thing")
     if kind.strip() not in ("thing", "stuff"):
-        raise VocabularyError(f"{where}: after the colon of {item!r}, write `thing` or `stuff`")
+        raise VocabularyError(f"{where}: after the colon of {said}, write `thing` or `stuff`")
     if "," in names:
-        raise VocabularyError(f"{where}: comma in {item!r}; a class a line, `|` before synonyms")
+        raise VocabularyError(f"{where}: comma in {said}; a class a line, `|` before synonyms")
     name, *synonyms = (part.strip() for part in names.split("|"))
     return _check(_Entry, where, {"name": name, "synonyms": synonyms, "kind": kind.strip()})
 
@@ -307,7 +323,7 @@ def _refuse_repeats(categories: Sequence[Category], places: Sequence[str]) -> No
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     """A suggestion to end a message with, or nothing."""
-    words = list(known)
+    words, word = list(known), word[:100]
     near = [other for other in words if len(word) > 2 and word.casefold() in other]
     near += difflib.get_close_matches(word.casefold(), words, n=3)
     return f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
