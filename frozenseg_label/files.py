@@ -6,21 +6,22 @@ are worth nothing; `.staged` ones are whole and wait for a journal row that comm
 """
 
 import errno
-import json
 import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from frozenseg_label.errors import FrozenSegLabelError, RunError
 
 PREFIX = ".frozenseg-"
 MARKER = ".frozenseg-label"  # in folders that we write: their pictures are no photographs
 TEMPORARY_SUFFIX = ".tmp"
+ABANDONED = 3600.0  # seconds; nobody writes any longer a file that has not changed for so long
 STAGED_SUFFIX = ".staged"
 
 Kind = type[FrozenSegLabelError]
@@ -115,13 +116,29 @@ def mark_folder(folder: Path, error: Kind = RunError) -> None:
         (folder / MARKER).write_text("frozenseg-label wrote this folder: no images to label here\n")
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed programs left half written directly in a folder."""
+def remove_leftovers(folder: Path, *, unchanged_for: float = 0.0) -> None:
+    """Remove what killed programs left half written directly in a folder.
+
+    Args:
+        unchanged_for: seconds; in folders that several programs share, a younger file may be one
+            that another program is writing.
+    """
     for path in folder.glob(f"{PREFIX}*{TEMPORARY_SUFFIX}"):
+        if unchanged_for and time.time() - _changed_at(path) < unchanged_for:
+            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _changed_at(path: Path) -> float:
+    """Return when a file, or one directly in a folder, was written last; now if it is gone."""
+    try:
+        inside = path.iterdir() if path.is_dir() and not path.is_symlink() else ()
+        return float(max(file.lstat().st_mtime for file in (path, *inside)))
+    except OSError:
+        return time.time()
 
 
 def _temporary(path: Path) -> Path:
@@ -180,20 +197,6 @@ def make_folder(folder: Path) -> None:
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
-
-
-def read_json(path: Path, error: Kind) -> Any:  # noqa: ANN401 - JSON may be anything
-    """Return what a JSON file says; numbers that are infinite or no number become None.
-
-    Args:
-        error: kind of the one sentence for everything that can be wrong with it.
-    """
-    content = read_regular(path, error)
-    try:
-        return json.loads(content, parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as fault:
-        reason = "nested too deeply" if isinstance(fault, RecursionError) else f"{fault}"
-        raise error(f"{path}: no whole JSON file ({reason}); write it again") from fault
 
 
 def read_regular(path: Path, error: Kind, most: int = -1) -> bytes:

@@ -8,9 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from frozenseg_label.documents import shortened
 from frozenseg_label.errors import VocabularyError
 
 Color = tuple[int, int, int]
+
+LONGEST_NAME = 300  # characters; CLIP reads the first 77 tokens of a text
+LARGEST_ID = 2**31 - 1  # that arrays of ids hold
+MOST_NAMES = 100_000  # more would take CLIP's text tower days
 
 NO_COLOR: Color = (0, 0, 0)  # black is how unlabelled pixels are drawn, so no category has it
 
@@ -38,10 +43,14 @@ class Category:
     def __post_init__(self) -> None:
         if any(not name.strip() for name in self.names):
             raise VocabularyError(f"category {self.name!r} has an empty name; fill it in")
+        for name in self.names:
+            _refuse_unprintable(name)
         if len({same_name(name) for name in self.names}) < len(self.names):
             raise VocabularyError(f"category {self.name!r} lists one of its names twice; keep one")
         if self.id < 0:
             raise VocabularyError(f"category {self.name!r} has id {self.id}; ids start at 0")
+        if self.id > LARGEST_ID:
+            raise VocabularyError(f"category {self.name!r}: ids end at {LARGEST_ID}; lower its id")
         if not 0.0 <= self.min_score <= 1.0:
             raise VocabularyError(
                 f"category {self.name!r} has min_score {self.min_score}; it must lie in 0..1"
@@ -75,6 +84,7 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if not self.categories:
             raise VocabularyError(f"vocabulary {self.name!r} is empty; it needs at least one class")
+        refuse_many(f"vocabulary {self.name!r}", sum(self.names_per_category))
         places = [f"class {number}" for number in range(1, len(self.categories) + 1)]
         refuse_repeats(self.categories, places)
 
@@ -117,6 +127,28 @@ def same_name(name: str) -> str:
     Case (CLIP reads all names in lower case), Unicode's forms and widths, and spaces do not count.
     """
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def refuse_many(source: str, names: int) -> None:
+    """Raise an error if there are more names than a vocabulary may have."""
+    if names > MOST_NAMES:
+        raise VocabularyError(
+            f"{source}: {names} names, and {MOST_NAMES} are the most that a vocabulary may have; "
+            "take some out"
+        )
+
+
+def _refuse_unprintable(name: str) -> None:
+    """Raise where a name is no name: very long, or with characters that only steer a terminal."""
+    if len(name) > LONGEST_NAME:
+        raise VocabularyError(
+            f"category {shortened(name)} has a name of {len(name)} characters; {LONGEST_NAME} are "
+            "the most, shorten it"
+        )
+    if any(unicodedata.category(sign) in ("Cc", "Cs") and not sign.isspace() for sign in name):
+        raise VocabularyError(
+            f"category {name!r} has a character that cannot be printed; take it out"
+        )
 
 
 def seen_categories(vocabulary: "Vocabulary", seen_names: Iterable[str]) -> tuple[bool, ...]:

@@ -2,17 +2,18 @@
 
 import difflib
 import logging
+import os
 import re
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from frozenseg_label.documents import LARGEST_YAML, parse_yaml, read_text, shortened
 from frozenseg_label.errors import VocabularyError
-from frozenseg_label.vocabulary import NO_COLOR, Category, Vocabulary, refuse_repeats
+from frozenseg_label.vocabulary import NO_COLOR, Category, Vocabulary, refuse_many, refuse_repeats
 
 log = logging.getLogger(__name__)
 
@@ -28,23 +29,24 @@ def read_vocabulary(source: str | Path) -> Vocabulary:
     shipped = shipped_vocabularies()  # before files: a folder may have the same name
     path = shipped.get(str(source), Path(source))
     log.debug("reading the vocabulary %s", path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError):
+    if not os.path.exists(path):  # noqa: PTH110 - a name that is too long is no file, and no error
         meant = _did_you_mean(path.stem, shipped) or f"; shipped are: {', '.join(shipped)}"
-        raise VocabularyError(f"there is no vocabulary file {source}{meant}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise VocabularyError(f"{path}: no text file in UTF-8 ({error}); save it as one") from error
+        raise VocabularyError(f"there is no vocabulary file {source}{meant}")
+    text = read_text(path, VocabularyError, LARGEST_YAML)
     if path.suffix.lower() in (".yaml", ".yml"):
         return _read_yaml(path, text)
     lines = [re.split(r"(?:^|\s)#", line)[0].strip() for line in text.splitlines()]
+    refuse_many(f"{path}", len(lines))
     items = [(f"{path}, line {at}", line) for at, line in enumerate(lines, start=1) if line]
     return _assemble(path.stem, f"{path}", [(at, _parse_item(at, item)) for at, item in items])
 
 
 def parse_classes(text: str) -> Vocabulary:
     """Return the vocabulary of a text like `cat, sofa | couch, sky: stuff`."""
-    items = [(f"class {at} of {text!r}", item) for at, item in enumerate(text.split(","), start=1)]
+    items = [
+        (f"class {at} of {shortened(text)}", item)
+        for at, item in enumerate(text.split(","), start=1)
+    ]
     items = [(where, item) for where, item in items if item.strip()]  # "cat, dog," is fine
     return _assemble("classes", "--classes", [(at, _parse_item(at, item)) for at, item in items])
 
@@ -79,35 +81,18 @@ class _Document(BaseModel):
 
 
 def _read_yaml(path: Path, text: str) -> Vocabulary:
-    try:
-        loader = yaml.SafeLoader(text)
-        root = loader.get_single_node()
-        data = loader.construct_document(root) if root else {"classes": []}
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise VocabularyError(f"{path}{line}: not YAML ({problem}); correct it there") from error
+    data, root = parse_yaml(text, f"{path}", VocabularyError)
+    data = {"classes": []} if data is None else data
     document = _check(_Document, f"{path}", data)
-    nodes = [item for key, block in _pairs(path, root) if key == "classes" for item in block.value]
+    refuse_many(f"{path}", len(document.classes))
+    blocks = [] if root is None else root.value
+    nodes = [item for key, block in blocks if key.value == "classes" for item in block.value]
     entries = []
     for node, item in zip(nodes, document.classes, strict=True):
         where = f"{path}, line {node.start_mark.line + 1}"
-        _pairs(path, node)
         item = item if isinstance(item, dict) else {"name": item}
         entries.append((where, _check(_Entry, where, item)))
     return _assemble(document.name or path.stem, f"{path}", entries)
-
-
-def _pairs(path: Path, node: yaml.Node | None) -> list[tuple[str, yaml.Node]]:
-    """Return the keys and values of a mapping node; YAML itself lets keys repeat."""
-    pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    keys = [key.value for key, _ in pairs]
-    for number, (key, _) in enumerate(pairs):
-        if key.value in keys[:number]:
-            line = key.start_mark.line + 1
-            raise VocabularyError(f"{path}, line {line}: key {key.value!r} occurs twice; keep one")
-    return [(key.value, value) for key, value in pairs]
 
 
 def _check(model: type[_Model], where: str, data: object) -> _Model:
@@ -119,7 +104,7 @@ def _check(model: type[_Model], where: str, data: object) -> _Model:
     fault, known = faults[0], model.model_fields
     field = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        message = f"unknown key {field!r}"
+        message = f"unknown key {shortened(field)}"
         message += _did_you_mean(field, known) or f"; known are: {', '.join(known)}"
     elif fault["type"] == "missing":
         message = f"`{field}:` is missing; add it"
@@ -131,11 +116,12 @@ def _check(model: type[_Model], where: str, data: object) -> _Model:
 
 def _parse_item(where: str, item: str) -> _Entry:
     """Return the class that `name | synonym: kind` describes."""
+    said = shortened(item)
     names, kind = item.rsplit(":", 1) if ":" in item else (item, "thing")
     if kind.strip() not in ("thing", "stuff"):
-        raise VocabularyError(f"{where}: after the colon of {item!r}, write `thing` or `stuff`")
+        raise VocabularyError(f"{where}: after the colon of {said}, write `thing` or `stuff`")
     if "," in names:
-        raise VocabularyError(f"{where}: comma in {item!r}; a class a line, `|` before synonyms")
+        raise VocabularyError(f"{where}: comma in {said}; a class a line, `|` before synonyms")
     name, *synonyms = (part.strip() for part in names.split("|"))
     return _check(_Entry, where, {"name": name, "synonyms": synonyms, "kind": kind.strip()})
 
@@ -167,7 +153,7 @@ def _assemble(name: str, source: str, entries: list[tuple[str, _Entry]]) -> Voca
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a suggestion for the end of a message, or nothing."""
-    words = list(known)
+    words, word = list(known), word[:100]
     near = [other for other in words if len(word) > 2 and word.casefold() in other]
     near += difflib.get_close_matches(word.casefold(), words, n=3)
     return f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""

@@ -150,7 +150,7 @@ def test_a_picture_is_no_vocabulary(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(VocabularyError, match=r"cat\.png: no text file in UTF-8"):
         read_vocabulary(path)
-    with pytest.raises(VocabularyError, match="no text file"):
+    with pytest.raises(VocabularyError, match="it is a folder; name a file"):
         read_vocabulary(tmp_path)
 
 

@@ -15,6 +15,7 @@ from frozenseg_label.checkpoints.downloads import file_sha256
 from frozenseg_label.checkpoints.header import TrainingCategory, is_pickled
 from frozenseg_label.checkpoints.named_weights import frozen_folder, named_file
 from frozenseg_label.checkpoints.official_keys import convert_official_state_dict
+from frozenseg_label.checkpoints.tensor_file import refuse_damaged_numbers
 from frozenseg_label.errors import CheckpointError
 from frozenseg_label.vocabulary_files import read_vocabulary
 
@@ -24,7 +25,7 @@ TRAINING_VOCABULARY = "coco-panoptic-133"  # of both; with the names that they w
 REMEDY = "give the .pth that the FrozenSeg authors offer for ConvNeXt-L or R50x64, unchanged"
 
 # Errors of torch.load when bytes are missing or wrong.
-_UNREADABLE = (
+UNREADABLE = (
     pickle.UnpicklingError,
     struct.error,
     ArithmeticError,
@@ -32,6 +33,7 @@ _UNREADABLE = (
     AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     TypeError,
@@ -54,6 +56,7 @@ def convert_published(source: Path, output: Path | None = None) -> Path:
             f"{source} is no published FrozenSeg checkpoint: void_embedding.weight, whose size "
             f"tells which model it is, is missing or of another size; {REMEDY}"
         )
+    refuse_damaged_numbers(converted, str(source))
     model = build_filled(builder, converted, str(source))
     categories = [
         TrainingCategory(names=category.names, is_thing=category.is_thing)
@@ -78,7 +81,7 @@ def read_published(path: Path) -> Mapping[str, Tensor]:
         content = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{path} {_why_unreadable(error)}") from error
     if not isinstance(content, dict) or "model" not in content:
         raise CheckpointError(

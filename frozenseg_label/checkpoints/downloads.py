@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from frozenseg_label.checkpoints.header import is_pickled
+from frozenseg_label.documents import read_json
 from frozenseg_label.errors import CheckpointError
-from frozenseg_label.files import atomic_write
+from frozenseg_label.files import (
+    ABANDONED,
+    PREFIX,
+    TEMPORARY_SUFFIX,
+    atomic_write,
+    remove_leftovers,
+)
 
 if TYPE_CHECKING:
     import requests
@@ -97,8 +104,9 @@ def fetch(
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder, unchanged_for=ABANDONED)
         # gdown leaves files behind when it is stopped: they are in a folder that goes away.
-        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as temporary:
+        with tempfile.TemporaryDirectory(TEMPORARY_SUFFIX, PREFIX, folder) as temporary:
             arrived = Path(temporary) / target.name
             _bring(name, download, arrived, target, progress)
             digest = check_download(arrived, download, book=folder / BOOK)
@@ -188,8 +196,8 @@ def _read_book(book: Path) -> dict[str, str]:
     if not book.exists():
         return {}
     try:
-        return TypeAdapter(dict[str, str]).validate_json(book.read_bytes())
-    except ValidationError as error:
+        return TypeAdapter(dict[str, str]).validate_python(read_json(book, CheckpointError))
+    except (CheckpointError, ValidationError) as error:
         raise CheckpointError(
             f"{book}, the list of SHA-256 from first fetches, cannot be read; delete it"
         ) from error

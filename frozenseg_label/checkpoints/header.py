@@ -1,14 +1,15 @@
 """The header of a checkpoint: which model it is. Reading it needs no tensors and no torch."""
 
 import hashlib
-import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
+from frozenseg_label.documents import parse_json
 from frozenseg_label.errors import CheckpointError
+from frozenseg_label.files import read_regular
 
 HEADER_KEY = "frozenseg_label"
 FROZEN_PARTS = ("clip", "sam")
@@ -21,12 +22,23 @@ def is_frozen(key: str) -> bool:
     return key.split(".")[0] in FROZEN_PARTS
 
 
+def _checked_name(name: str) -> str:
+    """Return a name of a class that can be shown and encoded; ValueError for any other."""
+    if not name.strip() or not all(sign.isprintable() or sign.isspace() for sign in name):
+        raise ValueError("a name is empty, or has characters that cannot be printed")
+    return name
+
+
+_Name = Annotated[str, AfterValidator(_checked_name)]
+_Hash = Annotated[str, Field(pattern=r"^\w*$")]  # it becomes part of a file's name
+
+
 class TrainingCategory(BaseModel):
     """A category whose masks the decoder was trained on: its main name first, then its synonyms."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    names: tuple[str, ...]
+    names: Annotated[tuple[_Name, ...], Field(min_length=1)]
     is_thing: bool
 
 
@@ -47,9 +59,9 @@ class CheckpointInfo(BaseModel):
     format: Literal[1] = 1
     builder: str
     categories: tuple[TrainingCategory, ...]
-    clip_hash: str
-    sam_hash: str
-    decoder_hash: str
+    clip_hash: _Hash
+    sam_hash: _Hash
+    decoder_hash: _Hash
     frozen_inside: bool
     origin: str = ""
 
@@ -95,8 +107,9 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
             f"published weights with `frozenseg-label weights convert`"
         )
     try:
-        return CheckpointInfo.model_validate(json.loads(header[HEADER_KEY]))
-    except (ValidationError, json.JSONDecodeError) as error:
+        place = f"{path}: its header"
+        return CheckpointInfo.model_validate(parse_json(header[HEADER_KEY], place, CheckpointError))
+    except ValidationError as error:
         raise CheckpointError(
             f"{path}: its header cannot be read ({_in_one_line(error)}); it may come from a newer "
             f"frozenseg-label: update, or fetch the weights again"
@@ -105,6 +118,8 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
 
 def read_header(path: Path) -> dict[str, str]:
     """Return the text fields of a safetensors file; CheckpointError where it is another file."""
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; name a file of weights")
     if not path.is_file():
         raise CheckpointError(
             f"{path}: no such file; `frozenseg-label weights list` shows what there is"
@@ -117,7 +132,7 @@ def read_header(path: Path) -> dict[str, str]:
             )
         with safe_open(path, framework="numpy") as file:
             return dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} is damaged or cut off ({error}); delete it and fetch or copy it again"
         ) from error
@@ -125,8 +140,7 @@ def read_header(path: Path) -> dict[str, str]:
 
 def is_pickled(path: Path) -> bool:
     """Tell from its first bytes whether a file is what `torch.save` writes, or used to write."""
-    with path.open("rb") as file:
-        start = file.read(9)
+    start = read_regular(path, CheckpointError, most=9)
     # A safetensors file begins with the length of its header, which may look like a pickle.
     return start.startswith(_ZIP) or (start.startswith(_PICKLE) and start[8:] != b"{")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from frozenseg_label.checkpoints.header import read_header
 from frozenseg_label.model.clip_backbone import tokenize
 
 _STORED = "clip.model.token_embedding.token_ids"
@@ -13,6 +14,7 @@ _BEGIN_AND_END = {0, 49406, 49407}  # and the zeros after them, in CLIP's tokeni
 
 def stored_tokens(checkpoint: Path) -> frozenset[int] | None:
     """Read the tokens that have a row of their own; None where all have, as in published CLIPs."""
+    read_header(checkpoint)  # raises an error that says what another kind of file is
     with safe_open(checkpoint, framework="pt") as tensors:
         if _STORED not in tensors.keys():  # noqa: SIM118 - not a mapping
             return None

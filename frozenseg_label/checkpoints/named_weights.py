@@ -14,7 +14,7 @@ from pathlib import Path
 from frozenseg_label.checkpoints.downloads import DOWNLOADS, check_download
 from frozenseg_label.checkpoints.header import CheckpointInfo, read_checkpoint_info
 from frozenseg_label.errors import CheckpointError
-from frozenseg_label.files import atomic_path
+from frozenseg_label.files import ABANDONED, atomic_path, remove_leftovers
 
 EMBEDDED = Path(__file__).parents[1] / "weights" / "nano.safetensors"
 
@@ -118,6 +118,7 @@ def add(path: Path, name: str) -> Path:
     target = named_file(name)
     if target.exists():
         raise CheckpointError(f"{target} exists already; choose another name, or delete it first")
+    remove_leftovers(target.parent, unchanged_for=ABANDONED)
     with atomic_path(target, error=CheckpointError) as temporary:
         shutil.copyfile(path, temporary)
     return target

@@ -20,11 +20,27 @@ from frozenseg_label.files import atomic_path
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file, floats as float32.
 
-    Tensors that are float32 already are mapped, not copied: their pages come from the disk when
-    they are first read, and processes that use the same file share them.
+    Tensors that are float32 already are mapped, not copied: processes that use the same file share
+    its pages.
     """
     read_header(path)  # raises an error that says what another kind of file is
-    return {key: _widened(value) for key, value in load_file(path).items()}
+    state = {key: _widened(value) for key, value in load_file(path).items()}
+    refuse_damaged_numbers(state, f"{path}")
+    return state
+
+
+def refuse_damaged_numbers(state: Mapping[str, Tensor], source: str) -> None:
+    """Raise CheckpointError where weights are infinite or no number: they would label nothing.
+
+    Args:
+        source: where the tensors come from, for messages.
+    """
+    for key, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f"{source}: {key} holds numbers that are infinite or no number (NaN), so it would "
+                "label nothing; take weights of an earlier step, or fetch or copy the file again"
+            )
 
 
 def write_tensors(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:

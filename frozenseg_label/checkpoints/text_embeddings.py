@@ -95,7 +95,7 @@ def _fingerprint(
 
 def _read_embeddings(path: Path, names: int, size: int) -> Tensor | None:
     """Return the kept embeddings [names, size], or None where there is no whole file of them."""
-    if not path.exists():
+    if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
@@ -104,7 +104,8 @@ def _read_embeddings(path: Path, names: int, size: int) -> Tensor | None:
     except (SafetensorError, OSError) as error:
         log.warning("%s is damaged (%s); its names are encoded again", path, error)
         return None
-    if embeddings.shape != (names, size) or digest != _digest(embeddings):
+    is_whole = embeddings.shape == (names, size) and embeddings.dtype == torch.float32
+    if not is_whole or digest != _digest(embeddings):
         log.warning("%s is damaged; its names are encoded again", path)
         return None
     return embeddings

@@ -7,7 +7,6 @@ environment change them, by the options' names.
 import inspect
 import logging
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from frozenseg_label.cli.output import escaped_lines
+from frozenseg_label.documents import read_toml, shortened
 from frozenseg_label.errors import FrozenSegLabelError
 
 PREFIX = "FROZENSEG_LABEL"
@@ -112,18 +112,9 @@ def read_settings(path: Path, ctx: click.Context) -> dict[str, Any]:
     Returns:
         A default map for click: command -> parameter -> value.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except OSError as error:
-        raise FrozenSegLabelError(
-            f"{path} cannot be read, {error.strerror}; correct or remove it"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FrozenSegLabelError(
-            f"{path} is not valid TOML: {error}; correct or remove it"
-        ) from error
+    table = read_toml(path, FrozenSegLabelError)
     return _default_map(ctx.command, table, ctx, f"{path}: ")
 
 
@@ -166,6 +157,6 @@ def _options(command: click.Command) -> dict[str, click.Option]:
 
 
 def _no_such(place: str, kind: str, name: str, known: list[str]) -> str:
-    near = get_close_matches(name.replace("_", "-"), known, n=1)
+    near = get_close_matches(name[:100].replace("_", "-"), known, n=1)
     remedy = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    return f"{place}no {kind} {name!r} is known; {remedy}"
+    return f"{place}no {kind} {shortened(name)} is known; {remedy}"

@@ -60,7 +60,13 @@ def write_demo(
 
     from frozenseg_label.demo.scenes import draw_scene
     from frozenseg_label.demo.textures import draw_textures
-    from frozenseg_label.files import atomic_write, explained, make_folder, mark_folder
+    from frozenseg_label.files import (
+        atomic_write,
+        explained,
+        make_folder,
+        mark_folder,
+        remove_leftovers,
+    )
     from frozenseg_label.formats.coco_panoptic import write_coco_panoptic
     from frozenseg_label.vocabulary_files import read_vocabulary
 
@@ -69,6 +75,8 @@ def write_demo(
         if wanted is not None:
             with explained(wanted):
                 make_folder(wanted)
+                remove_leftovers(wanted)  # of a kill
+                remove_leftovers(wanted / "panoptic")
     vocabulary = read_vocabulary(VOCABULARY)
     things = {category.name for category in vocabulary.categories if category.is_thing}
     stuff = [category.name for category in vocabulary.categories if not category.is_thing]

@@ -18,7 +18,9 @@ from PIL import Image
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from frozenseg_label.documents import read_json
 from frozenseg_label.errors import FormatError, VocabularyError
+from frozenseg_label.files import read_regular
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Category, Color, Vocabulary
 
@@ -130,7 +132,7 @@ class ClassPngFolder:
         """Return the class of each pixel [H, W]: 0 = unlabelled, 1..K."""
         path = self.png(image)
         try:
-            with Image.open(io.BytesIO(path.read_bytes())) as file:
+            with Image.open(io.BytesIO(read_regular(path, FormatError))) as file:
                 pixels = np.asarray(file)
         except (OSError, SyntaxError, ValueError) as error:
             raise FormatError(f"{path}: no whole PNG file ({error}); write it again") from error
@@ -170,15 +172,11 @@ class _Row:
 
 def _read_classes(path: Path) -> Vocabulary:
     try:
-        rows = TypeAdapter(list[_Row]).validate_python(json.loads(path.read_bytes()))
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read, {error.strerror}") from error
+        rows = TypeAdapter(list[_Row]).validate_python(read_json(path, FormatError))
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
         raise FormatError(f"{path}: {where}: {fault['msg']}; write it again") from None
-    except ValueError as error:
-        raise FormatError(f"{path}: no whole JSON file ({error}); write it again") from error
     rows = sorted((row for row in rows if row.index), key=lambda row: row.index)
     if [row.index for row in rows] != list(range(1, len(rows) + 1)):
         raise FormatError(f"{path}: the indices must be 0, 1, 2 and so on; write it again")

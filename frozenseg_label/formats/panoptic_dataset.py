@@ -15,8 +15,8 @@ import numpy as np
 from PIL import ImageColor
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from frozenseg_label.documents import read_json
 from frozenseg_label.errors import FormatError, VocabularyError
-from frozenseg_label.files import read_json
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
     SegmentInfo,

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from frozenseg_label.documents import parse_json
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import explained, sync_folder
 from frozenseg_label.runs.journal_rows import Entry, Event
@@ -70,6 +71,8 @@ class Journal:
         self._synced_at = time.monotonic()
         if writable:
             refuse_links(path.parent, path.name)
+        if path.exists() and not path.is_file():  # a pipe would be waited for, without an end
+            raise RunError(f"{path}: is no file; put the journal itself there")
         with explained(path):
             # Unbuffered: a row is with the system when `write` returns.
             there = writable or path.exists()
@@ -162,9 +165,11 @@ class Journal:
 
     def _parsed(self, line: bytes, offset: int) -> Entry:
         try:
-            return Entry.model_validate(json.loads(line))
-        except ValidationError as error:
-            where = f"{self.path}, at byte {offset}"
+            return Entry.model_validate(parse_json(line, f"{self.path}", RunError))
+        except (RunError, ValidationError) as error:
+            with self.path.open("rb") as file:
+                number = file.read(offset).count(b"\n") + 1
+            where = f"{self.path}, line {number}"
             raise RunError(f"{where}: no journal row ({error}); delete that line") from None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from frozenseg_label.documents import read_json
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import atomic_write
 from frozenseg_label.runs.layout import MANIFEST
@@ -189,10 +190,10 @@ class Manifest(_Recorded):
 def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of a run folder; RunError where it is damaged or of a later version."""
     path = folder / MANIFEST
+    data = read_json(path, RunError)
     try:
-        data = json.loads(path.read_bytes())
         version = data["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise RunError(f"{path}: no manifest of a run ({error}); name another folder") from error
     if version != SCHEMA_VERSION:
         raise RunError(

@@ -5,7 +5,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -17,7 +16,10 @@ from pydantic import (
     model_validator,
 )
 
+from frozenseg_label.documents import LARGEST_YAML, parse_yaml, read_text, shortened
 from frozenseg_label.errors import SettingsError
+
+SHOWN_FAULTS = 10
 
 
 class TrainSettings(BaseModel):
@@ -119,6 +121,8 @@ class TrainSettings(BaseModel):
 
     def as_recipe(self) -> str:
         """Return all settings as the text of a recipe; reading it gives the same settings again."""
+        import yaml
+
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
@@ -139,15 +143,13 @@ def read_settings(recipe: str | Path, changes: Sequence[str] = ()) -> TrainSetti
     """
     shipped = shipped_recipes()
     path = shipped.get(str(recipe), Path(recipe))
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    if not path.is_file():
         raise SettingsError(
-            f"{path} cannot be read ({error.strerror}); give the path of a recipe, or the name of "
+            f"{path} cannot be read (no such file); give the path of a recipe, or the name of "
             f"a shipped one: {', '.join(shipped)}"
-        ) from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or an impossible date
-        raise SettingsError(f"{path} is not a YAML file ({_line(error)}); mend it there") from error
+        )
+    text = read_text(path, SettingsError, LARGEST_YAML)
+    data, _ = parse_yaml(text, f"{path}", SettingsError)
     settings = _checked({} if data is None else data, f"{path}", "mend it there")
     changed = dict(_change(change) for change in changes)
     if not changed:
@@ -159,12 +161,8 @@ def _change(text: str) -> tuple[str, object]:
     key, separator, value = text.partition("=")
     if not separator:
         raise SettingsError(f"--set takes key=value, got {text!r}; write for example steps=100")
-    try:
-        return key.strip().replace("-", "_"), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise SettingsError(
-            f"--set {text}: the value is not YAML ({_line(error)}); write it as a recipe would"
-        ) from error
+    meant, _ = parse_yaml(value, f"--set {text}", SettingsError)
+    return key.strip().replace("-", "_"), meant
 
 
 def _checked(data: object, source: str, remedy: str) -> TrainSettings:
@@ -175,17 +173,13 @@ def _checked(data: object, source: str, remedy: str) -> TrainSettings:
         rows = [(".".join(map(str, row["loc"])), row["type"], row["msg"]) for row in error.errors()]
     faults = [
         _unknown(key) if kind == "extra_forbidden" else f"{key or 'content'}: {message}"
-        for key, kind, message in rows
+        for key, kind, message in rows[:SHOWN_FAULTS]
     ]
     raise SettingsError(f"{source}: {'; '.join(faults)}; {remedy}")
 
 
 def _unknown(key: str) -> str:
     known = tuple(TrainSettings.model_fields)
-    near = get_close_matches(key, known, n=1)
+    near = get_close_matches(key[:100], known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}"
-    return f"there is no setting {key!r}, {hint}"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return f"there is no setting {shortened(key)}, {hint}"

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from frozenseg_label.checkpoints.tensor_file import write_tensors
 from frozenseg_label.errors import FormatError, ImageError, TrainingError
-from frozenseg_label.files import free_bytes
+from frozenseg_label.files import ABANDONED, free_bytes, remove_leftovers
 
 CHECKSUM = "crc32"
 
@@ -40,6 +40,8 @@ class TensorCache:
     def read(self, key: str) -> dict[str, Tensor] | None:
         """Return the tensors of a key; None if its file is missing or damaged (then removed)."""
         path = self._path(key)
+        if not path.is_file():
+            return None
         try:
             with safe_open(path, framework="pt") as file:
                 promised = (file.metadata() or {}).get(CHECKSUM)
@@ -66,8 +68,14 @@ class TensorCache:
         log.info("%s", message)
         if bytes_ > free:
             raise TrainingError(
-                f"{message}; make room, name another folder with --cache-folder, or set cache=none"
+                f"{message}; make room, name another folder with --cache-folder, or give "
+                "--set cache=none"
             )
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed trainings left half written."""
+        for folder in self.folder.glob("[0-9a-f][0-9a-f]"):
+            remove_leftovers(folder, unchanged_for=ABANDONED)
 
     def _path(self, key: str) -> Path:
         name = hashlib.sha256(key.encode()).hexdigest()
@@ -120,6 +128,8 @@ def fill_cache(
     cache = source.cache
     if cache is None:
         return
+    if process == 0:
+        cache.remove_leftovers()
     wanted = [(i, m) for i in range(len(source)) for m in ((False, True) if mirrored else (False,))]
     missing = [(i, m) for i, m in wanted if not cache.has(source.key(i, m))]
     if not missing:

@@ -140,7 +140,9 @@ def collect(
     data = TrainingData(tuple(train), tuple(held), vocabulary)
     classes = data.named_classes()
     if not classes:
-        raise TrainingError("all corrected images are held out; correct more, or set held_out=0")
+        raise TrainingError(
+            "all corrected images are held out; correct more, or give --set held_out=0"
+        )
     log.info(
         "%d images to train on, %d held out; %d classes, %d segments",
         len(train),

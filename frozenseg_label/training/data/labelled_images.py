@@ -28,6 +28,7 @@ from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED, Truth
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
 SHOWN_PROBLEMS = 20
+NAME_THE_FOLDER = "name their folder with --images"
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,11 @@ class LabelledImage:
 
 
 def read_labelled_images(
-    source: Path, pictures: Path | None, *, trust_states: bool = False
+    source: Path,
+    pictures: Path | None,
+    *,
+    trust_states: bool = False,
+    remedy: str = NAME_THE_FOLDER,
 ) -> tuple[list[LabelledImage], Vocabulary, tuple[str, ...]]:
     """Return the labelled images of a set that teach anything, its words, and its faults.
 
@@ -149,6 +154,7 @@ def read_labelled_images(
         source: a run folder, a folder with `panoptic.json`, or a COCO panoptic JSON.
         pictures: folder of the pictures; None: where the run says, or beside the JSON.
         trust_states: as of `open_label_set`.
+        remedy: what to do where the pictures are not found.
     """
     with open_label_set(source, pictures, trust_states=trust_states) as labels:
         if not labels.has_segments:
@@ -158,11 +164,11 @@ def read_labelled_images(
             )
         for note in labels.notes:
             log.info("%s: %s", source, note)
-        images = (_labelled_image(labels, name) for name in labels.images)
+        images = (_labelled_image(labels, name, remedy) for name in labels.images)
         return [image for image in images if image is not None], labels.vocabulary, labels.faults
 
 
-def _labelled_image(labels: LabelSet, name: str) -> LabelledImage | None:
+def _labelled_image(labels: LabelSet, name: str, remedy: str) -> LabelledImage | None:
     """Return what is said of an image; None where it teaches nothing."""
     said, picture = labels.labels_of(name), labels.picture(name)
     image = LabelledImage(
@@ -179,21 +185,25 @@ def _labelled_image(labels: LabelSet, name: str) -> LabelledImage | None:
         label_digest=said.sha256 or "",
     )
     if image.teaches and picture is None:
-        raise TrainingError(f"{labels.path} does not say where its images are; give --images")
+        raise TrainingError(f"{labels.path} does not say where its pictures are; {remedy}")
     return image if image.teaches else None
 
 
 def check_images(
-    images: Sequence[LabelledImage], vocabulary: Vocabulary, problems: Sequence[str] = ()
+    images: Sequence[LabelledImage],
+    vocabulary: Vocabulary,
+    problems: Sequence[str] = (),
+    remedy: str = NAME_THE_FOLDER,
 ) -> list[LabelledImage]:
     """Return the images with their digests and sizes; TrainingError lists all faults.
 
     Args:
         problems: faults that are known already; they come first in the list.
+        remedy: as of `read_labelled_images`.
     """
     names = {same_name(category.name) for category in vocabulary.categories}
     with ThreadPoolExecutor() as pool:  # decoding PNGs leaves the interpreter free
-        checked = list(pool.map(lambda image: _check(image, names), images))
+        checked = list(pool.map(lambda image: _check(image, names, remedy), images))
     problems = [*problems, *(problem for _, found in checked for problem in found)]
     if problems:
         shown = "\n  ".join(problems[:SHOWN_PROBLEMS])
@@ -206,7 +216,7 @@ def check_images(
     return [image for image, _ in checked]
 
 
-def _check(image: LabelledImage, names: set[str]) -> tuple[LabelledImage, list[str]]:
+def _check(image: LabelledImage, names: set[str], remedy: str) -> tuple[LabelledImage, list[str]]:
     """Return the image with digests and size, and its faults."""
     lost = sorted(name for name in image.class_names() if same_name(name) not in names)
     problems = [f"{image.name}: class {name!r} is not in the vocabulary" for name in lost]
@@ -223,7 +233,7 @@ def _check(image: LabelledImage, names: set[str]) -> tuple[LabelledImage, list[s
         content = read_regular(image.path, ImageError)
         height, width = read_image_size(content, image.path)
     except ImageError as error:
-        problems.append(f"{error}; where are the images? (--images)")
+        problems.append(f"{error}; where are the pictures? {remedy}")
     else:
         image = replace(image, digest=hashlib.sha256(content).hexdigest())
         if (height, width) != image.size and 0 not in image.size:

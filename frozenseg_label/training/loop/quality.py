@@ -36,6 +36,8 @@ EMBEDDED_PROBE = Path(__file__).parents[2] / "weights" / "nano-probe"
 FeaturesOf = Callable[[int], Features]
 """Returns the features of one image (a batch of one) by its number in the set."""
 
+BESIDE_THE_PROBE = "put those of the probe set into a folder `images` beside its JSON"
+
 log = logging.getLogger(__name__)
 
 
@@ -96,8 +98,8 @@ def read_probe(probe: Path | None, info: CheckpointInfo, data: TrainingData) -> 
             "no probe set: what the model forgets is not measured; give --probe a COCO panoptic set"
         )
         return None
-    found, vocabulary, faults = read_labelled_images(probe, None)
-    images = check_images(found, vocabulary, faults)
+    found, vocabulary, faults = read_labelled_images(probe, None, remedy=BESIDE_THE_PROBE)
+    images = check_images(found, vocabulary, faults, BESIDE_THE_PROBE)
     trained = {image.digest for image in data.train}
     if both := sum(image.digest in trained for image in images):
         log.warning(

@@ -5,6 +5,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from frozenseg_label.documents import read_json
 from frozenseg_label.errors import TrainingError
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.files import atomic_write
@@ -118,9 +121,13 @@ def forgotten(rows: Collection[TableRow]) -> float | None:
 
 def read_report(path: Path) -> Report:
     """Read a report that `write_report` wrote."""
-    facts = json.loads(path.read_bytes())
-    rows = tuple(TableRow(**row) for row in facts["table"])
-    return Report(rows, facts["best_step"], tuple(facts["skipped"]))
+    try:
+        return TypeAdapter(Report).validate_python(read_json(path, TrainingError))
+    except (TrainingError, ValidationError) as error:
+        reason = " ".join(f"{error}".split())[:200]
+        raise TrainingError(
+            f"{path}: damaged ({reason}); remove it and give --resume: it is written again"
+        ) from error
 
 
 def write_report(path: Path, rows: Collection[TableRow], facts: Mapping[str, object]) -> None:

@@ -39,6 +39,8 @@ from frozenseg_label.training.loop.state import Memory, steps_done
 from frozenseg_label.training.loop.trained_weights import (
     blended,
     copy_of_trained_weights,
+    is_kept,
+    refuse_lost,
     save_learnt,
 )
 from frozenseg_label.training.loop.training_folder import (
@@ -158,6 +160,7 @@ class Session:
         """Train and return how many steps are done; fewer than asked for if told to stop."""
         total = self.settings.steps
         if self.is_finished:
+            refuse_lost(self.best_checkpoint, self.folder / REPORT)
             log.info("%s: this training is finished already; nothing to do", self.folder)
             return total
         self._fill_cache()
@@ -204,11 +207,18 @@ class Session:
 
     def _measure_start(self) -> None:
         """Measure the weights that the training starts from, unless that was done before."""
+        self._forget_lost_best()
         for name, measured in self._measured_sets().items():
             if self.memory.quality_before(name) is None:
                 log.info("measuring the %s images before the training", name)
                 quality = self._quality(measured, self.info.seen_names)
                 self.memory.remember_before(name, quality)
+
+    def _forget_lost_best(self) -> None:
+        """Forget the best weights if somebody removed their file: later ones take its place."""
+        if self.memory.best_step is not None and not is_kept(self.best_checkpoint):
+            log.warning("%s is lost; the best of later weights replace it", self.best_checkpoint)
+            self.memory.forget_best()
 
     def _evaluate(self, steps: int) -> Mapping[str, float] | None:
         """Measure on the held-out images; save the weights if no earlier ones were better."""
@@ -223,9 +233,10 @@ class Session:
 
     def _write_report(self) -> None:
         """Write checkpoints, curves and report; the model holds the best weights afterwards."""
+        self._forget_lost_best()
         with self._blended():
             self._save(self.folder / CHECKPOINT_LAST)
-            if self.held_out is None:
+            if self.held_out is None or self.memory.best_step is None:
                 self._save(self.best_checkpoint)
         best, _ = load_checkpoint(self.best_checkpoint, frozen_folder())
         self.model.load_state_dict(best.state_dict())

@@ -15,7 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch.optim import Optimizer
 
-from frozenseg_label.errors import TrainingError
+from frozenseg_label.checkpoints.convert import UNREADABLE
+from frozenseg_label.documents import read_json
+from frozenseg_label.errors import CheckpointError, TrainingError
 from frozenseg_label.files import atomic_folder, remove_leftovers
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.training.loop.trained_weights import load_trained_weights, trained_weights
@@ -62,6 +64,11 @@ class Memory:
         """Remember the quality of the best weights, and the steps after which they were taken."""
         self.values |= {BEST_QUALITY: quality, BEST_STEP: step}
 
+    def forget_best(self) -> None:
+        """Forget the best weights: their file is lost."""
+        self.values.pop(BEST_QUALITY, None)
+        self.values.pop(BEST_STEP, None)
+
     def quality_before(self, images: str) -> dict[str, float] | None:
         """Return the starting weights' quality on a set, by group; None if not yet measured."""
         found = self.values.get(f"before, {images}")
@@ -94,7 +101,7 @@ def save_state(
         ) from error
     remove_leftovers(folder)
     for old in outdated:
-        shutil.rmtree(old)
+        shutil.rmtree(old, ignore_errors=True)
     return path
 
 
@@ -103,11 +110,19 @@ def load_newest_state(folder: Path, model: FrozenSeg, optimizer: Optimizer, memo
     found = states(folder)
     if not found:
         return 0
-    load_trained_weights(found[-1] / WEIGHTS, model)
-    # Through main memory: the training may go on on another device than it was started on.
-    state = torch.load(found[-1] / OPTIMIZER, map_location="cpu", weights_only=True)
-    optimizer.load_state_dict(state)
-    memory.values.update(json.loads((found[-1] / MEMORY).read_text(encoding="utf-8")))
+    newest = found[-1]
+    try:
+        load_trained_weights(newest / WEIGHTS, model)
+        # Through main memory: the training may go on on another device than it was started on.
+        state = torch.load(newest / OPTIMIZER, map_location="cpu", weights_only=True)
+        optimizer.load_state_dict(state)
+        memory.values.update(read_json(newest / MEMORY, TrainingError))
+    except (CheckpointError, TrainingError, *UNREADABLE) as error:
+        before = f"from {found[-2]}" if len(found) > 1 else "anew"
+        raise TrainingError(
+            f"{newest} is damaged ({error}); restore it, or remove it and give --resume: then the "
+            f"training goes on {before}"
+        ) from error
     return steps_done(folder)
 
 
@@ -119,4 +134,4 @@ def steps_done(folder: Path) -> int:
 
 def states(folder: Path) -> list[Path]:
     """Return the states in a folder, oldest first."""
-    return sorted(folder.glob("state-*"))
+    return sorted(path for path in folder.glob("state-*") if path.name[6:].isdecimal())

@@ -10,13 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from frozenseg_label.checkpoints.checkpoint import save_checkpoint
-from frozenseg_label.checkpoints.header import CheckpointInfo, TrainingCategory, is_frozen
+from frozenseg_label.checkpoints.header import (
+    CheckpointInfo,
+    TrainingCategory,
+    is_frozen,
+    read_checkpoint_info,
+)
 from frozenseg_label.checkpoints.named_weights import frozen_folder
-from frozenseg_label.errors import TrainingError
+from frozenseg_label.checkpoints.tensor_file import read_tensors
+from frozenseg_label.errors import CheckpointError, TrainingError
 from frozenseg_label.model.frozenseg import FrozenSeg
 
 
@@ -28,7 +33,34 @@ def trained_weights(model: FrozenSeg) -> dict[str, Tensor]:
 def load_trained_weights(path: Path, model: FrozenSeg) -> None:
     """Fill the trained part of a model from a file; the frozen encoders do not change."""
     frozen = {k: v for k, v in model.state_dict().items() if is_frozen(k)}
-    model.load_state_dict(frozen | load_file(path))
+    model.load_state_dict(frozen | read_tensors(path))
+
+
+def is_kept(checkpoint: Path) -> bool:
+    """Return whether learnt weights are in their file; TrainingError if it is damaged."""
+    if not checkpoint.exists():
+        return False
+    try:
+        read_checkpoint_info(checkpoint)
+    except CheckpointError as error:
+        raise TrainingError(
+            f"{checkpoint} is damaged ({error.__cause__ or error}); restore it, or remove it and "
+            "give --resume: then the best of later weights replace it"
+        ) from error
+    return True
+
+
+def refuse_lost(checkpoint: Path, report: Path) -> None:
+    """Raise TrainingError where a training is finished, but its best weights are gone.
+
+    Args:
+        report: of the training.
+    """
+    if not is_kept(checkpoint):
+        raise TrainingError(
+            f"{checkpoint} is lost; restore it, or remove {report} and give --resume: then the "
+            "last weights replace it"
+        )
 
 
 def copy_of_trained_weights(model: FrozenSeg) -> dict[str, Tensor]:

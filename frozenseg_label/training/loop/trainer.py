@@ -97,8 +97,8 @@ class Trainer:
         names = ", ".join(guilty or [f"one of {', '.join(sample.name for sample in samples)}"])
         return TrainingError(
             f"step {step + 1}: the loss of {names}, or its gradient, is not a finite number; the "
-            "states saved before are kept. Look at these images, or lower learning_rate in a new "
-            "training"
+            "states saved before are kept. Look at these images, or lower --set learning_rate in a "
+            "new training"
         )
 
 

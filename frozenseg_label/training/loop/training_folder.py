@@ -8,8 +8,9 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from frozenseg_label.checkpoints.header import CheckpointInfo
+from frozenseg_label.documents import read_json
 from frozenseg_label.errors import TrainingError
-from frozenseg_label.files import MARKER, PREFIX, atomic_write, mark_folder
+from frozenseg_label.files import MARKER, PREFIX, atomic_write, mark_folder, remove_leftovers
 from frozenseg_label.training.data.collect import TrainingData
 from frozenseg_label.training.settings import TrainSettings
 from frozenseg_label.version import __version__
@@ -132,13 +133,16 @@ class TrainingFolder:
                     "another folder"
                 )
         elif self.path.exists() and not self._is_unused():
+            lost = f", or restore its {RECORD}" if (self.path / SETTINGS).exists() else ""
             raise TrainingError(
                 f"{self.path} is not the folder of a training, and it is not empty; name a new one"
+                f"{lost}"
             )
 
     def open(self, record: TrainingRecord) -> None:
         """Write the record, or go on with the same one; TrainingError if they differ."""
         before = self._read()
+        remove_leftovers(self.path)
         if before is None:
             mark_folder(self.path, TrainingError)
             atomic_write(
@@ -161,9 +165,12 @@ class TrainingFolder:
 
     def _read(self) -> TrainingRecord | None:
         path = self.path / RECORD
-        if not path.is_file():
+        if not path.exists():
             return None
         try:
-            return TrainingRecord.model_validate(json.loads(path.read_bytes()))
-        except (ValueError, ValidationError) as error:
-            raise TrainingError(f"{path}: damaged ({error}); name another folder") from error
+            return TrainingRecord.model_validate(read_json(path, TrainingError))
+        except (TrainingError, ValidationError) as error:
+            reason = " ".join(f"{error}".split())[:300]
+            raise TrainingError(
+                f"{path}: damaged ({reason}); restore it, or name another folder"
+            ) from error

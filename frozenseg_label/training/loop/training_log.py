@@ -11,8 +11,9 @@ from typing import Self
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from frozenseg_label.documents import parse_json
 from frozenseg_label.errors import TrainingError
-from frozenseg_label.files import atomic_write, explained, make_folder
+from frozenseg_label.files import atomic_write, explained, make_folder, read_regular
 
 LOG = "log.jsonl"
 TENSORBOARD = "tensorboard"
@@ -75,7 +76,9 @@ def read_rows(log: Path) -> list[Row]:
     """Return the rows of a log, oldest first; lines that are not rows (torn ones) are left out."""
     if not log.exists():
         return []
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not log.is_file():
+        raise TrainingError(f"{log}: is no file; move it away and give the same command again")
+    lines = read_regular(log, TrainingError).decode(errors="replace").splitlines()
     return [row for line in lines if (row := _row(line)) is not None]
 
 
@@ -93,10 +96,12 @@ def _line(row: Mapping[str, float]) -> str:
 
 def _row(line: str) -> Row | None:
     try:
-        row = json.loads(line)
-    except ValueError:
+        row = parse_json(line, "a line", TrainingError)
+    except TrainingError:
         return None
-    if not isinstance(row, dict) or "step" not in row:
+    if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+        return None
+    if not all(isinstance(value, int | float | None) for value in row.values()):
         return None
     return {name: math.nan if value is None else value for name, value in row.items()}
 

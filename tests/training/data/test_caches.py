@@ -98,6 +98,6 @@ def test_what_is_about_to_be_written_is_announced_before_there_is_a_folder(
 
 def test_too_little_room_is_an_error_that_says_what_to_do(cache: TensorCache) -> None:
     with pytest.raises(
-        TrainingError, match=r"10000000000\.00 GB .*--cache-folder, or set cache=none"
+        TrainingError, match=r"10000000000\.00 GB .*--cache-folder, or give --set cache=none"
     ):
         cache.announce("3 of 4 images to be kept", 10**19)
