@@ -1,5 +1,10 @@
 """Errors that a user can correct; each says what is wrong, in which file, and what to do."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+_SHOWN_PROBLEMS = 10
+
 
 class FrozenSegLabelError(Exception):
     """Anything that the user can correct; the command line prints it and exits with 1."""
@@ -27,6 +32,21 @@ class TrainingError(FrozenSegLabelError):
 
 class FormatError(FrozenSegLabelError):
     """A label file whose content is not correct in its format."""
+
+
+class FaultyLabelsError(FormatError):
+    """Labels that contradict themselves.
+
+    Attributes:
+        problems: all of them, of which the message has the first ones.
+    """
+
+    def __init__(self, path: Path, problems: Sequence[str]) -> None:
+        shown = "; ".join(problems[:_SHOWN_PROBLEMS])
+        more = len(problems) - _SHOWN_PROBLEMS
+        rest = f"; and {more} more" if more > 0 else ""
+        super().__init__(f"{path}: {shown}{rest}. Correct it where it was made, and write it again")
+        self.problems = tuple(problems)
 
 
 class RunError(FrozenSegLabelError):

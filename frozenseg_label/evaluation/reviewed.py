@@ -36,7 +36,7 @@ from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer,
 from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 from frozenseg_label.runs.journal_rows import Entry
-from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def compare_with_review(
     path: Path, html: Path | None, images: Path | None, worst: int, progress: bool
 ) -> ReviewedReport:
     """Compare a run's proposals with its present labels; the arguments are those of `evaluate`."""
-    with RunFolder.read(path) as run, logging_redirect_tqdm():
+    with RunReader.read(path) as run, logging_redirect_tqdm():
         reviewed = [entry for entry in run.entries() if _was_judged(entry)]
         judged = {entry.image: _is_open(entry) for entry in reviewed if _was_proposed(entry)}
         _refuse_nothing(run, judged, len(reviewed))
@@ -144,7 +144,7 @@ def _was_proposed(entry: Entry) -> bool:
     return entry.run is not None or (entry.labels is not None and entry.labels.proposed is not None)
 
 
-def _refuse_nothing(run: RunFolder, judged: Collection[str], reviewed: int) -> None:
+def _refuse_nothing(run: RunReader, judged: Collection[str], reviewed: int) -> None:
     if judged:
         return
     if reviewed:
@@ -169,7 +169,7 @@ def _notes(unjudged: int, still_open: int) -> Iterator[str]:
         )
 
 
-def _overlap(run: RunFolder, image: str, still_open: bool) -> SegmentOverlap:
+def _overlap(run: RunReader, image: str, still_open: bool) -> SegmentOverlap:
     proposed, present = run.read_proposed(image), run.read_map(image)
     if still_open:
         proposed, present = _judged_part(proposed, present)
@@ -203,7 +203,7 @@ def _cut_to(whole: PanopticMap, ids: NDArray[np.int32]) -> PanopticMap:
 
 def _write_pages(
     html: Path,
-    run: RunFolder,
+    run: RunReader,
     report: ReviewedReport,
     picture: Callable[[str], Path | None],
     judged: Mapping[str, bool],

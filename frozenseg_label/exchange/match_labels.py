@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from frozenseg_label.errors import FormatError, RunError
+from frozenseg_label.errors import FaultyLabelsError, FormatError, RunError
 from frozenseg_label.exchange.adopt_labels import Adoption, adopt
-from frozenseg_label.formats.panoptic_dataset import FaultyLabelsError
 from frozenseg_label.label_sets.label_set import LabelSet, open_coco_panoptic
 from frozenseg_label.label_sets.match_names import match_names
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Entry
-from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Category, Vocabulary, same_name
 
 log = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ class Incoming:
         unknown: images of the set that are missing from the run.
     """
 
-    run: RunFolder
+    run: RunReader
     labels: LabelSet
     names: Mapping[str, str]
     classes: Mapping[int, Sequence[Category]]
@@ -139,7 +138,7 @@ class Incoming:
 
 
 def match_labels(
-    run: RunFolder,
+    run: RunReader,
     source: Path,
     pngs: Path | None,
     problems: Problems,

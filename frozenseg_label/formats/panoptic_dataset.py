@@ -4,43 +4,24 @@ What labels need is read, all else is ignored. One faulty entry does not make th
 it is left out and told, and so is what was passed over.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Any
 
 import numpy as np
-from PIL import ImageColor
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from frozenseg_label.documents import read_json
-from frozenseg_label.errors import FormatError, VocabularyError
+from frozenseg_label.errors import FaultyLabelsError, FormatError, VocabularyError
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
-    SegmentInfo,
     read_panoptic_png,
 )
-from frozenseg_label.panoptic import IMPORTED, UNLABELLED, ImageState, PanopticMap, State
-from frozenseg_label.vocabulary import NO_COLOR, Category, Color, Vocabulary
-
-_SHOWN_PROBLEMS = 10
-
-
-class FaultyLabelsError(FormatError):
-    """Labels that contradict themselves.
-
-    Attributes:
-        problems: all of them, of which the message has the first ones.
-    """
-
-    def __init__(self, path: Path, problems: Sequence[str]) -> None:
-        shown = "; ".join(problems[:_SHOWN_PROBLEMS])
-        more = len(problems) - _SHOWN_PROBLEMS
-        rest = f"; and {more} more" if more > 0 else ""
-        super().__init__(f"{path}: {shown}{rest}. Mend it where it was made, and write it again")
-        self.problems = tuple(problems)
+from frozenseg_label.formats.coco_rows import AnnotationRow, AnyRow, CategoryRow, Id, ImageRow
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap
+from frozenseg_label.vocabulary import Category, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -135,91 +116,6 @@ def read_coco_panoptic(
     )
 
 
-def _color(value: Any) -> Any:  # noqa: ANN401 - whatever a foreign file holds
-    """Return a colour of numbers for `#rrggbb` and for none at all."""
-    if isinstance(value, str):
-        try:
-            return ImageColor.getrgb(value)[:3]
-        except ValueError:
-            return NO_COLOR
-    is_triple = isinstance(value, list | tuple) and len(value) == 3
-    if is_triple and all(isinstance(part, int) and 0 <= part < 256 for part in value):
-        return value
-    return NO_COLOR
-
-
-def _names(value: object) -> tuple[str, ...]:
-    return tuple(str(name) for name in value) if isinstance(value, list | tuple) else ()
-
-
-def _finite(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _side(value: object) -> int:
-    number = _finite(value)
-    return int(number) if number is not None and number > 0 else 0
-
-
-_Id = int | str  # Cityscapes', ADE20K's and Mapillary's own scripts write texts
-_Optional = Annotated[float | None, BeforeValidator(_finite)]
-
-
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-_AnyRow = TypeVar("_AnyRow", bound=_Row)
-
-
-class _Category(_Row):
-    id: int
-    name: Annotated[str, BeforeValidator(lambda name: "" if name is None else str(name))] = ""
-    isthing: bool = True
-    color: Annotated[Color, BeforeValidator(_color)] = NO_COLOR
-    synonyms: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
-
-
-class _Image(_Row):
-    id: _Id
-    file_name: str | None = None
-    width: Annotated[int, BeforeValidator(_side)] = 0
-    height: Annotated[int, BeforeValidator(_side)] = 0
-
-
-class _Segment(SegmentInfo):
-    """An entry of any tool: what our own fields say counts only where it can be true."""
-
-    score: _Optional = None
-    margin: _Optional = None
-    disagreement: _Optional = None
-    contested: _Optional = None
-    sam_disagreement: _Optional = None
-    second: Annotated[int | None, BeforeValidator(_whole)] = None
-    iscrowd: Annotated[bool, BeforeValidator(bool)] = False
-    source: Annotated[str, BeforeValidator(lambda s: s if isinstance(s, str) else IMPORTED)] = (
-        IMPORTED
-    )
-    state: Annotated[
-        State, BeforeValidator(lambda state: state if state in get_args(State) else "accepted")
-    ] = "accepted"
-
-
-class _Annotation(_Row):
-    image_id: _Id
-    file_name: str
-    segments_info: tuple[_Segment, ...]
-    state: Annotated[
-        ImageState,
-        BeforeValidator(lambda state: state if state in get_args(ImageState) else "reviewed"),
-    ] = "reviewed"
-
-
 def _read_document(path: Path) -> Mapping[str, Any]:
     document = read_json(path, FormatError)
     if not isinstance(document, dict) or not isinstance(document.get("annotations"), list):
@@ -229,7 +125,7 @@ def _read_document(path: Path) -> Mapping[str, Any]:
 
 def _images_and_categories(
     path: Path, document: Mapping[str, Any], like: PanopticDataset | None
-) -> tuple[list[_Image], list[_Category]]:
+) -> tuple[list[ImageRow], list[CategoryRow]]:
     """Return both lists, from the other set where the document has none."""
     lacking = [name for name in ("images", "categories") if document.get(name) is None]
     if lacking and like is None:
@@ -238,17 +134,19 @@ def _images_and_categories(
             "the COCO panoptic JSON that they are predictions for"
         )
     images = (
-        [_Image(id=a.image_id, file_name=a.file_name) for a in like.annotations]
+        [ImageRow(id=a.image_id, file_name=a.file_name) for a in like.annotations]
         if like is not None and "images" in lacking
-        else _checked(path, document, "images", _Image)
+        else _checked(path, document, "images", ImageRow)
     )
     categories = (
         [
-            _Category(id=c.id, name=c.name, isthing=c.is_thing, color=c.color, synonyms=c.synonyms)
+            CategoryRow(
+                id=c.id, name=c.name, isthing=c.is_thing, color=c.color, synonyms=c.synonyms
+            )
             for c in like.vocabulary.categories
         ]
         if like is not None and "categories" in lacking
-        else _checked(path, document, "categories", _Category)
+        else _checked(path, document, "categories", CategoryRow)
     )
     if like is not None and "images" in lacking:
         rows = (row for row in document["annotations"] if isinstance(row, dict))
@@ -258,8 +156,8 @@ def _images_and_categories(
 
 
 def _checked(
-    path: Path, document: Mapping[str, Any], name: str, kind: type[_AnyRow]
-) -> list[_AnyRow]:
+    path: Path, document: Mapping[str, Any], name: str, kind: type[AnyRow]
+) -> list[AnyRow]:
     rows = document[name]
     if not isinstance(rows, list):
         raise FormatError(f"{path}: `{name}` is no list; write it again")
@@ -274,14 +172,14 @@ def _checked(
     return found
 
 
-def _read_annotations(document: Mapping[str, Any]) -> tuple[list[_Annotation], list[str]]:
+def _read_annotations(document: Mapping[str, Any]) -> tuple[list[AnnotationRow], list[str]]:
     """Return the annotations that can be read, and what is wrong with the others."""
     rows, faults = [], []
     for place, row in enumerate(document["annotations"]):
         name = row.get("file_name") if isinstance(row, dict) else None
         try:
             # Not model_validate_json: it refuses the escapes of file names that are no Unicode.
-            rows.append(_Annotation.model_validate(row))
+            rows.append(AnnotationRow.model_validate(row))
         except ValidationError as error:
             faults += _sentences(f"{name or f'annotations.{place}'}", error)
     return rows, faults
@@ -293,7 +191,7 @@ def _sentences(where: str, error: ValidationError) -> list[str]:
     ]
 
 
-def _vocabulary_of(path: Path, rows: Sequence[_Category], used: set[int]) -> Vocabulary:
+def _vocabulary_of(path: Path, rows: Sequence[CategoryRow], used: set[int]) -> Vocabulary:
     try:
         categories = [
             Category(row.name, row.id, row.synonyms, row.isthing, row.color)
@@ -305,11 +203,11 @@ def _vocabulary_of(path: Path, rows: Sequence[_Category], used: set[int]) -> Voc
         raise FormatError(f"{path}: in `categories`, {error}") from error
 
 
-def _twice(ids: Iterator[_Id]) -> list[_Id]:
+def _twice(ids: Iterator[Id]) -> list[Id]:
     return [id_ for id_, count in Counter(ids).items() if count > 1]
 
 
-def _faults(row: _Annotation, folder: Path, vocabulary: Vocabulary) -> list[str]:
+def _faults(row: AnnotationRow, folder: Path, vocabulary: Vocabulary) -> list[str]:
     """Return what is wrong in one annotation."""
     known = {category.id for category in vocabulary.categories}
     faults = [f"{row.file_name}: id {id_} twice" for id_ in _twice(i.id for i in row.segments_info)]
@@ -324,7 +222,7 @@ def _faults(row: _Annotation, folder: Path, vocabulary: Vocabulary) -> list[str]
 
 
 def _annotation(
-    row: _Annotation, image: _Image, vocabulary: Vocabulary, trust_states: bool
+    row: AnnotationRow, image: ImageRow, vocabulary: Vocabulary, trust_states: bool
 ) -> PanopticAnnotation:
     segments = tuple(
         info.segment(vocabulary.by_id(info.category_id).is_thing, 0, (0, 0, 0, 0))

@@ -17,7 +17,7 @@ from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_
 from frozenseg_label.panoptic import ImageState, PanopticMap, Segment, measure
 from frozenseg_label.runs.layout import MANIFEST, PANOPTIC_JSON
 from frozenseg_label.runs.ownership import RejectedSegment
-from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary, seen_categories
 
 PICTURE_FOLDERS = ("", "images")  # below the folder of a COCO panoptic JSON
@@ -106,7 +106,7 @@ def open_label_set(
         trust_states: as of `open_coco_panoptic`.
     """
     if (path / MANIFEST).is_file():
-        with RunFolder.read(path) as run:
+        with RunReader.read(path) as run:
             yield _of_run(run, pictures)
     elif panoptic_json(path) is not None:
         yield open_coco_panoptic(path, pictures, pngs, like=like, trust_states=trust_states)
@@ -193,7 +193,7 @@ def _pngs_of(json_file: Path) -> Path:
     return beside
 
 
-def _of_run(run: RunFolder, pictures: Path | None) -> LabelSet:
+def _of_run(run: RunReader, pictures: Path | None) -> LabelSet:
     states: dict[str, ImageState] = {}
     outdated = 0
     for entry in run.entries():

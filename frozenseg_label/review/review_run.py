@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from frozenseg_label.review.app.save_corrections import SaveReport
     from frozenseg_label.review.queue.queue_page import QueuePage
-    from frozenseg_label.runs.run_folder import RunFolder
+    from frozenseg_label.runs.run_reader import RunReader
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +65,12 @@ def review_server(
     """
     from frozenseg_label.review.app.database import require_database
     from frozenseg_label.review.app.server import require_free_port, served_app
-    from frozenseg_label.runs.run_folder import RunFolder
+    from frozenseg_label.runs.run_reader import RunReader
 
     require_database()
     require_free_port(port, address)
     _recover(Path(output))
-    with RunFolder.read(Path(output)) as run:
+    with RunReader.read(Path(output)) as run:
         from frozenseg_label.review.app.fiftyone_dataset import open_dataset
 
         opened = open_dataset(run)
@@ -99,7 +99,7 @@ def _recover(output: Path) -> None:
         pass
 
 
-def _add_similarity(run: "RunFolder", dataset: "fo.Dataset") -> None:
+def _add_similarity(run: "RunReader", dataset: "fo.Dataset") -> None:
     """Add "more like this" and the maps; runs of earlier versions have no vectors for them."""
     from frozenseg_label.review.app.similarity import add_similarity, read_vectors
 
@@ -124,11 +124,11 @@ def search_review(
     """
     from frozenseg_label.review.app.database import require_database
     from frozenseg_label.runs.embeddings import short_clip_hash
-    from frozenseg_label.runs.run_folder import RunFolder
+    from frozenseg_label.runs.run_reader import RunReader
 
     require_database()
     _recover(Path(output))
-    with RunFolder.read(Path(output)) as run:
+    with RunReader.read(Path(output)) as run:
         from frozenseg_label.review.app.fiftyone_dataset import open_dataset
         from frozenseg_label.review.app.similarity import read_vectors, save_search
 
@@ -158,9 +158,9 @@ def review_page(output: str | Path, folder: str | Path) -> "QueuePage":
         folder: of the page; new, empty, or an earlier page.
     """
     from frozenseg_label.review.queue.queue_page import write_queue_page
-    from frozenseg_label.runs.run_folder import RunFolder
+    from frozenseg_label.runs.run_reader import RunReader
 
-    with RunFolder.read(Path(output)) as run:
+    with RunReader.read(Path(output)) as run:
         return write_queue_page(run, Path(folder))
 
 
@@ -172,9 +172,9 @@ def queue_csv(output: str | Path, path: str | Path) -> int:
         path: of the CSV file.
     """
     from frozenseg_label.review.queue.review_queue import review_queue, write_queue
-    from frozenseg_label.runs.run_folder import RunFolder
+    from frozenseg_label.runs.run_reader import RunReader
 
-    with RunFolder.read(Path(output)) as run:
+    with RunReader.read(Path(output)) as run:
         queue = review_queue(run)
         write_queue(Path(path), queue, run.vocabulary)
     return len(queue)

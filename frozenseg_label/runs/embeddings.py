@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from frozenseg_label.files import atomic_stream, explained, make_folder, sync_folder
 from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.layout import EMBEDDINGS, refuse_links
 
@@ -142,12 +143,13 @@ class EmbeddingShards:
             self._file.close()
             self._file = None
 
-    def is_mostly_unused(self, images: int) -> bool:
-        """Return whether later runs left more than two records per image."""
-        return len(self._index()) > 2 * images
+    def tidy(self, journal: Journal) -> None:
+        """Force all to the disk; where later runs left too much, keep only what rows name."""
+        self.sync()
+        if len(self._index()) > 2 * len(journal.known):
+            self._keep_only({entry.embeddings or "" for entry in journal.entries()})
 
-    def keep_only(self, keys: Collection[str]) -> None:
-        """Write the records of these keys anew, and remove all others."""
+    def _keep_only(self, keys: Collection[str]) -> None:
         self.close()
         old = _shards(self.folder)
         kept = [place for key, place in self._index().items() if key in keys]
@@ -203,7 +205,7 @@ def embeddings_of_fused(
 
     Args:
         embeddings: by the ids of `proposal`.
-        before: of the labels as they stood.
+        before: of the labels before.
     """
     ids, first = np.unique(fused.ids, return_index=True)
     asked = dict(zip(ids.tolist(), proposal.ids.ravel()[first].tolist(), strict=True))

@@ -192,6 +192,19 @@ class Entry(BaseModel):
             embeddings=None if last is None else last.embeddings,
         )
 
+    @classmethod
+    def of_failure(cls, record: ImageRecord, last: "Entry | None", message: str) -> "Entry":
+        """Return the row of an image that could not be labelled; it keeps the labels of `last`."""
+        return cls(
+            event="failed",
+            image=record.relative,
+            size=record.size,
+            mtime_ns=record.mtime_ns,
+            message=message,
+            labels=last.labels if last is not None else None,
+            embeddings=last.embeddings if last is not None else None,
+        )
+
     def is_failure_of(self, size: int, mtime_ns: int, message: str) -> bool:
         """Return whether this says that the very same file failed for the very same reason."""
         last = self.event, self.size, self.mtime_ns, self.message

@@ -27,31 +27,26 @@ from frozenseg_label.runs.derived_files import (
     is_assembled,
     write_failures,
 )
-from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
+from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat, extra_formats_of
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry, Labels
-from frozenseg_label.runs.label_files import LabelFiles, image_at_fault
+from frozenseg_label.runs.label_files import image_at_fault
 from frozenseg_label.runs.layout import SEMANTIC
 from frozenseg_label.runs.manifest import Manifest, Totals, write_manifest
 from frozenseg_label.runs.opening import (
     open_to_correct,
     open_to_preview,
-    open_to_read,
     open_to_write,
 )
 from frozenseg_label.runs.plan import Plan, content_hash, make_plan, refuse_other_images, root_of
+from frozenseg_label.runs.run_reader import RunReader
 
 
-class RunFolder:
-    """An open run folder; `open_or_create` and `read` make one.
+class RunFolder(RunReader):
+    """A run folder to plan, to write and to correct; `open_or_create` makes one.
 
     `commit` and `fail` may be called from other threads than the rest.
-
-    Attributes:
-        path: of the folder.
-        manifest: what `run.json` says.
-        vocabulary: the manifest's.
     """
 
     def __init__(
@@ -62,15 +57,10 @@ class RunFolder:
         formats: Sequence[ExtraFormat] = (),
         semantic: bool = False,
         *,
-        writable: bool,
+        writable: bool = False,
     ) -> None:
-        self.path = path
-        self.manifest = manifest
-        self.vocabulary = manifest.vocabulary.vocabulary()
-        self._journal = journal
-        self._files = LabelFiles(path, self.vocabulary)
+        super().__init__(path, manifest, journal)
         self._extras = ExtraFiles(path, self.vocabulary, tuple(formats))
-        self._embeddings = EmbeddingShards(path)
         self._semantic = semantic
         self._writable = writable
         self._lock = threading.RLock()
@@ -130,16 +120,6 @@ class RunFolder:
         finally:
             journal.close()
 
-    @classmethod
-    @contextmanager
-    def read(cls, path: Path) -> Iterator["RunFolder"]:
-        """Yield the folder as it is now, to read from it; another program may be writing to it."""
-        manifest, journal = open_to_read(path)
-        try:
-            yield cls(path, manifest, journal, writable=False)
-        finally:
-            journal.close()
-
     def plan(self, records: Sequence[ImageRecord], *, checksum: bool = False) -> Plan:
         """Return what is done and what is to do; failed, changed and outdated images are to do.
 
@@ -149,9 +129,9 @@ class RunFolder:
         """
         known = self._journal.known
         missing = {
-            record.relative
+            image
             for record in records
-            if record.relative in known and self._lacks_files(record.relative, checksum)
+            if (image := record.relative) in known and self._lacks_files(image, checksum)
         }
         moved = bool(known and records) and self.manifest.root not in (None, root_of(records))
         fingerprint = self.manifest.fingerprint
@@ -164,50 +144,6 @@ class RunFolder:
                 write_manifest(self.path, self.manifest)
         self._skipped = len(plan.done)
         return plan
-
-    def entries(self) -> Iterator[Entry]:
-        """Yield the last journal row of each image, in the order in which the images first came."""
-        return self._journal.entries()
-
-    def entry(self, relative: str) -> Entry | None:
-        """Return the last journal row of an image; None if it never came."""
-        return self._journal.last(relative)
-
-    def picture(self, image: str) -> Path | None:
-        """Return where the picture of an image is; None where the run does not know its folder."""
-        return Path(self.manifest.root) / image if self.manifest.root is not None else None
-
-    def png(self, labels: Labels) -> Path:
-        """Return where the panoptic PNG of an image is."""
-        return self._files.path(labels)
-
-    def record(self, entry: Entry) -> ImageRecord:
-        """Return the image file that was labelled, as it was then."""
-        path = self.picture(entry.image) or Path(entry.image)
-        return ImageRecord(path, entry.image, entry.size, entry.mtime_ns)
-
-    def history(self) -> Iterator[Entry]:
-        """Yield all journal rows, the oldest first; only the last of an image has its PNGs."""
-        return self._journal.rows()
-
-    def read_embeddings(self, entry: Entry) -> ImageEmbeddings | None:
-        """Return what CLIP saw of an image, by segment id; None where that was not kept."""
-        return self._embeddings.read(entry.embeddings)
-
-    def read_map(self, relative: str) -> PanopticMap:
-        """Return the present labels of an image."""
-        labels = self._labels(relative)
-        if labels is None:
-            raise ValueError(f"{self.path} has no labels of an image {relative!r}")
-        self._files.refuse_lost_classes(labels)
-        return self._files.read(labels)
-
-    def read_proposed(self, relative: str) -> PanopticMap:
-        """Return the model's own map of an image; where nobody changed it, the present labels."""
-        labels = self._labels(relative)
-        if labels is None or labels.proposed is None:
-            return self.read_map(relative)
-        return self._files.read(labels, proposed=True)
 
     def commit(
         self,
@@ -237,6 +173,7 @@ class RunFolder:
             write = self._files.proposal(record, panoptic_map, before, file)
             self._extras.write(file, write.panoptic, before)
             self._extras.write_semantic(file, semantic)
+            key = self._embeddings.keep(embeddings, panoptic_map, write.panoptic, last)
             entry = Entry(
                 event="annotated",
                 image=record.relative,
@@ -246,7 +183,7 @@ class RunFolder:
                 run=self.manifest.fingerprint,
                 seconds=seconds,
                 labels=write.labels,
-                embeddings=self._embeddings.keep(embeddings, panoptic_map, write.panoptic, last),
+                embeddings=key,
             )
             corrected = write.labels.proposed is not None
             commit_entry(self.path, self._journal, entry, write.files, durable=corrected)
@@ -291,15 +228,7 @@ class RunFolder:
             last = self._journal.last(record.relative)
             if last is not None and last.is_failure_of(record.size, record.mtime_ns, message):
                 return
-            entry = Entry(
-                event="failed",
-                image=record.relative,
-                size=record.size,
-                mtime_ns=record.mtime_ns,
-                message=message,
-                labels=last.labels if last is not None else None,
-                embeddings=last.embeddings if last is not None else None,
-            )
+            entry = Entry.of_failure(record, last, message)
             self._journal.append(entry)
             append_failure(self.path, entry)
 
@@ -317,10 +246,7 @@ class RunFolder:
             write_failures(self.path, self._journal)
             counts = self._labelled, self._skipped, self._failed
             if not is_assembled(self.path, self._journal, self.manifest):
-                self._embeddings.sync()
-                if self._embeddings.is_mostly_unused(len(self._journal.known)):
-                    entries = self._journal.entries()
-                    self._embeddings.keep_only({entry.embeddings or "" for entry in entries})
+                self._embeddings.tidy(self._journal)
                 self.manifest = assemble(self.path, self._journal, self.manifest, *counts)
             return Summary(*counts, self.manifest.totals or Totals())
 
@@ -336,7 +262,3 @@ class RunFolder:
             return True
         labels = self._labels(image) if checksum else None
         return labels is not None and content_hash(self.png(labels)) != labels.current.png
-
-    def _labels(self, relative: str) -> Labels | None:
-        entry = self._journal.last(relative)
-        return entry.labels if entry is not None else None

@@ -21,7 +21,7 @@ from frozenseg_label.review.app.views import show_classes, show_queue
 from frozenseg_label.review.corrections.opened_labels import key_of, labels_by_key, read_opened
 from frozenseg_label.review.corrections.regions import is_untouched
 from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
-from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -48,7 +48,7 @@ class Opened:
     left_out: dict[str, str]
 
 
-def open_dataset(run: RunFolder) -> Opened:
+def open_dataset(run: RunReader) -> Opened:
     """Make the dataset of a run folder, or bring it up to date."""
     queue = review_queue(run)
     dataset = find_dataset(run) or _new_dataset(run)
@@ -66,7 +66,7 @@ def open_dataset(run: RunFolder) -> Opened:
     return Opened(dataset, added, renewed, kept, left_out)
 
 
-def find_dataset(run: RunFolder) -> "fo.Dataset | None":
+def find_dataset(run: RunReader) -> "fo.Dataset | None":
     """Return the dataset of a run folder, also of one that was moved; None where there is none.
 
     A copy of a run folder is another run.
@@ -86,7 +86,7 @@ def find_dataset(run: RunFolder) -> "fo.Dataset | None":
     return moved
 
 
-def _new_dataset(run: RunFolder) -> "fo.Dataset":
+def _new_dataset(run: RunReader) -> "fo.Dataset":
     """Return an empty dataset with all the fields, named after the run."""
     import fiftyone as fo
 
@@ -106,7 +106,7 @@ def _free_name(folder: str) -> str:
     return next(name for name in names if to_slug(name) not in taken)
 
 
-def _describe(dataset: "fo.Dataset", run: RunFolder) -> None:
+def _describe(dataset: "fo.Dataset", run: RunReader) -> None:
     """Write down whose dataset it is, and the vocabulary for our buttons."""
     folder = f"{run.path.absolute()}"
     try:
@@ -132,7 +132,7 @@ def _describe(dataset: "fo.Dataset", run: RunFolder) -> None:
     dataset.save()
 
 
-def _follow_images(run: RunFolder, dataset: "fo.Dataset") -> None:
+def _follow_images(run: RunReader, dataset: "fo.Dataset") -> None:
     """Let samples point to where the images are now."""
     images, paths = dataset.values(["image", "filepath"])
     now = [
@@ -145,7 +145,7 @@ def _follow_images(run: RunFolder, dataset: "fo.Dataset") -> None:
 
 
 def _renew(
-    run: RunFolder,
+    run: RunReader,
     dataset: "fo.Dataset",
     changed: Sequence[QueuedImage],
     opened: Mapping[str, str],

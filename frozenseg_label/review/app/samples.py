@@ -12,7 +12,7 @@ from frozenseg_label.review.corrections.opened_labels import (
 from frozenseg_label.review.corrections.regions import TAGS, Region, ShownImage
 from frozenseg_label.review.queue.review_queue import QueuedImage, QueuedSegment
 from frozenseg_label.runs.journal_rows import Labels
-from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -44,7 +44,7 @@ def declare_fields(dataset: "fo.Dataset") -> None:
 
 
 def samples_of(
-    run: RunFolder, queue: Sequence[QueuedImage], left_out: dict[str, str]
+    run: RunReader, queue: Sequence[QueuedImage], left_out: dict[str, str]
 ) -> Iterator["fo.Sample"]:
     """Yield samples of images; those that cannot be shown go to `left_out`, with the reason."""
     import fiftyone as fo
@@ -70,7 +70,7 @@ def samples_of(
 
 
 def reload_image(
-    run: RunFolder, sample: "fo.Sample", queued: QueuedImage, then: Labels | None
+    run: RunReader, sample: "fo.Sample", queued: QueuedImage, then: Labels | None
 ) -> bool:
     """Let a sample show the present labels of the run folder; returns whether it does.
 

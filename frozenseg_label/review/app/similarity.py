@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.review.app.samples import SEGMENTS
-from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -41,7 +41,7 @@ class SegmentVectors:
     segment_vectors: NDArray[np.float32]
 
 
-def read_vectors(run: RunFolder, clip: str | None = None) -> SegmentVectors:
+def read_vectors(run: RunReader, clip: str | None = None) -> SegmentVectors:
     """Return the vectors of all images; where several CLIPs saw them, those of only one CLIP.
 
     Args:

@@ -18,7 +18,7 @@ from frozenseg_label.formats.coco_panoptic import decode_panoptic_png
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Labels
 from frozenseg_label.runs.layout import OPENED
-from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary
 
 
@@ -45,7 +45,7 @@ class OpenedLabels:
         return max(ids, default=0)
 
 
-def keep_opened(run: RunFolder, image: str, labels: Labels) -> OpenedLabels | None:
+def keep_opened(run: RunReader, image: str, labels: Labels) -> OpenedLabels | None:
     """Keep the labels of an image and return them; None where their file has other content now."""
     source, kept = run.png(labels), _kept(run, image, labels)
     if not _has_content(kept, labels):
@@ -64,7 +64,7 @@ def keep_opened(run: RunFolder, image: str, labels: Labels) -> OpenedLabels | No
     return read_opened(run, image, labels)
 
 
-def read_opened(run: RunFolder, image: str, labels: Labels | None) -> OpenedLabels | None:
+def read_opened(run: RunReader, image: str, labels: Labels | None) -> OpenedLabels | None:
     """Return labels that a review opened; None where no file has their content any more.
 
     Args:
@@ -80,7 +80,7 @@ def read_opened(run: RunFolder, image: str, labels: Labels | None) -> OpenedLabe
     return None
 
 
-def forget_opened(run: RunFolder, image: str, labels: Labels, *, but: Labels) -> None:
+def forget_opened(run: RunReader, image: str, labels: Labels, *, but: Labels) -> None:
     """Delete kept labels, unless the ones that the App shows now (`but`) have the same pixels."""
     if labels.current.png != but.current.png:
         with explained(run.path / OPENED):
@@ -93,7 +93,7 @@ def key_of(labels: Labels) -> str:
     return hashlib.sha256(dump.encode()).hexdigest()[:32]
 
 
-def labels_by_key(run: RunFolder, wanted: Mapping[str, str]) -> dict[str, Labels]:
+def labels_by_key(run: RunReader, wanted: Mapping[str, str]) -> dict[str, Labels]:
     """Return the labels of images that had a certain key, from all rows of the journal.
 
     Args:
@@ -114,7 +114,7 @@ def labels_by_key(run: RunFolder, wanted: Mapping[str, str]) -> dict[str, Labels
     return found
 
 
-def _kept(run: RunFolder, image: str, labels: Labels) -> Path:
+def _kept(run: RunReader, image: str, labels: Labels) -> Path:
     key = hashlib.sha256(os.fsencode(f"{image}\0{labels.current.png}")).hexdigest()
     return run.path / OPENED / f"{key[:32]}.png"
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from frozenseg_label.panoptic import BBox
 from frozenseg_label.runs.journal_rows import Entry, StoredSegment
-from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
 
 SAME_BOX_IOU = 0.9  # of the boxes, and ratio of the areas: from here on two segments are the same
 
 
-def changed_segments(run: RunFolder) -> dict[str, frozenset[int]]:
+def changed_segments(run: RunReader) -> dict[str, frozenset[int]]:
     """Return ids of segments that the last run made and the run before did not, by image.
 
     Images without such segments are left out. The pixels of earlier labels are gone: class, box and

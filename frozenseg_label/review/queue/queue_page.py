@@ -9,7 +9,7 @@ from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer,
 from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
-from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
 
 ORDER = "queue"
 
@@ -29,7 +29,7 @@ class QueuePage:
     without_picture: int
 
 
-def write_queue_page(run: RunFolder, folder: Path) -> QueuePage:
+def write_queue_page(run: RunReader, folder: Path) -> QueuePage:
     """Write the page of a run, most doubtful images first.
 
     Corrected images show the model's own map, too, as the layer "before".
@@ -42,7 +42,7 @@ def write_queue_page(run: RunFolder, folder: Path) -> QueuePage:
     return QueuePage(page, len(queue), missing)
 
 
-def _image(run: RunFolder, queued: QueuedImage) -> ReportImage:
+def _image(run: RunReader, queued: QueuedImage) -> ReportImage:
     labels = run.read_map(queued.image)
     return ReportImage(
         name=queued.image,
@@ -56,7 +56,7 @@ def _image(run: RunFolder, queued: QueuedImage) -> ReportImage:
     )
 
 
-def _layers(run: RunFolder, queued: QueuedImage, labels: PanopticMap) -> Iterator[ReportLayer]:
+def _layers(run: RunReader, queued: QueuedImage, labels: PanopticMap) -> Iterator[ReportLayer]:
     stored = queued.labels.proposed
     if stored is not None and not stored.lost_classes(run.vocabulary):
         yield ReportLayer("before", run.read_proposed(queued.image))

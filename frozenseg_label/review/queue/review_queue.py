@@ -16,7 +16,7 @@ from frozenseg_label.files import atomic_write
 from frozenseg_label.panoptic import ImageState, Segment
 from frozenseg_label.review.queue.changed_segments import changed_segments
 from frozenseg_label.runs.journal_rows import Labels
-from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary
 
 # How much each signal tells about whether a segment is wrong. On 534 segments of 120 demonstration
@@ -73,7 +73,7 @@ class QueuedImage:
         return self.labels.state
 
 
-def review_queue(run: RunFolder) -> list[QueuedImage]:
+def review_queue(run: RunReader) -> list[QueuedImage]:
     """Return all labelled images, the one that promises most first; equal ones by name.
 
     Images labelled with words that are no longer in the vocabulary are left out.

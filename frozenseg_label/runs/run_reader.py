@@ -1,0 +1,91 @@
+"""A run folder to read from: its images, their labels, and where things are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from frozenseg_label.images import ImageRecord
+from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
+from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.journal_rows import Entry, Labels
+from frozenseg_label.runs.label_files import LabelFiles
+from frozenseg_label.runs.manifest import Manifest
+from frozenseg_label.runs.opening import open_to_read
+
+
+class RunReader:
+    """The labels in a run folder; `read` opens one.
+
+    Attributes:
+        path: of the folder.
+        manifest: what `run.json` says.
+        vocabulary: the manifest's.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, journal: Journal) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.vocabulary = manifest.vocabulary.vocabulary()
+        self._journal = journal
+        self._files = LabelFiles(path, self.vocabulary)
+        self._embeddings = EmbeddingShards(path)
+
+    @classmethod
+    @contextmanager
+    def read(cls, path: Path) -> Iterator[Self]:
+        """Yield the folder as it is now, to read from it; another program may be writing to it."""
+        manifest, journal = open_to_read(path)
+        try:
+            yield cls(path, manifest, journal)
+        finally:
+            journal.close()
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the last journal row of each image, in the order in which the images first came."""
+        return self._journal.entries()
+
+    def entry(self, relative: str) -> Entry | None:
+        """Return the last journal row of an image; None if it never came."""
+        return self._journal.last(relative)
+
+    def picture(self, image: str) -> Path | None:
+        """Return where the picture of an image is; None where the run does not know its folder."""
+        return Path(self.manifest.root) / image if self.manifest.root is not None else None
+
+    def png(self, labels: Labels) -> Path:
+        """Return where the panoptic PNG of an image is."""
+        return self._files.path(labels)
+
+    def record(self, entry: Entry) -> ImageRecord:
+        """Return the image file that was labelled, as it was then."""
+        path = self.picture(entry.image) or Path(entry.image)
+        return ImageRecord(path, entry.image, entry.size, entry.mtime_ns)
+
+    def history(self) -> Iterator[Entry]:
+        """Yield all journal rows, the oldest first; only the last of an image has its PNGs."""
+        return self._journal.rows()
+
+    def read_embeddings(self, entry: Entry) -> ImageEmbeddings | None:
+        """Return what CLIP saw of an image, by segment id; None where that was not kept."""
+        return self._embeddings.read(entry.embeddings)
+
+    def read_map(self, relative: str) -> PanopticMap:
+        """Return the present labels of an image."""
+        labels = self._labels(relative)
+        if labels is None:
+            raise ValueError(f"{self.path} has no labels of an image {relative!r}")
+        self._files.refuse_lost_classes(labels)
+        return self._files.read(labels)
+
+    def read_proposed(self, relative: str) -> PanopticMap:
+        """Return the model's own map of an image; where nobody changed it, the present labels."""
+        labels = self._labels(relative)
+        if labels is None or labels.proposed is None:
+            return self.read_map(relative)
+        return self._files.read(labels, proposed=True)
+
+    def _labels(self, relative: str) -> Labels | None:
+        entry = self._journal.last(relative)
+        return entry.labels if entry is not None else None
