@@ -37,7 +37,16 @@ def test_a_training_that_forgets_too_much_is_told_kept_and_exits_4(
     assert command(labels, out, rate="0.05") == 4
     said = capsys.readouterr().out
     lines = said.splitlines()
-    assert lines[0].split() == ["images", "classes", "how", "many", "PQ", "before", "after"]
+    assert lines[0].split() == [
+        "images",
+        "classes",
+        "how",
+        "many",
+        "PQ",
+        "before",
+        "after",
+        "change",
+    ]
     assert max(map(len, lines[: lines.index("")])) <= 100
     assert "forgot too much: the probe set lost" in said
     assert "more than 2; the weights are kept" in said

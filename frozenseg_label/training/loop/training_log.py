@@ -1,6 +1,7 @@
 """The log of a training while it runs: JSON rows, TensorBoard files, a progress bar."""
 
 import json
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -14,6 +15,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from frozenseg_label.documents import parse_json
 from frozenseg_label.errors import TrainingError
 from frozenseg_label.files import atomic_write, explained, make_folder, read_regular
+
+logger = logging.getLogger(__name__)  # `log` is the file of rows here
 
 LOG = "log.jsonl"
 TENSORBOARD = "tensorboard"
@@ -129,6 +132,7 @@ def shown_steps(
         terms = [f"{short} {losses[name]:.2f}" for name, short in LOSSES.items() if name in losses]
         if terms:
             bar.set_postfix_str(" ".join(terms), refresh=False)
+            logger.debug("step %d of %d: %s", steps_done, total, " ".join(terms))
         bar.update(steps_done - bar.n)
 
     # Messages go above the bar, not into it.
