@@ -74,7 +74,7 @@ def count_missing(
     if root is None:
         return 0
     there = {record.relative for record in records}
-    labelled = (image for image, row in known.items() if row.has_labels)
+    labelled = (image for image, row in known.items() if row.file is not None)
     return sum(not Path(root, image).exists() for image in labelled if image not in there)
 
 
