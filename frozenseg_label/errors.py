@@ -1,9 +1,13 @@
 """Errors that a user can correct; each says what is wrong, in which file, and what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 _SHOWN_PROBLEMS = 10
+
+# What Pillow, torch, CUDA and the system say when they have no memory left; Python has a kind.
+_OUT_OF_MEMORY = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
 
 
 class FrozenSegLabelError(Exception):
@@ -55,3 +59,24 @@ class RunError(FrozenSegLabelError):
 
 class ReviewError(FrozenSegLabelError):
     """A review that cannot be opened or saved: no database, unknown classes, no free port."""
+
+
+@contextmanager
+def enough_memory(image: Path, size: str, place: str = "this machine") -> Iterator[None]:
+    """Turn a lack of memory into an ImageError that names the image, its size and the remedy.
+
+    Args:
+        image: the file that the block works on.
+        size: of it, in words.
+        place: whose memory it is.
+    """
+    try:
+        yield
+    except (MemoryError, OSError, RuntimeError) as error:
+        in_words = any(words in f"{error}".lower() for words in _OUT_OF_MEMORY)
+        if not in_words and not isinstance(error, MemoryError):
+            raise
+        raise ImageError(
+            f"{image}: {size} need more memory than {place} has left; scale the image down, cut it "
+            "into pieces, or take a machine with more memory"
+        ) from None

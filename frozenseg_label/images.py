@@ -8,7 +8,7 @@ import struct
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from frozenseg_label.errors import ImageError
+from frozenseg_label.errors import ImageError, enough_memory
 from frozenseg_label.files import MARKER
 
 # Registered with Pillow, but no still pictures: films, drawings that need another program, and
@@ -28,6 +28,7 @@ UNREADABLE = frozenset(  # pictures of telephones and cameras that Pillow does n
     {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
 )
 PAPER = (255, 255, 255)  # what shows through transparent pixels, as in most viewers
+FAINT = 1 / 16  # floats that lie in 0..1, but not above this, are no share of white
 
 # Pillow's plugins let all of these through on damaged files.
 _DAMAGED = (
@@ -64,15 +65,14 @@ def find_images(sources: Sequence[Path]) -> list[ImageRecord]:
     by its own name is taken whatever its suffix. Each file is returned only once.
     """
     sources = [Path(os.path.abspath(source)) for source in sources]  # noqa: PTH100 (keeps links)
-    roots: list[Path] = []
-    paths: list[Path] = []
+    roots, paths = list[Path](), list[Path]()
     for source in sources:
-        if source.is_dir():
+        if os.path.isdir(source):  # noqa: PTH112 - no error where it lies in a locked folder
             if is_ours(source):
                 raise ImageError(f"{source}: was written by this program; give a folder of images")
             roots.append(source)
             paths.extend(_walk(source))
-        elif source.exists():
+        elif os.path.exists(source):  # noqa: PTH110 - likewise
             roots.append(source.parent)
             paths.append(source)
         else:
@@ -90,7 +90,9 @@ def find_images(sources: Sequence[Path]) -> list[ImageRecord]:
 
 def is_ours(folder: Path) -> bool:
     """Return whether this program wrote the folder: its pictures are no photographs."""
-    return (folder / MARKER).is_file() or is_run_folder(folder)
+    with suppress(OSError):  # a locked folder tells nothing
+        return (folder / MARKER).is_file() or is_run_folder(folder)
+    return False
 
 
 def is_run_folder(folder: Path) -> bool:
@@ -115,11 +117,12 @@ def read_image_file(record: ImageRecord, max_pixels: int | None = None) -> bytes
         max_pixels: larger images (width x height) are refused; None takes any.
     """
     with _refusing(record.path):
-        if not stat.S_ISREG(record.path.stat().st_mode):
-            if record.path.is_dir():
-                raise ImageError(f"{record.path}: a folder that cannot be listed; make it readable")
+        status = record.path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError(f"{record.path}: a folder that cannot be listed; make it readable")
+        if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{record.path}: no regular file (a pipe, a device); remove it")
-        with record.path.open("rb") as file:
+        with record.path.open("rb") as file, enough_memory(record.path, f"{status.st_size} bytes"):
             _refuse_large(_open_header(file), record.path, max_pixels)
             file.seek(0)
             return file.read()
@@ -130,9 +133,13 @@ def decode_image(
 ) -> NDArray[np.uint8]:
     """Return the picture as RGB, uint8 [H, W, 3], turned as its EXIF orientation says.
 
-    Of several frames the first is taken; transparent pixels become white; grey levels of more than
-    8 bits are scaled down, not cut off. Colour profiles are not applied, as in the training of CLIP
-    and SAM.
+    Of several frames the first is taken; transparent pixels become white. Colour profiles are not
+    applied, as in the training of CLIP and SAM.
+
+    Grey levels of more than 8 bits are scaled by the range of the picture. For whole numbers white
+    is the first of 1, 3, 7, 15, ... that none exceeds: 4095 for 12 bits in a file of 16. Fractions
+    in 0..1 keep that range, unless all are fainter than `FAINT`. All other levels, negative ones
+    among them, go from the darkest to the brightest. What is no number is black.
 
     Args:
         max_pixels: larger images (width x height) are refused undecoded; None takes any.
@@ -143,8 +150,14 @@ def decode_image(
     with _refusing(record.path):
         image = _open_header(io.BytesIO(content))
         _refuse_large(image, record.path, max_pixels)
-        image.load()  # before the orientation is asked for: TIFF files turn themselves here
-        return np.array(_upright(_to_rgb(image), _orientation(image)))  # [H, W, 3]
+        with enough_memory(record.path, f"{image.width} x {image.height} pixels"):
+            image.load()  # before the orientation is asked for: TIFF files turn themselves here
+            return np.array(_upright(_to_rgb(image), _orientation(image)))  # [H, W, 3]
+
+
+def has_deep_grey(content: bytes) -> bool:
+    """Return whether a picture that can be read has grey levels that `decode_image` scales."""
+    return _open_header(io.BytesIO(content)).mode.startswith(("I", "F"))
 
 
 def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
@@ -153,13 +166,10 @@ def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
     Args:
         path: of the file, for messages.
     """
-    try:
+    with _refusing(path):
         image = _open_header(io.BytesIO(content))
-        width, height = image.size
         turned = _orientation(image) >= 5  # those exchange height and width
-    except _DAMAGED as error:
-        raise ImageError(f"{path}: no image, or damaged ({error})") from error
-    return (width, height) if turned else (height, width)
+        return image.size if turned else (image.height, image.width)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -177,7 +187,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield here  # reported as an image that cannot be read, and the run goes on
         for entry in entries or ():
             path, is_link = Path(entry.path), entry.is_symlink()
-            if path.is_dir() if is_link else entry.is_dir():
+            if os.path.isdir(path) if is_link else entry.is_dir():  # noqa: PTH112
                 if is_ours(path):
                     log.debug("%s: left out, this program wrote it", path)
                 else:
@@ -187,13 +197,8 @@ def _walk(folder: Path) -> Iterator[Path]:
             elif path.suffix.lower() in UNREADABLE:
                 passed_over[path.suffix.lower()] += 1
     for suffix, count in sorted(passed_over.items()):
-        log.warning(
-            "%s: %d %s files are pictures that cannot be read here, and were left out; convert "
-            "them to JPEG or PNG",
-            folder,
-            count,
-            suffix,
-        )
+        said = "%s: %d %s files are left out, they cannot be read here; convert them to JPEG or PNG"
+        log.warning(said, folder, count, suffix)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]] | None:
@@ -223,12 +228,8 @@ def _refusing(path: Path) -> Iterator[None]:
     except _DAMAGED as error:
         unknown = isinstance(error, UnidentifiedImageError)  # its message has only an address
         reason = "of no known format" if unknown else " ".join(f"{error}".split())
-        reason = reason or type(error).__name__
-    else:
-        return
-    # Outside the handler: an error that somebody keeps must not keep the picture in memory.
-    message = f"cannot be read as an image ({reason}); replace or remove the file"
-    raise ImageError(f"{path}: {message}")
+        message = f"cannot be read as an image ({reason or type(error).__name__})"
+        raise ImageError(f"{path}: {message}; replace or remove the file") from None
 
 
 def _refuse_large(image: Image.Image, path: Path, max_pixels: int | None) -> None:
@@ -251,12 +252,8 @@ def _open_header(file: BinaryIO) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return _from_grey(np.asarray(image) / 257.0)  # 65535 -> 255
-    if image.mode in ("I", "F"):  # no known range: stretch from the darkest to the brightest
-        levels = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        span = float(np.ptp(levels)) or 1.0
-        return _from_grey((levels - levels.min()) * (255.0 / span))
+    if image.mode.startswith(("I", "F")):  # I;16, I;16B, I, F
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
         paper = Image.new("RGBA", image.size, PAPER)
         paper.alpha_composite(image.convert("RGBA"))
@@ -264,8 +261,21 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _from_grey(levels: NDArray[np.float64]) -> Image.Image:
-    return Image.fromarray(np.rint(levels).astype(np.uint8)).convert("RGB")
+def _eight_bits(levels: NDArray[np.number]) -> NDArray[np.uint8]:
+    """Return grey levels [H, W] scaled to 0..255, by the rule of `decode_image`."""
+    known = levels[np.isfinite(levels)]
+    if not known.size:
+        raise ValueError("none of its pixels is a number")
+    low, high = float(known.min()), float(known.max())
+    if low >= 0 and levels.dtype.kind in "iu":
+        low, high = 0.0, 2.0 ** int(high).bit_length() - 1.0
+    elif low >= 0 and FAINT < high <= 1:
+        low, high = 0.0, 1.0
+    elif low == high:  # one level only: more than nothing is white
+        low = min(low, 0.0)
+    scaled = (levels.astype(np.float64) - low) / ((high - low) or 1.0) * 255.0
+    eight_bits: NDArray[np.uint8] = np.rint(np.nan_to_num(scaled).clip(0, 255)).astype(np.uint8)
+    return eight_bits
 
 
 def _orientation(image: Image.Image) -> int:

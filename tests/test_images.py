@@ -1,6 +1,10 @@
 """Finding and decoding images: real small files, written by Pillow."""
 
+import contextlib
 import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +12,13 @@ import pytest
 from PIL import Image
 
 from frozenseg_label.errors import ImageError
-from frozenseg_label.images import ImageRecord, decode_image, find_images, image_suffixes
+from frozenseg_label.images import (
+    ImageRecord,
+    decode_image,
+    find_images,
+    has_deep_grey,
+    image_suffixes,
+)
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 ORIENTATION = 0x0112
@@ -112,7 +122,46 @@ def test_grey_without_a_known_range_is_stretched(tmp_path: Path) -> None:
     save(tmp_path / "flat.tif", Image.fromarray(np.full((1, 3), 7.0, np.float32)))
     flat, stretched = (decode_image(found)[0, :, 0].tolist() for found in find_images([tmp_path]))
     assert stretched == [0, 128, 255]
-    assert flat == [0, 0, 0]
+    assert flat == [255, 255, 255]
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("levels", "shown"),
+    [
+        (np.array([[0, 2048, 4095]], np.uint16), [0, 128, 255]),  # 12 bits in a file of 16
+        (np.array([[0, 512, 1000]], np.uint16), [0, 128, 249]),  # of 10 bits, none used to the end
+        (np.array([[4095, 4095]], np.uint16), [255, 255]),
+        (np.array([[0, 0]], np.uint16), [0, 0]),
+        (np.array([[0, 70000, 131071]], np.int32), [0, 136, 255]),
+        (np.array([[-100, 0, 100]], np.int32), [0, 128, 255]),
+        (np.array([[0.0, 0.25, 0.5]], np.float32), [0, 64, 128]),  # 0..1 fits
+        (np.array([[0.0, 0.001, 0.002]], np.float32), [0, 128, 255]),  # too faint for it
+        (np.array([[0.0, 500.0, 1000.0]], np.float32), [0, 128, 255]),
+        (np.array([[0.5, 0.5]], np.float32), [128, 128]),
+        (np.array([[1000.0, 1000.0]], np.float32), [255, 255]),
+        (np.array([[NAN, 0.0, 1000.0]], np.float32), [0, 0, 255]),
+        (np.array([[INF, -INF, -1.0, 1.0]], np.float32), [255, 0, 0, 255]),
+        (np.array([[3e38, -3e38]], np.float32), [255, 0]),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_deep_grey_is_never_shown_black_where_it_is_not(
+    tmp_path: Path, levels: np.ndarray, shown: list[int]
+) -> None:
+    suffixes = ["tif"] if levels.dtype != np.uint16 else ["tif", "png"]
+    for suffix in suffixes:
+        path = save(tmp_path / f"deep.{suffix}", Image.fromarray(levels))
+        assert has_deep_grey(path.read_bytes())
+        assert decode_image(record(path))[0].tolist() == [[level] * 3 for level in shown]
+
+
+def test_a_picture_without_any_number_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "void.tif", Image.fromarray(np.full((2, 2), NAN, np.float32)))
+    with pytest.raises(ImageError, match=r"void\.tif: .* \(none of its pixels is a number\)"):
+        decode_image(record(path))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr"])
@@ -252,9 +301,70 @@ def test_no_images_and_no_such_folder_are_errors(tmp_path: Path) -> None:
         find_images([tmp_path / "nowhere"])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
-def test_a_locked_folder_is_named(tmp_path: Path) -> None:
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0)
-    with pytest.raises(ImageError, match="locked: cannot be listed"):
-        find_images([tmp_path])
+LOCKED_OUT = """
+import sys
+from pathlib import Path
+from frozenseg_label.errors import ImageError
+from frozenseg_label.images import decode_image, find_images
+for found in find_images([Path(sys.argv[1])]):
+    try:
+        print(found.relative, decode_image(found).shape)
+    except ImageError as error:
+        print(found.relative, error)
+try:
+    find_images([Path(sys.argv[1], "locked", "1.png")])
+except ImageError as error:
+    print(error)
+"""
+
+
+def without_root() -> list[str]:
+    """What makes a program one that locked folders stop, even where root runs the tests."""
+    return ["unshare", "--user"] if os.geteuid() == 0 else []
+
+
+def may_be_locked_out() -> bool:
+    try:
+        subprocess.run([*without_root(), "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+@pytest.mark.skipif(not may_be_locked_out(), reason="root may list every folder (unshare --user)")
+def test_a_locked_folder_is_one_image_that_fails(tmp_path: Path) -> None:
+    save(tmp_path / "in" / "seen.png")
+    save(tmp_path / "in" / "locked" / "1.png")
+    (tmp_path / "in" / "behind").symlink_to(tmp_path / "in" / "locked" / "below")
+    (tmp_path / "in" / "lost.png").symlink_to(tmp_path / "in" / "locked" / "1.png")
+    (tmp_path / "in" / "locked").chmod(0)
+    try:
+        command = [*without_root(), sys.executable, "-c", LOCKED_OUT, str(tmp_path / "in")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        (tmp_path / "in" / "locked").chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    locked, lost, seen, named = done.stdout.splitlines()
+    assert locked.startswith("locked ")
+    assert "a folder that cannot be listed; make it readable" in locked
+    assert lost.startswith("lost.png ")
+    assert "permission denied" in lost.lower()
+    assert seen == "seen.png (16, 32, 3)"
+    assert "there is no such file or folder" in named
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+def test_what_is_no_file_fails_at_once_and_is_never_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.png")
+    os.mkfifo(tmp_path / "far")
+    (folder / "linked-pipe.png").symlink_to(tmp_path / "far")
+    (folder / "device.png").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.chdir(folder):
+        listener.bind("socket.png")  # relative: such a name has 107 bytes at most
+        found = find_images([folder])
+        assert [image.path.stem for image in found] == ["device", "linked-pipe", "pipe", "socket"]
+        for image in found:
+            with pytest.raises(ImageError, match=f"{image.path.name}: no regular file"):
+                decode_image(image)

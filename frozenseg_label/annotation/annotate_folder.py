@@ -6,7 +6,7 @@ has nothing to do answers without torch.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -39,6 +39,7 @@ class AnnotateSummary:
     Attributes:
         output: the run folder.
         labelled, skipped, failed: images; skipped ones were labelled before.
+        missing_images: labelled before, and no longer on the disk; their labels stay.
         segments: number of segments of each class that occurs in the whole run folder.
         seconds: time spent.
         estimate: of a dry run that found images to label; None otherwise.
@@ -48,6 +49,7 @@ class AnnotateSummary:
     labelled: int
     skipped: int
     failed: int
+    missing_images: int = 0
     segments: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     estimate: "Estimate | None" = None
@@ -143,7 +145,7 @@ class _Job:
 
 def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool) -> AnnotateSummary:
     """Label what is to do; the model is loaded only where an image needs it."""
-    from frozenseg_label.annotation.progress import shown_progress
+    from frozenseg_label.annotation.progress import announce, shown_progress
     from frozenseg_label.images import find_images
     from frozenseg_label.runs.run_folder import RunFolder
 
@@ -154,13 +156,7 @@ def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool)
     )
     with opened as run:
         plan = run.plan(records, checksum=job.checksum)
-        log.info("%s", _announcement(plan))
-        for record in plan.touched:
-            log.warning(
-                "%s: another picture than the one that a person corrected; the corrections stay, "
-                "and the image is in review again",
-                record.path,
-            )
+        announce(plan, run.manifest)
         try:
             with shown_progress(plan, job.max_failure_rate, progress) as on_finished:
                 _label_planned(plan, job, spec, run, on_finished)
@@ -171,6 +167,7 @@ def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool)
         labelled=summary.labelled,
         skipped=summary.skipped,
         failed=summary.failed,
+        missing_images=run.manifest.missing_images,
         segments={name: total.segments for name, total in summary.totals.classes.items()},
         seconds=time.monotonic() - started,
     )
@@ -184,12 +181,12 @@ def _label_planned(
     on_finished: Callable[["ImageError | None"], None],
 ) -> None:
     """Label the images of a plan on this machine."""
-
-    def on_still_unreadable(record: "ImageRecord", error: "ImageError") -> None:
-        run.fail(record, str(error))
+    unreadable = set()
+    for record, error in _still_unreadable(plan, job.max_pixels):
+        run.fail(record, f"{error}")
         on_finished(error)
-
-    todo = _worth_a_model(plan, job.max_pixels, on_still_unreadable)
+        unreadable.add(record)
+    todo = [record for record in plan.todo if record not in unreadable]
     if not todo:
         return
     from frozenseg_label.annotation.label_images import label_images
@@ -212,33 +209,31 @@ def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateS
     records = find_images(job.sources)[: job.limit]
     with RunFolder.preview(job.output, manifest, update=job.update, semantic=spec.semantic) as run:
         plan = run.plan(records, checksum=job.checksum)
-    failed: list[ImageError] = []
-    todo = _worth_a_model(plan, job.max_pixels, lambda record, error: failed.append(error))
+        missing_images = run.manifest.missing_images
+    unreadable = {record for record, _ in _still_unreadable(plan, job.max_pixels)}
+    todo = [record for record in plan.todo if record not in unreadable]
     guess = None
     if todo:
         from frozenseg_label.annotation.dry_run import estimate
 
         guess = estimate(todo, spec.load(), job.output, job.max_pixels)
-    return AnnotateSummary(job.output, 0, len(plan.done), len(failed), estimate=guess)
+    return AnnotateSummary(
+        job.output, 0, len(plan.done), len(unreadable), missing_images, estimate=guess
+    )
 
 
-def _worth_a_model(
-    plan: "Plan",
-    max_pixels: int,
-    on_still_unreadable: Callable[["ImageRecord", "ImageError"], None],
-) -> list["ImageRecord"]:
-    """Return the images to label, but not those that failed last time and still cannot be read."""
+def _still_unreadable(
+    plan: "Plan", max_pixels: int
+) -> Iterator[tuple["ImageRecord", "ImageError"]]:
+    """Yield the images that failed last time and still cannot be read: they need no model."""
     from frozenseg_label.errors import ImageError
     from frozenseg_label.images import decode_image
 
-    unreadable = set()
     for record in plan.failed:
         try:
             decode_image(record, max_pixels)
         except ImageError as error:
-            on_still_unreadable(record, error)
-            unreadable.add(record)
-    return [record for record in plan.todo if record not in unreadable]
+            yield record, error
 
 
 def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
@@ -283,14 +278,6 @@ def _versions() -> dict[str, str]:
     from platform import python_version
 
     return {"python": python_version(), **{name: version(name) for name in LIBRARIES}}
-
-
-def _announcement(plan: "Plan") -> str:
-    """Say how much there is to do, and why."""
-    if not plan.todo:
-        return f"{len(plan.done)} images, all labelled already: nothing to do"
-    why = ", ".join(f"{count} {reason}" for reason, count in plan.reasons.items())
-    return f"{len(plan.done) + len(plan.todo)} images, {len(plan.todo)} to label ({why})"
 
 
 def _vocabulary(source: "str | Path | Vocabulary") -> "Vocabulary":

@@ -46,15 +46,15 @@ def estimate(
         start = time.perf_counter()
         try:
             image = load(record, predictor.model.input_size, max_pixels)
+            panoptic = predict([image], predictor)[0].prediction.panoptic
         except ImageError:
             continue
-        panoptic = predict([image], predictor)[0].prediction.panoptic
         png = encode_panoptic_png(panoptic.ids)
         seconds.append(time.perf_counter() - start)
         disk.append(len(png) + SEGMENT_BYTES * len(panoptic.segments))
     if not seconds:
         raise ImageError(
-            f"none of {len(tried)} images from all over the list can be read, {tried[0].path} "
+            f"none of {len(tried)} images from all over the list can be labelled, {tried[0].path} "
             "among them; look at them first"
         )
     timed = seconds[1:] or seconds

@@ -5,6 +5,7 @@ them, threads decode and write while the model works.
 """
 
 import hashlib
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from frozenseg_label.errors import ImageError
-from frozenseg_label.images import ImageRecord, decode_image, read_image_file
+import torch
+
+from frozenseg_label.errors import ImageError, enough_memory
+from frozenseg_label.images import ImageRecord, decode_image, has_deep_grey, read_image_file
 from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.preprocess import PreparedImage, prepare_image
 from frozenseg_label.model.settings import InputSize
@@ -25,14 +28,30 @@ DECODERS = 2  # threads; Pillow lets the interpreter go while it decodes
 MOST_BATCHES_WAITING = 2  # to be written; their maps are as large as the photographs
 MOST_SIZES_WAITING = 4
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """An image that is ready for the model."""
+    """An image that is ready for the model.
+
+    Attributes:
+        record: the image.
+        prepared: its pixels.
+        sha256: of the file.
+        is_scaled: whether its grey levels of more than 8 bits were scaled by their own range.
+    """
 
     record: ImageRecord
     prepared: PreparedImage
-    sha256: str  # of the file
+    sha256: str
+    is_scaled: bool
+
+    @property
+    def pixels(self) -> str:
+        """Return the size of the picture, in words."""
+        height, width = self.prepared.framing.original
+        return f"{width} x {height} pixels"
 
 
 @dataclass(frozen=True)
@@ -56,14 +75,23 @@ def load(record: ImageRecord, size: InputSize, max_pixels: int | None) -> Loaded
     """
     content = read_image_file(record, max_pixels)
     pixels = decode_image(record, max_pixels, content)  # uint8 [H, W, 3]
-    prepared = prepare_image(pixels, size.shortest, size.longest, size.divisor)
-    return LoadedImage(record, prepared, hashlib.sha256(content).hexdigest())
+    with enough_memory(record.path, f"{pixels.shape[1]} x {pixels.shape[0]} pixels"):
+        prepared = prepare_image(pixels, size.shortest, size.longest, size.divisor)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return LoadedImage(record, prepared, sha256, has_deep_grey(content))
 
 
 def predict(images: Sequence[LoadedImage], predictor: Predictor) -> list[LabelledImage]:
-    """Run the model on images of one padded size."""
-    start = time.perf_counter()
-    predictions = predictor.predict([image.prepared for image in images])
+    """Run the model on images of one padded size; ImageError where one of them asks too much.
+
+    The error names the first of them, which is at fault only where there is no other.
+    """
+    start, first = time.perf_counter(), images[0]
+    try:
+        with enough_memory(first.record.path, first.pixels, f"{predictor.device}"):
+            predictions = predictor.predict([image.prepared for image in images])
+    except FloatingPointError as error:
+        raise ImageError(f"{first.record.path}: {error}") from None
     seconds = (time.perf_counter() - start) / len(images)
     return [
         LabelledImage(image.record, image.sha256, prediction, predictor.clip, seconds)
@@ -75,17 +103,19 @@ def write(image: LabelledImage, run: RunFolder) -> ImageError | None:
     """Commit one image's labels; return the error where only this image cannot be written."""
     said = image.prediction
     embeddings = ImageEmbeddings.of(image.clip, said.embedding, said.segment_embeddings)
+    height, width = said.panoptic.ids.shape
     try:
-        run.commit(
-            image.record,
-            said.panoptic,
-            sha256=image.sha256,
-            semantic=said.semantic,
-            seconds=image.seconds,
-            embeddings=embeddings,
-        )
+        with enough_memory(image.record.path, f"the labels of {width} x {height} pixels"):
+            run.commit(
+                image.record,
+                said.panoptic,
+                sha256=image.sha256,
+                semantic=said.semantic,
+                seconds=image.seconds,
+                embeddings=embeddings,
+            )
     except ImageError as error:
-        return _write_failure(image.record, error, run)
+        return _write_failure(image.record, f"{error}", run)
     return None
 
 
@@ -111,6 +141,7 @@ def label_images(
     """
     load_one = partial(load, size=predictor.model.input_size, max_pixels=max_pixels)
     writes: deque[Future[ImageError | None]] = deque()
+    scaled = 0
 
     def finish_writes(most_left: int) -> None:
         while writes and (len(writes) > most_left or writes[0].done()):
@@ -118,15 +149,23 @@ def label_images(
 
     with ThreadPoolExecutor(DECODERS) as readers, ThreadPoolExecutor(1) as writer:
 
-        def on_unreadable(record: ImageRecord, error: ImageError) -> None:
-            writes.append(writer.submit(_write_failure, record, error, run))
+        def on_failed(record: ImageRecord, message: str) -> None:
+            writes.append(writer.submit(_write_failure, record, message, run))
             finish_writes(MOST_BATCHES_WAITING * batch_size)
 
-        images = _read_ahead(records, load_one, readers, batch_size + DECODERS, on_unreadable)
+        images = _read_ahead(records, load_one, readers, batch_size + DECODERS, on_failed)
         for batch in _batches_of_one_size(images, batch_size):
-            writes.extend(writer.submit(write, image, run) for image in predict(batch, predictor))
+            scaled += sum(image.is_scaled for image in batch)
+            labelled = _predict_or_fail(batch, predictor, on_failed)
+            writes.extend(writer.submit(write, image, run) for image in labelled)
             finish_writes(MOST_BATCHES_WAITING * batch_size)
         finish_writes(0)
+    if scaled:
+        log.warning(
+            "%d pictures have grey levels of more than 8 bits; each was scaled by its own range, "
+            "so convert them to 8 bits where another range is meant",
+            scaled,
+        )
 
 
 def _read_ahead(
@@ -134,7 +173,7 @@ def _read_ahead(
     load_one: Callable[[ImageRecord], LoadedImage],
     readers: ThreadPoolExecutor,
     ahead: int,
-    on_unreadable: Callable[[ImageRecord, ImageError], None],
+    on_failed: Callable[[ImageRecord, str], None],
 ) -> Iterator[LoadedImage]:
     """Yield images in order while the next few are being decoded."""
     remaining = iter(records)
@@ -148,7 +187,7 @@ def _read_ahead(
         try:
             image = reading.result()
         except ImageError as error:
-            on_unreadable(record, error)
+            on_failed(record, f"{error}")
         else:
             yield image
 
@@ -168,7 +207,26 @@ def _batches_of_one_size(
     yield from waiting.values()
 
 
-def _write_failure(record: ImageRecord, error: ImageError, run: RunFolder) -> ImageError:
-    """Write down that one image could not be labelled."""
-    run.fail(record, str(error))
-    return error
+def _predict_or_fail(
+    batch: Sequence[LoadedImage],
+    predictor: Predictor,
+    on_failed: Callable[[ImageRecord, str], None],
+) -> list[LabelledImage]:
+    """Return the labels of a batch; where it fails, those of its images that succeed one by one."""
+    try:
+        return predict(batch, predictor)
+    except ImageError as error:
+        message = f"{error}"  # the error itself keeps the tensors alive that fill the memory
+    if predictor.device.type == "cuda":
+        torch.cuda.empty_cache()
+    if len(batch) == 1:
+        on_failed(batch[0].record, message)
+        return []
+    singly = (_predict_or_fail([image], predictor, on_failed) for image in batch)
+    return [labelled for found in singly for labelled in found]
+
+
+def _write_failure(record: ImageRecord, message: str, run: RunFolder) -> ImageError:
+    """Write down that one image could not be labelled; return the error that says why."""
+    run.fail(record, message)
+    return ImageError(message)

@@ -1,4 +1,4 @@
-"""The progress bar of a run, and the rule by which a run gives up."""
+"""What people are told of a run: its plan, its progress, and when it gives up."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -8,11 +8,34 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from frozenseg_label.errors import ImageError, RunError
+from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.plan import Plan
 
 log = logging.getLogger(__name__)
 
 FEWEST_BEFORE_GIVING_UP = 20  # images; the failure rate of fewer says little
+
+
+def announce(plan: Plan, manifest: Manifest) -> None:
+    """Say how much there is to do and why, and which images are not those that were labelled."""
+    every = len(plan.done) + len(plan.todo)
+    if not plan.todo:
+        log.info("%d images, all labelled already: nothing to do", every)
+    else:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in plan.reasons.items())
+        log.info("%d images, %d to label (%s)", every, len(plan.todo), reasons)
+    for record in plan.touched:
+        log.warning(
+            "%s: another picture than the one that a person corrected; the corrections stay, "
+            "and the image is in review again",
+            record.path,
+        )
+    if manifest.missing_images:
+        log.warning(
+            "%d labelled images are no longer in %s; their labels stay in the run",
+            manifest.missing_images,
+            manifest.root,
+        )
 
 
 @contextmanager
@@ -25,23 +48,23 @@ def shown_progress(
     failed than `max_failure_rate`.
     """
     finished = len(plan.done)
-    failures: list[ImageError] = []
+    failed, last = 0, ""
     fewest = min(FEWEST_BEFORE_GIVING_UP, len(plan.done) + len(plan.todo))
     # disable=None: no bar where stderr is no terminal
     hidden = None if progress and plan.todo else True
     bar = tqdm(total=len(plan.todo), unit="image", disable=hidden)
 
     def on_finished(error: ImageError | None) -> None:
-        nonlocal finished
+        nonlocal finished, failed, last
         finished += 1
         bar.update()
         if error is not None:
-            failures.append(error)
+            failed, last = failed + 1, f"{error}"
             log.warning("failed: %s", error)
-        if finished >= fewest and len(failures) > max_failure_rate * finished:
+        if finished >= fewest and failed > max_failure_rate * finished:
             raise RunError(
-                f"{len(failures)} of {finished} images failed, more than --max-failure-rate "
-                f"{max_failure_rate} allows; mend or remove them. The last one: {failures[-1]}"
+                f"{failed} of {finished} images failed, more than --max-failure-rate "
+                f"{max_failure_rate} allows; mend or remove them. The last one: {last}"
             )
 
     # Messages go above the bar, not into it.

@@ -133,6 +133,8 @@ class Predictor:
     ) -> ImageLabels:
         """Turn the classified masks of one image into its labels.
 
+        FloatingPointError: the model's output is no number; there would be no labels.
+
         Args:
             masks: of the queries.
             framing: of the image.
@@ -143,6 +145,11 @@ class Predictor:
         if further is not None:
             votes = [*combine_semantic(masks, further, self.names.seen, self.model.everything)]
             joined = join_masks(masks, further)
+        if not (joined.class_probs.isfinite().all() and joined.mask_logits.isfinite().all()):
+            raise FloatingPointError(
+                "the model's output for this image is no number (NaN or infinite); try --precision "
+                "fp32, and check the weights with `frozenseg-label weights verify`"
+            )
         merged = panoptic_merge(
             joined,
             framing,

@@ -59,6 +59,7 @@ def commit_entry(
             last seconds; the next plan finds their files missing, or their rows.
     """
     staged: list[tuple[Path, Path]] = []
+    journal.refuse_moved()
     try:
         for file, data in files.items():
             refuse_links(folder, file)

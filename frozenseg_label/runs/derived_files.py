@@ -1,7 +1,7 @@
 """The files that are made from the journal: `panoptic.json`, `summary.json`, `failures.jsonl`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +11,9 @@ from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
     write_coco_panoptic,
 )
+from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import Segment
-from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.journal import Journal, Known
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.layout import FAILURES, PANOPTIC_JSON, SUMMARY
 from frozenseg_label.runs.manifest import ClassTotals, Manifest, Totals, write_manifest
@@ -48,12 +49,33 @@ def assemble(
         "labelled": labelled,
         "skipped": skipped,
         "failed": failed,
+        "missing_images": manifest.missing_images,
         "totals": totals.model_dump(),
     }
     atomic_write(folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
     manifest = manifest.model_copy(update={"totals": totals, "assembled": journal.length})
     write_manifest(folder, manifest)  # last: a kill before this makes all of it again
     return manifest
+
+
+def count_missing(
+    root: str | None, known: Mapping[str, Known], records: Sequence[ImageRecord]
+) -> int:
+    """Return how many labelled images are no longer on the disk.
+
+    Their labels stay: in the journal, in `panoptic.json` and as PNGs. Who removes an image does not
+    ask for its labels to be lost, and it may come back.
+
+    Args:
+        root: folder that the images' names are relative to; None: nothing is known.
+        known: the last row of each image.
+        records: images that are there.
+    """
+    if root is None:
+        return 0
+    there = {record.relative for record in records}
+    labelled = (image for image, row in known.items() if row.file is not None)
+    return sum(not Path(root, image).exists() for image in labelled if image not in there)
 
 
 def is_assembled(folder: Path, journal: Journal, manifest: Manifest) -> bool:

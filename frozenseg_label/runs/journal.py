@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +69,7 @@ class Journal:
     def __init__(self, path: Path, *, writable: bool) -> None:
         self.path = path
         self._lock = threading.Lock()
+        self._writing = threading.RLock()
         self._synced_at = time.monotonic()
         if writable:
             refuse_links(path.parent, path.name)
@@ -123,6 +125,32 @@ class Journal:
                 yield self._parsed(line, offset)
                 offset += len(line)
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Let one thread at a time write to the run folder, if it still is where it was opened."""
+        with self._writing:
+            self.refuse_moved()
+            try:
+                yield
+            except RunError:
+                self.refuse_moved()  # that is the reason why something could not be written
+                raise
+
+    def refuse_moved(self) -> None:
+        """Raise RunError where somebody moved, removed or replaced the run folder since.
+
+        What is written by its path would go to another place than the rows.
+        """
+        try:
+            same = os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        except OSError:
+            same = False
+        if not same:
+            raise RunError(
+                f"{self.path.parent}: was moved, removed or replaced while this program wrote to "
+                "it, so it stops; give the command again with the folder's new place"
+            )
+
     def append(self, entry: Entry, *, durable: bool = False) -> None:
         """Add a row.
 
@@ -131,6 +159,7 @@ class Journal:
         """
         row = entry.model_dump(exclude_none=True) | {"time": entry.time.isoformat()}
         line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+        self.refuse_moved()
         with self._lock, explained(self.path):
             try:
                 _write_all(self._file, line)

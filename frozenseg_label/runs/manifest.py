@@ -118,6 +118,7 @@ class Manifest(_Recorded):
         created, updated: UTC.
         assembled: bytes of the journal when `panoptic.json` was last made of it; 0 = remake it.
         totals: of that moment; None before.
+        missing_images: labelled images whose file was gone at the last plan; their labels stay.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -133,6 +134,7 @@ class Manifest(_Recorded):
     updated: datetime = Field(default_factory=lambda: datetime.now(UTC))
     assembled: int = 0
     totals: Totals | None = None
+    missing_images: int = 0
 
     @classmethod
     def of(

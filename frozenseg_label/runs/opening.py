@@ -171,6 +171,7 @@ def _taken_up(before: Manifest, manifest: Manifest) -> Manifest:
         "updated": before.updated,
         "assembled": before.assembled,
         "totals": before.totals,
+        "missing_images": before.missing_images,
     }
     taken_up = manifest.model_copy(update=kept)
     if taken_up == before:

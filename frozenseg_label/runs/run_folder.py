@@ -8,7 +8,6 @@ What the jobs do with it:
         summary = run.finish()
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from frozenseg_label.runs.derived_files import (
     Summary,
     append_failure,
     assemble,
+    count_missing,
     is_assembled,
     write_failures,
 )
@@ -63,7 +63,6 @@ class RunFolder(RunReader):
         self._extras = ExtraFiles(path, self.vocabulary, tuple(formats))
         self._semantic = semantic
         self._writable = writable
-        self._lock = threading.RLock()
         self._labelled = self._skipped = self._failed = 0
 
     @classmethod
@@ -142,6 +141,10 @@ class RunFolder(RunReader):
             self.manifest = self.manifest.model_copy(update={"root": root_of(records)})
             if self._writable:
                 write_manifest(self.path, self.manifest)
+        missing_images = count_missing(self.manifest.root, known, records)
+        if missing_images != self.manifest.missing_images:
+            update = {"missing_images": missing_images, "assembled": 0}
+            self.manifest = self.manifest.model_copy(update=update)
         self._skipped = len(plan.done)
         return plan
 
@@ -166,7 +169,7 @@ class RunFolder(RunReader):
             embeddings: what CLIP saw, by the ids of `panoptic_map`.
         """
         panoptic_map.check()
-        with self._lock, image_at_fault(record):
+        with self._journal.writing(), image_at_fault(record):
             last = self._journal.last(record.relative)
             before = last.labels if last is not None else None
             file = self._png_name(record.relative, before)
@@ -209,7 +212,7 @@ class RunFolder(RunReader):
             origin: where imported labels come from.
         """
         panoptic_map.check()
-        with self._lock, image_at_fault(record):
+        with self._journal.writing(), image_at_fault(record):
             last = self._journal.last(record.relative)
             before = last.labels if last is not None else None
             file = self._png_name(record.relative, before)
@@ -223,7 +226,7 @@ class RunFolder(RunReader):
 
         A failure that is written down already is only counted.
         """
-        with self._lock:
+        with self._journal.writing():
             self._failed += 1
             last = self._journal.last(record.relative)
             if last is not None and last.is_failure_of(record.size, record.mtime_ns, message):
@@ -238,7 +241,7 @@ class RunFolder(RunReader):
         That is `panoptic.json`, `failures.jsonl`, `summary.json`, the totals in `run.json`, and the
         files of extra formats that images labelled earlier lack.
         """
-        with self._lock:
+        with self._journal.writing():
             self._journal.sync()
             for labels in self._extras.lacking(self._journal.entries()):
                 self._extras.write(labels.file, self._files.read(labels), None)

@@ -1,13 +1,18 @@
 """Threads around the model change the time that a run takes, and nothing else."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
+from frozenseg_label.annotation.dry_run import estimate
 from frozenseg_label.annotation.label_images import label_images
 from frozenseg_label.errors import ImageError, RunError
 from frozenseg_label.images import ImageRecord
@@ -114,6 +119,82 @@ def test_an_unreadable_image_in_the_middle_fails_alone(
     assert str(records[2].path) in str(errors[0])
     failed = [row["image"] for row in journal(tmp_path / "out") if row["event"] == "failed"]
     assert failed == ["c.png"]
+
+
+BIG = (128, 192)  # padded like the wide pictures, once it is as small as they are
+
+
+@dataclass(frozen=True)
+class GreedyPredictor(Predictor):
+    """A predictor that needs more memory for a big picture than any machine has."""
+
+    def predict(self, images: Sequence[PreparedImage]) -> list[Prediction]:
+        """Ask for the memory, then predict."""
+        if any(image.framing.original == BIG for image in images):
+            torch.empty(2**50)
+        return super().predict(images)
+
+
+@dataclass(frozen=True)
+class OverflowingPredictor(Predictor):
+    """A predictor for which a big picture overflows."""
+
+    def predict(self, images: Sequence[PreparedImage]) -> list[Prediction]:
+        """Predict the pictures, a big one as what is no number."""
+        pixels = [i.pixels * (np.nan if i.framing.original == BIG else 1.0) for i in images]
+        return super().predict(
+            [replace(image, pixels=own) for image, own in zip(images, pixels, strict=True)]
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (GreedyPredictor, "192 x 128 pixels need more memory than cpu has left; scale the image"),
+        (OverflowingPredictor, "no number .* --precision fp32"),
+    ],
+)
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_an_image_that_asks_too_much_of_the_model_fails_alone(
+    tmp_path: Path,
+    records: list[ImageRecord],
+    predictor: Predictor,
+    manifest: Manifest,
+    kind: type[Predictor],
+    told: str,
+    batch_size: int,
+) -> None:
+    Image.new("RGB", BIG[::-1], (200, 30, 90)).save(records[2].path)
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        errors = label(records, kind(**vars(predictor)), run, batch_size)
+        assert run.finish().labelled == len(records) - 1
+    [error] = [error for error in errors if error]
+    assert re.search(rf"c\.png: .*{told}", f"{error}")
+    assert error.__context__ is None  # it keeps no tensor alive
+    [row] = [row for row in journal(tmp_path / "out") if row["event"] == "failed"]
+    assert (row["image"], row["message"]) == ("c.png", f"{error}")
+
+
+def test_a_dry_run_passes_over_an_image_that_asks_too_much(
+    tmp_path: Path, records: list[ImageRecord], predictor: Predictor
+) -> None:
+    Image.new("RGB", BIG[::-1]).save(records[0].path)
+    assert estimate(records, GreedyPredictor(**vars(predictor)), tmp_path, None).seconds > 0
+
+
+def test_pictures_of_deep_grey_are_told_in_one_line(
+    tmp_path: Path,
+    records: list[ImageRecord],
+    predictor: Predictor,
+    manifest: Manifest,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for record in records[:3]:
+        Image.fromarray(np.full((64, 96), 4095, np.uint16)).save(record.path)
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        label(records, predictor, run, batch_size=2)
+    [message] = caplog.messages
+    assert message.startswith("3 pictures have grey levels of more than 8 bits")
 
 
 def test_unreadable_images_are_told_before_any_can_be_read(

@@ -132,6 +132,23 @@ def test_a_broken_image_again_fails_again_without_a_model(
     assert "the other 1 cannot be read" in capsys.readouterr().out
 
 
+def test_labels_of_an_image_that_is_gone_stay_and_it_is_counted(
+    images: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    annotate()
+    (images / "b.jpg").rename(images / "b.away")
+    capsys.readouterr()
+    assert annotate("--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["skipped"], result["missing_images"]) == (2, 1)
+    assert f"1 labelled images are no longer in {images}; their labels stay" in caplog.text
+    assert json.loads(Path("out/summary.json").read_text())["missing_images"] == 1
+    assert len(json.loads(Path("out/panoptic.json").read_text())["images"]) == 3
+    (images / "b.away").rename(images / "b.jpg")
+    assert annotate("--limit", "1") == 0  # the others are there, though nobody asked for them
+    assert json.loads(Path("out/summary.json").read_text())["missing_images"] == 0
+
+
 def test_an_image_that_has_become_readable_is_labelled(images: Path) -> None:
     assert annotate("--max-pixels", "10") == 3
     assert annotate() == 0

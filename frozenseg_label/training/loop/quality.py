@@ -142,11 +142,15 @@ def score(
             continue
         size = model.input_size
         prepared = prepare_image(picture, size.shortest, size.longest, size.divisor)
-        if measured.features is None:
-            (prediction,) = predictor.predict([prepared])
-        else:
-            features = measured.features(number).to(torch.float32).to(predictor.device)
-            (prediction,) = predictor.predict_from_features(features, [prepared.framing])
+        try:
+            if measured.features is None:
+                (prediction,) = predictor.predict([prepared])
+            else:
+                features = measured.features(number).to(torch.float32).to(predictor.device)
+                (prediction,) = predictor.predict_from_features(features, [prepared.framing])
+        except FloatingPointError as error:
+            log.warning("left out of the measurement: %s: %s", image.path, error)
+            continue
         tally.add(prediction.panoptic, truth)
     model.train(was_training)
     return tally

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -41,6 +42,8 @@ class TrainingLog:
         with explained(folder, TrainingError):
             make_folder(folder)
         keep_rows_until(self.path, steps_done)
+        with explained(self.path, TrainingError):
+            self.path.touch()
         with explained(self._curves, TrainingError):
             # TensorBoard forgets older points of this step and later ones.
             self._writer = SummaryWriter(str(self._curves), purge_step=steps_done + 1)
@@ -51,7 +54,9 @@ class TrainingLog:
         Args:
             values: NaN and infinity become null in the file, because JSON cannot hold them.
         """
-        with explained(self.path, TrainingError), self.path.open("a", encoding="utf-8") as file:
+        # Not "a", which would make the log anew where somebody has moved the folder away.
+        with explained(self.path, TrainingError), self.path.open("r+", encoding="utf-8") as file:
+            file.seek(0, os.SEEK_END)
             file.write(_line({"step": step, **values}))
         with explained(self._curves, TrainingError):
             for name, value in values.items():

@@ -101,6 +101,16 @@ def test_what_json_cannot_say_is_null_and_stays_it(tmp_path: Path, value: float)
     assert math.isnan(read_rows(tmp_path / LOG)[0]["loss"])
 
 
+def test_a_training_whose_folder_is_moved_away_stops(tmp_path: Path) -> None:
+    with TrainingLog(tmp_path / "run", 0) as log:
+        log.row(1, {"loss": 1.0})
+        (tmp_path / "run").rename(tmp_path / "moved")
+        (tmp_path / "run").mkdir()  # as a state that is saved next would do
+        with pytest.raises(TrainingError, match=r"run.log\.jsonl: cannot be written, no such file"):
+            log.row(2, {"loss": 0.5})
+    assert [row["step"] for row in read_rows(tmp_path / "moved" / LOG)] == [1]
+
+
 def test_a_log_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
     assert read_rows(tmp_path / LOG) == []
 
@@ -108,6 +118,7 @@ def test_a_log_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / LOG).mkdir()
     with TrainingLog(tmp_path / "other", 0) as log:
+        log.path.unlink()
         log.path.mkdir()
         with pytest.raises(TrainingError, match=LOG):
             log.row(1, {"loss": 1.0})
