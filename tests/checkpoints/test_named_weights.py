@@ -1,9 +1,9 @@
 """Names of weights, and the files that they stand for."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
-import os
 from pathlib import Path
 
 import pytest
