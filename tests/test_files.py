@@ -9,11 +9,13 @@ import pytest
 
 from frozenseg_label.errors import RunError, TrainingError
 from frozenseg_label.files import (
+    ABANDONED,
     atomic_folder,
     atomic_path,
     atomic_stream,
     atomic_write,
     publish,
+    remove_leftovers,
     stage,
 )
 
@@ -143,3 +145,18 @@ def test_a_share_that_cannot_sync_folders_is_written_to_all_the_same(
     monkeypatch.setattr(os, "fsync", refuse_folders)
     atomic_write(tmp_path / "a" / "b", b"data")
     assert (tmp_path / "a" / "b").read_bytes() == b"data"
+
+
+def test_what_kills_left_is_removed_but_not_what_is_being_written(tmp_path: Path) -> None:
+    old, young, other = (tmp_path / f".frozenseg-{name}.tmp" for name in ("a", "b", "c"))
+    old.write_bytes(b"half")
+    young.mkdir()
+    (young / "inside").write_bytes(b"half")
+    for path in (old, young):
+        os.utime(path, (1, 1))
+    other.write_bytes(b"half")
+    (tmp_path / "photo.tmp").write_bytes(b"somebody's own")
+    remove_leftovers(tmp_path, unchanged_for=ABANDONED)
+    assert names(tmp_path) == [young.name, other.name, "photo.tmp"]
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == ["photo.tmp"]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -36,7 +37,13 @@ def refuse_damaged_numbers(state: Mapping[str, Tensor], source: str) -> None:
         source: where the tensors come from, for messages.
     """
     for key, value in state.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        if not value.is_floating_point():
+            continue
+        numbers = _widened(value.detach()).numpy()
+        with np.errstate(all="ignore"):
+            total = np.add.reduce(numbers, axis=None)  # a sum shows both, and takes no memory
+        # The sum of numbers may be too large itself.
+        if not np.isfinite(total) and not np.isfinite(numbers).all():
             raise CheckpointError(
                 f"{source}: {key} holds numbers that are infinite or no number (NaN), so it would "
                 "label nothing; take weights of an earlier step, or fetch or copy the file again"

@@ -1,5 +1,6 @@
 """Checkpoints: what is saved comes back, and everything else is refused with a remedy."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -200,3 +201,77 @@ def test_safetensors_of_somebody_else_are_refused(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match="no checkpoint of frozenseg-label"):
         load_checkpoint(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_with_the_file_that_holds_them(
+    tmp_path: Path, tiny_frozenseg: FrozenSeg, number: float
+) -> None:
+    path, frozen = tmp_path / "a.safetensors", tmp_path / "frozen"
+    tiny_frozenseg.void_embedding.data[0, 3] = number
+    save(path, tiny_frozenseg, frozen)
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: void_embedding holds numbers"):
+        load_checkpoint(path, frozen)
+
+
+HEADERS = {
+    "nested deeply": "[" * 100_000,
+    "digits": "9" * 5_000,
+    "no JSON": "cat",
+    "a list": "[1]",
+    "no name": '{"names": []}',
+    "an empty name": '{"names": ["cat", ""]}',
+    "a surrogate": '{"names": ["\\ud800"]}',
+    "a terminal's escape": '{"names": ["\\u001b[31m"]}',
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_a_hostile_header_is_told_in_one_sentence(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "a.safetensors"
+    if "names" in header:
+        header = (
+            f'{{"builder": "tiny", "categories": [{header[:-1]}, "is_thing": true}}], '
+            '"clip_hash": "a", "sam_hash": "b", "decoder_hash": "c", "frozen_inside": true}'
+        )
+    write_tensors(path, {"x": torch.zeros(1)}, {HEADER_KEY: header})
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: its header") as caught:
+        read_checkpoint_info(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1_000
+
+
+def test_a_hash_that_leads_out_of_the_cache_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    header = (
+        '{"builder": "tiny", "categories": [], "clip_hash": "../../x", "sam_hash": "b", '
+        '"decoder_hash": "c", "frozen_inside": false}'
+    )
+    write_tensors(path, {"x": torch.zeros(1)}, {HEADER_KEY: header})
+    with pytest.raises(CheckpointError, match="clip_hash"):
+        read_checkpoint_info(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (2**63).to_bytes(8, "little") + b"{}",
+        (200_001).to_bytes(8, "little") + b'{"a":' + b"[" * 199_996,
+        (5).to_bytes(8, "little") + b"hello",
+        b"abc",
+        b"",
+    ],
+)
+def test_what_is_no_safetensors_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"a\.safetensors is damaged or cut off"):
+        read_header(path)
+
+
+def test_a_folder_and_a_pipe_are_no_weights(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="pipe: no such file"):
+        read_header(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="is a folder"):
+        read_header(tmp_path)

@@ -1,5 +1,6 @@
 """Names of weights, and the files that they stand for."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -52,6 +53,18 @@ def test_an_added_checkpoint_is_found_by_its_name_and_loads(checkpoint: Path) ->
     assert load_checkpoint(path)[1].builder == "tiny"
     assert described("mine-2.1") == NamedWeights("mine-2.1", True, "added here")
     assert [file.name for file in path.parent.iterdir()] == ["mine-2.1.safetensors"]
+
+
+def test_what_a_kill_left_of_an_added_checkpoint_is_removed_by_the_next_one(
+    checkpoint: Path, cache: Path
+) -> None:
+    old, young = (cache / "weights" / f".frozenseg-{name}.tmp" for name in ("00aa", "00bb"))
+    old.parent.mkdir(parents=True)
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    add(checkpoint, "mine")
+    assert sorted(file.name for file in old.parent.iterdir()) == [young.name, "mine.safetensors"]
 
 
 def test_a_file_is_found_by_its_path(checkpoint: Path) -> None:

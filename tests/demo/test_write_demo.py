@@ -1,5 +1,8 @@
 """The demonstration images, and the shipped drawings that they are made of."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +35,25 @@ def test_image_number_i_of_a_seed_is_the_first_of_the_seed_plus_i(tmp_path: Path
     _, second = write_demo(tmp_path / "a", count=2, seed=7, size=64)
     (first,) = write_demo(tmp_path / "b", count=1, seed=8, size=64)
     assert np.array_equal(np.asarray(Image.open(second)), np.asarray(Image.open(first)))
+
+
+def test_a_killed_demo_leaves_nothing_that_the_next_one_does_not_remove(tmp_path: Path) -> None:
+    images, truth = tmp_path / "images", tmp_path / "truth"
+    program = (
+        "import os, signal; from pathlib import Path\n"
+        "from frozenseg_label.files import atomic_path\n"
+        "writing = [atomic_path(Path(folder) / 'x.png') for folder in {folders}]\n"
+        "for file in writing:\n"
+        "    file.__enter__()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    folders = [str(images), str(truth), str(truth / "panoptic")]
+    code = program.replace("{folders}", repr(folders))
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.rglob(".frozenseg-*.tmp"))) == 3
+    write_demo(images, count=1, truth=truth, size=64)
+    assert not list(tmp_path.rglob(".frozenseg-*.tmp"))
 
 
 @pytest.mark.parametrize(("count", "size"), [(0, 64), (1, 8)])

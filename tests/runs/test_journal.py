@@ -1,6 +1,7 @@
 """Append, replay, and what becomes of torn lines."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -138,7 +139,9 @@ def test_zeros_that_a_power_cut_left_are_dropped(tmp_path: Path) -> None:
     assert images(path) == ["a"]
 
 
-@pytest.mark.parametrize("damage", [b'{"event": "fai', b'["no row"]', b'{"event": "failed"}'])
+@pytest.mark.parametrize(
+    "damage", [b'{"event": "fai', b'["no row"]', b'{"event": "failed"}', b"[" * 9_999, b"9" * 5_000]
+)
 def test_a_damaged_row_in_the_middle_is_an_error_that_names_the_line(
     tmp_path: Path, damage: bytes
 ) -> None:
@@ -151,6 +154,26 @@ def test_a_damaged_row_in_the_middle_is_an_error_that_names_the_line(
     with pytest.raises(RunError, match="line 2"):
         Journal(path, writable=True)
     assert path.read_bytes().startswith(data)  # nothing was cut off
+
+
+def test_a_row_with_a_value_of_another_kind_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    write(path, failed("a"))
+    row = json.loads(path.read_bytes()) | {"image": "b", "message": 7}
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    journal = Journal(path, writable=False)
+    with pytest.raises(RunError, match="line 2: no journal row"):
+        journal.last("b")
+    journal.close()
+
+
+def test_a_pipe_in_place_of_the_journal_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    os.mkfifo(path)
+    for writable in (True, False):
+        with pytest.raises(RunError, match="is no file"):
+            Journal(path, writable=writable)
 
 
 def test_a_missing_journal_reads_as_empty(tmp_path: Path) -> None:

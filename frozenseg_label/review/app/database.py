@@ -67,7 +67,7 @@ def _configured_uri() -> str | None:
     """Return the server that the person's FiftyOne configuration names, or None."""
     try:
         uri = json.loads(_config_file().read_text()).get("database_uri")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, RecursionError, AttributeError):
         return None
     return uri if isinstance(uri, str) else None
 
