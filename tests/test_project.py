@@ -24,7 +24,12 @@ APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"  #
 OWN = {"frozenseg_label", "recipes", "tests"}  # what this repository is imported as
 
 # Where the name on the package index is not the name that is imported.
-DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "open_clip": "open_clip_torch"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv_python_headless",
+    "open_clip": "open_clip_torch",
+    "yaml": "pyyaml",
+}
 
 # What a module of another package imports for us.
 BEHIND = {"torch.utils.tensorboard": "tensorboard"}
