@@ -84,7 +84,9 @@ def test_all_that_the_package_imports_is_among_its_dependencies() -> None:
 
 
 def test_all_that_the_tests_import_comes_with_the_test_extra() -> None:
+    foreign = (ROOT / "tests" / "foreign" / "requirements.txt").read_text(encoding="utf-8")
     installed = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    installed += [line for line in foreign.splitlines() if not line.startswith("#")]
     assert not needed_distributions(ROOT / "tests") - requirement_names(installed)
 
 

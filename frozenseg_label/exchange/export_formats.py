@@ -12,11 +12,15 @@ from frozenseg_label.formats.class_masks import (
     single_class_mask_files,
 )
 from frozenseg_label.formats.coco_instances import write_coco_instances
+from frozenseg_label.formats.cvat import write_cvat
 from frozenseg_label.formats.export_image import ExportImage, Place
+from frozenseg_label.formats.label_studio import labelling_interface, write_label_studio
+from frozenseg_label.formats.labelme import labelme_files
 from frozenseg_label.formats.published_panoptic import (
     published_png_files,
     write_published_panoptic,
 )
+from frozenseg_label.formats.voc import voc_files, voc_lists
 from frozenseg_label.formats.yolo_segmentation import yolo_files, yolo_lists
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -71,6 +75,13 @@ FORMATS: "dict[ExportForm, Format]" = {
         document=write_published_panoptic,
         document_name="panoptic{part}.json",
     ),
+    "cvat": Format(keeps=_MASKS, document=write_cvat, document_name="annotations{part}.xml"),
+    "label-studio": Format(
+        keeps=_MASKS | {"scores"},
+        document=write_label_studio,
+        document_name="tasks{part}.json",
+        shared=labelling_interface,
+    ),
     "yolo-seg": Format(
         keeps=frozenset({"instances"}),
         files=yolo_files,
@@ -78,6 +89,19 @@ FORMATS: "dict[ExportForm, Format]" = {
         picture=_beside_labels,
         pictures="copy",
         stuff_asked=True,
+    ),
+    "labelme": Format(
+        keeps=_MASKS,
+        files=labelme_files,
+        picture=lambda place: f"{place.path}{place.suffix}",
+        pictures="copy",
+    ),
+    "voc": Format(
+        keeps=_MASKS,
+        files=voc_files,
+        shared=voc_lists,
+        picture=lambda place: f"JPEGImages/{place.stem}{place.suffix}",
+        pictures="copy",
     ),
     "class-png": Format(
         keeps=_PIXELS, files=class_mask_files, shared=class_values, picture=_beside_labels

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ExportForm = Literal[
-    "coco-instances", "coco-panoptic", "yolo-seg", "class-png", "per-class-png"
+    "coco-instances", "coco-panoptic", "cvat", "label-studio", "yolo-seg", "labelme", "voc",
+    "class-png", "per-class-png",
 ]  # fmt: skip
 PictureMode = Literal["copy", "link", "none"]
 Only = Literal["all", "reviewed", "accepted"]

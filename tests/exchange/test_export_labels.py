@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -252,3 +253,17 @@ def test_a_split_has_a_document_a_part(out: Path, tmp_path: Path) -> None:
         report = evaluate(tmp_path / "coco" / f"panoptic_{part}.json", out)
         assert isinstance(report, EvaluationReport)
         assert report.groups["all"].pq == 1.0
+
+
+@pytest.mark.parametrize("form", get_args(ExportForm))
+def test_every_format_can_be_split_and_written_twice(
+    form: ExportForm, out: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / form
+    first = export_labels(out, folder, form, split="50/50", pictures="copy")
+    before = {name: (folder / name).read_bytes() for name in files_in(folder)}
+    assert sum(name.endswith("1.jpg") for name in before) == 1
+    second = export_labels(out, folder, form, split="50/50", pictures="copy")
+    assert before == {name: (folder / name).read_bytes() for name in files_in(folder)}
+    assert (second.unchanged, second.removed) == (2, 0)
+    assert first.segments == second.segments > 0
