@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from frozenseg_label.annotation.annotate_folder import AnnotateSummary, annotate
     from frozenseg_label.demo.write_demo import write_demo
     from frozenseg_label.evaluation.evaluate_labels import evaluate
+    from frozenseg_label.exchange.export_labels import ExportSummary, export_labels
     from frozenseg_label.exchange.import_labels import ImportSummary, import_labels
     from frozenseg_label.review.review_run import open_review, queue_csv, review_page, save_review
     from frozenseg_label.training.train import TrainSummary, train
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnnotateSummary",
+    "ExportSummary",
     "ImportSummary",
     "TrainSummary",
     "__version__",
     "annotate",
     "evaluate",
+    "export_labels",
     "import_labels",
     "open_review",
     "queue_csv",

@@ -24,7 +24,12 @@ APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"  #
 OWN = {"frozenseg_label", "recipes", "tests"}  # what this repository is imported as
 
 # Where the name on the package index is not the name that is imported.
-DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "open_clip": "open_clip_torch"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv_python_headless",
+    "open_clip": "open_clip_torch",
+    "yaml": "pyyaml",
+}
 
 # What a module of another package imports for us.
 BEHIND = {"torch.utils.tensorboard": "tensorboard"}
@@ -79,7 +84,9 @@ def test_all_that_the_package_imports_is_among_its_dependencies() -> None:
 
 
 def test_all_that_the_tests_import_comes_with_the_test_extra() -> None:
+    foreign = (ROOT / "tests" / "foreign" / "requirements.txt").read_text(encoding="utf-8")
     installed = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    installed += [line for line in foreign.splitlines() if not line.startswith("#")]
     assert not needed_distributions(ROOT / "tests") - requirement_names(installed)
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "demo": "Write demonstration images of the nano world.",
     "doctor": "Check what works on this machine, and say how to repair the rest.",
     "evaluate": "Measure labels against true ones, or a model against its reviewer.",
+    "export": "Export labels for another tool.",
     "import": "Import labels that were corrected in another tool.",
     "review": "Correct labels in FiftyOne, and save the corrections.",
     "train": "Train the decoder on corrected labels.",

@@ -1,0 +1,202 @@
+"""The folder that an export writes: what it wrote for each image, so that the next one is short."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from frozenseg_label.errors import ImageError, RunError
+from frozenseg_label.files import (
+    atomic_path,
+    atomic_stream,
+    atomic_write,
+    explained,
+    make_folder,
+    mark_folder,
+    read_regular,
+    remove_leftovers,
+)
+from frozenseg_label.runs.layout import checked_name
+
+if TYPE_CHECKING:
+    from frozenseg_label.exchange.export_labels import PictureMode
+
+RECORD = ".frozenseg-export.jsonl"  # the format, then a row for each image; the last row counts
+
+
+class _Head(BaseModel):
+    form: str
+
+
+class _Row(BaseModel):
+    """What was written for one image, and from what; `image` "" means: for all of them."""
+
+    model_config = ConfigDict(frozen=True)
+    image: str
+    key: str
+    files: tuple[str, ...]
+
+
+class ExportFolder:
+    """An open export folder; `open` makes one.
+
+    Attributes:
+        path: of the folder.
+        removed: number of files of an earlier export that were removed.
+    """
+
+    def __init__(self, path: Path, form: str, before: dict[str, _Row], record: BinaryIO) -> None:
+        self.path = path
+        self.removed = 0
+        self._form = form
+        self._before = before
+        self._record = record
+        self._now: dict[str, _Row] = {}
+        self._shared: list[str] = []
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, form: str) -> Iterator["ExportFolder"]:
+        """Yield the folder; at the end, files of earlier exports that nobody wants are removed.
+
+        RunError: it has files of others, or an export in another format.
+        """
+        before = _read_record(path, form)
+        if not (path / RECORD).exists():
+            atomic_write(path / RECORD, _line(_Head(form=form)))
+        mark_folder(path)
+        with explained(path / RECORD):
+            remove_leftovers(path)
+            record = (path / RECORD).open("ab")
+        with record:
+            folder = cls(path, form, before, record)
+            yield folder
+        folder._finish()
+
+    def keeps(self, image: str, key: str) -> bool:
+        """Return whether the files of an image are there already, and then keep them."""
+        row = self._before.get(image)
+        if row is None or row.key != key:
+            return False
+        if not all((self.path / file).is_file() for file in row.files):
+            return False
+        self._now[image] = row
+        return True
+
+    def write(self, image: str, key: str, files: Iterable[tuple[str, bytes]], *more: str) -> None:
+        """Write the files of an image.
+
+        Args:
+            key: of all that they are made from.
+            files: paths in this folder, and bytes.
+            more: files of the image that were written already.
+        """
+        written = list(more)
+        for file, data in files:
+            atomic_write(self.path / checked_name(file), data, lasting=False)
+            written.append(file)
+        self._now[image] = _Row(image=image, key=key, files=tuple(written))
+        with explained(self.path / RECORD):
+            self._record.write(b"\n" + _line(self._now[image]))  # the line before may be torn
+            self._record.flush()
+
+    def write_shared(self, file: str, data: bytes) -> None:
+        """Write a file that belongs to all images."""
+        atomic_write(self.claim(file), data)
+
+    def claim(self, file: str) -> Path:
+        """Return where to write a file that belongs to all images."""
+        self._shared.append(checked_name(file))
+        return self.path / file
+
+    def take_picture(self, source: Path, file: str, mode: "PictureMode") -> None:
+        """Copy or link a picture; one that is there already is left as it is."""
+        target = self.path / checked_name(file)
+        try:
+            status = source.stat()
+        except OSError as error:
+            raise ImageError(f"{source}: cannot be read, {error.strerror}; restore it") from error
+        with explained(target):
+            if mode == "link":
+                _link(source.resolve(), target)
+            elif not _is_copy(target, status):
+                with atomic_path(target, lasting=False) as temporary:
+                    shutil.copyfile(source, temporary)
+                    os.utime(temporary, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+    def _finish(self) -> None:
+        """Remove what this export did not write, and write the record anew."""
+        shared = _Row(image="", key="", files=tuple(self._shared))
+        rows = [*self._now.values(), shared]
+        wanted = {file for row in rows for file in row.files}
+        before = {file for row in self._before.values() for file in row.files}
+        for file in before - wanted:
+            with explained(self.path / file):
+                if os.path.lexists(self.path / file):
+                    (self.path / file).unlink()
+                    self.removed += 1
+        with atomic_stream(self.path / RECORD) as record:
+            record.write(_line(_Head(form=self._form)))
+            for row in rows:
+                record.write(_line(row))
+
+
+def _read_record(path: Path, form: str) -> dict[str, _Row]:
+    """Return the last row of each image; RunError where the folder is not for this export."""
+    record = path / RECORD
+    if not record.is_file():
+        if path.exists() and (not path.is_dir() or next(path.iterdir(), None) is not None):
+            raise RunError(
+                f"{path}: is not empty, and no export was written there; name a new folder"
+            )
+        return {}
+    head, *lines = read_regular(record, RunError).splitlines()
+    try:
+        written = _Head.model_validate_json(head).form
+    except ValidationError as error:
+        raise RunError(f"{record}: is damaged; name a new folder") from error
+    if written != form:
+        raise RunError(f"{path}: holds an export to {written}; name another folder for {form}")
+    rows = {}
+    for line in lines:
+        try:
+            row = _Row.model_validate(json.loads(line))
+            for file in row.files:
+                checked_name(file)
+        except ValueError:  # torn by a killed export; its files are written again
+            continue
+        rows[row.image] = row
+    return rows
+
+
+def _line(row: BaseModel) -> bytes:
+    return json.dumps(row.model_dump()).encode() + b"\n"  # names that are no Unicode are escaped
+
+
+def _is_copy(target: Path, status: os.stat_result) -> bool:
+    try:
+        there = target.lstat()
+    except OSError:
+        return False
+    return (there.st_size, there.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make `target` a hard link, or a symbolic one where the file system refuses the former.
+
+    Hard links work on NFS and on shares of Windows, where symbolic ones need a right of their own;
+    symbolic ones work from one file system to another.
+    """
+    make_folder(target.parent)
+    if target.exists() and target.samefile(source):
+        return
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        target.symlink_to(source)

@@ -1,0 +1,178 @@
+"""The `export` job: labels go to other tools, and what a format cannot hold is told before.
+
+Heavy imports stay inside the functions: the command line reads its defaults here.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from frozenseg_label.errors import FormatError
+from frozenseg_label.exchange.export_places import places_of, shares_of
+
+if TYPE_CHECKING:
+    from frozenseg_label.exchange.export_formats import Format
+    from frozenseg_label.exchange.export_losses import Fact
+    from frozenseg_label.label_sets.label_set import LabelSet
+    from frozenseg_label.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
+
+ExportForm = Literal[
+    "coco-instances", "coco-panoptic", "cvat", "label-studio", "yolo-seg", "labelme", "voc",
+    "class-png", "per-class-png",
+]  # fmt: skip
+PictureMode = Literal["copy", "link", "none"]
+Only = Literal["all", "reviewed", "accepted"]
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What one export wrote.
+
+    Attributes:
+        output: the folder.
+        form: the format.
+        images: number of images in the export; `parts` has it for train, val and test.
+        segments: in these images.
+        left_out: images that were not asked for (`only`).
+        unchanged: images whose files were there already.
+        removed: files of an earlier export that are no longer wanted.
+        pictures: what was done with the pictures.
+        lost: how many of each kind of fact the format cannot hold.
+        faults: what is wrong with images that are missing for it, a sentence for each.
+    """
+
+    output: Path
+    form: ExportForm
+    images: int
+    parts: Mapping[str, int]
+    segments: int
+    left_out: int
+    unchanged: int
+    removed: int
+    pictures: PictureMode
+    lost: "Mapping[Fact, int]"
+    faults: tuple[str, ...] = ()
+
+
+def export_labels(
+    labels: str | Path,
+    output: str | Path,
+    form: ExportForm,
+    *,
+    images: str | Path | None = None,
+    pngs: str | Path | None = None,
+    only: Only = "all",
+    min_score: float = 0.0,
+    stuff: bool = False,
+    grey: bool = False,
+    pictures: PictureMode | None = None,
+    split: str | None = None,
+    keep_folders: bool = False,
+    strict: bool = False,
+    progress: bool = False,
+) -> ExportSummary:
+    """Write labels as another tool reads them; a second export writes what has changed.
+
+    Before anything is written, what the format cannot hold is counted and logged.
+
+    Args:
+        labels: a run folder, a COCO panoptic set or a folder of class PNGs.
+        output: a new folder, or one that an export in the same format wrote.
+        form: the format.
+        images: folder of the pictures; None: where the labels say.
+        pngs: folder of the PNGs of a COCO panoptic JSON; None: the one beside it.
+        only: `reviewed`: images that a person has finished; `accepted`: segments that a person
+            accepted or drew, and images that have such or are reviewed.
+        min_score: segments whose score is lower are left out; people's have none and stay.
+        stuff: coco-instances and yolo-seg, too, hold segments of stuff.
+        grey: class PNGs without a palette.
+        pictures: copy them into the export, link them, or leave them out; None: copy them for
+            formats that have to have them beside the labels.
+        split: shares of train, val and test, as `80/10/10`; by the hash of an image's name, so
+            that more images change nothing for the others.
+        keep_folders: images of one folder go into the same part.
+        strict: FormatError if the format cannot hold all that the labels say.
+        progress: show a progress bar on stderr.
+    """
+    from frozenseg_label.exchange.export_folder import ExportFolder
+    from frozenseg_label.exchange.export_formats import FORMATS
+    from frozenseg_label.exchange.write_export import Export
+    from frozenseg_label.label_sets.label_set import open_label_set
+
+    chosen = FORMATS[form]
+    if grey:
+        chosen = _without_palette(chosen, form)
+    with open_label_set(
+        Path(labels), None if images is None else Path(images), None if pngs is None else Path(pngs)
+    ) as label_set:
+        job = Export(
+            label_set=label_set,
+            output=Path(output),
+            form=chosen,
+            vocabulary=_vocabulary(label_set, chosen, stuff=stuff),
+            only=only,
+            min_score=min_score,
+            pictures=chosen.pictures if pictures is None else pictures,
+            progress=progress,
+            grey=grey,
+        )
+        names = [name for name in label_set.images if job.takes(name)]
+        if not names:
+            raise FormatError(f"{labels}: 0 images to export; label some, or give another `only`")
+        shares = shares_of(split) if split is not None else ()
+        parts = places_of(names, shares, by_folder=keep_folders)
+        job.refuse_missing_pictures(names)
+        lost = job.count_losses(names)
+        _tell(form, lost, strict=strict)
+        with ExportFolder.open(job.output, form) as folder:
+            counts = job.write(folder, parts)
+    return ExportSummary(
+        output=job.output,
+        form=form,
+        images=len(names),
+        parts={part or "all": len(places) for part, places in parts.items()},
+        segments=counts["segments"],
+        left_out=len(label_set.images) - len(names),
+        unchanged=counts["unchanged"],
+        removed=folder.removed,
+        pictures=job.pictures,
+        lost=lost,
+        faults=label_set.faults,
+    )
+
+
+def _without_palette(chosen: "Format", form: ExportForm) -> "Format":
+    from frozenseg_label.formats.class_masks import class_mask_files
+
+    if form != "class-png":
+        raise FormatError(f"only class-png can be grey, not {form}; leave that out")
+    return replace(chosen, files=partial(class_mask_files, grey=True))
+
+
+def _vocabulary(label_set: "LabelSet", chosen: "Format", *, stuff: bool) -> "Vocabulary":
+    """Return the classes of the export."""
+    from frozenseg_label.vocabulary import Vocabulary
+
+    whole = label_set.vocabulary
+    if stuff or not chosen.stuff_asked:
+        return whole
+    things = tuple(category for category in whole.categories if category.is_thing)
+    if not things:
+        raise FormatError(f"{label_set.path}: all classes are stuff; export it with --stuff")
+    return Vocabulary(whole.name, things)
+
+
+def _tell(form: ExportForm, lost: "Mapping[Fact, int]", *, strict: bool) -> None:
+    from frozenseg_label.exchange.export_losses import said_losses
+
+    if not lost:
+        return
+    message = f"{form} cannot hold: {said_losses(lost)}"
+    if strict:
+        raise FormatError(f"{message}; choose another format, or export without --strict")
+    log.info("%s", message)

@@ -1,0 +1,54 @@
+"""Class PNGs for other tools: named like their pictures, with the meaning of values beside them.
+
+Readers that pair files by their stem (mmseg, FiftyOne) find them so, and none of them takes
+`classes.json` for a mask.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from frozenseg_label.formats.class_png import (
+    CLASSES_FILE,
+    PALETTE_CLASSES,
+    class_indices,
+    classes_file,
+    encode_class_png,
+    per_class_png_files,
+)
+from frozenseg_label.formats.export_image import ExportImage, Place
+from frozenseg_label.vocabulary import Vocabulary
+
+
+def class_mask_files(
+    image: ExportImage, vocabulary: Vocabulary, *, grey: bool = False
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the class PNG of an image: its path in the export, and its bytes.
+
+    Args:
+        grey: without a palette, which OpenCV, scikit-image and detectron2 take for colours.
+    """
+    indices = class_indices(image.panoptic_map, vocabulary)  # [H, W]
+    png = encode_class_png(indices, vocabulary)
+    if grey and len(vocabulary) <= PALETTE_CLASSES:  # with more classes it is grey in any case
+        file = io.BytesIO()
+        Image.fromarray(indices.astype(np.uint8)).save(file, "PNG")
+        png = file.getvalue()
+    yield f"class-png/{image.place.path}.png", png
+
+
+def single_class_mask_files(
+    image: ExportImage, vocabulary: Vocabulary
+) -> Iterator[tuple[str, bytes]]:
+    """Yield a PNG, 255 inside and 0 outside, for each class that occurs: paths and bytes."""
+    for path, png in per_class_png_files(image.place.path, image.panoptic_map, vocabulary):
+        yield f"per-class-png/{path}", png
+
+
+def class_values(
+    _: Mapping[str, Sequence[Place]], vocabulary: Vocabulary
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the file that says what the values mean: its path in the export, and its bytes."""
+    yield CLASSES_FILE, classes_file(vocabulary)

@@ -1,0 +1,45 @@
+"""The frame of a COCO JSON with `images` and `annotations`, written row by row."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import JsonValue
+
+from frozenseg_label.files import atomic_stream
+
+AddRow = Callable[[JsonValue], None]
+
+
+@contextmanager
+def coco_document(path: Path, categories: Sequence[JsonValue]) -> Iterator[tuple[AddRow, AddRow]]:
+    """Yield two functions, for a row of `images` and for one of `annotations`.
+
+    `images` comes last in the file: until then its rows are in a temporary file beside it, so that
+    the memory needed does not depend on their number.
+    """
+    with atomic_stream(path) as file, tempfile.TemporaryFile(dir=path.parent) as images:
+        file.write(b'{"info": {},\n"licenses": [],\n"categories": ' + _json(list(categories)))
+        file.write(b',\n"annotations": [')
+        yield _rows(images), _rows(file)
+        file.write(b'\n],\n"images": [')
+        images.seek(0)
+        shutil.copyfileobj(images, file)
+        file.write(b"\n]}\n")
+
+
+def _rows(file: BinaryIO) -> AddRow:
+    separators = iter([b"\n"])
+
+    def add(row: JsonValue) -> None:
+        file.write(next(separators, b",\n") + _json(row))
+
+    return add
+
+
+def _json(value: JsonValue) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
