@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frozenseg_label.files import atomic_write
-from frozenseg_label.panoptic import ImageState, Segment
-from frozenseg_label.review.queue.changed_segments import changed_segments
-from frozenseg_label.runs.journal_rows import Labels
+from frozenseg_label.panoptic import BBox, ImageState, Segment
+from frozenseg_label.runs.journal_rows import Entry, Labels, StoredSegment
 from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -25,6 +24,7 @@ from frozenseg_label.vocabulary import Vocabulary
 MARGIN, DISAGREEMENT, CONTESTED, SAM_DISAGREEMENT = 0.5, 0.1, 0.2, 0.2
 RARITY = 0.5  # a class with a single segment counts 1.5 times, one with a hundred 1.05 times
 UNLABELLED = 1.0  # an image without labels gains as much as one segment that is surely wrong
+SAME_BOX_IOU = 0.9  # of the boxes, and ratio of the areas: from here on two segments are the same
 OPENING = 2.0  # opening an image takes as long as looking at two segments
 
 CSV_COLUMNS = (
@@ -178,3 +178,47 @@ def _queued(
     total = sum(item.gain for item in items) + UNLABELLED * unlabelled
     gain = 0.0 if labels.state == "reviewed" else total / (OPENING + len(items))
     return QueuedImage(image, labels, tuple(items), unlabelled, round(gain, 9))
+
+
+def changed_segments(run: RunReader) -> dict[str, frozenset[int]]:
+    """Return ids of segments that the last run made and the run before did not, by image.
+
+    Images without such segments are left out. The pixels of earlier labels are gone: class, box and
+    area tell whether a segment is the same.
+    """
+    earlier: dict[str, Entry] = {}
+    last: dict[str, Entry] = {}
+    for entry in run.history():
+        if entry.event != "annotated" or entry.labels is None:
+            continue
+        before = last.get(entry.image)
+        if before is not None and before.run != entry.run:
+            earlier[entry.image] = before
+        last[entry.image] = entry
+    changed = {
+        image: frozenset(_changed_ids(last[image], before)) for image, before in earlier.items()
+    }
+    return {image: ids for image, ids in changed.items() if ids}
+
+
+def _changed_ids(entry: Entry, before: Entry) -> Iterable[int]:
+    if entry.labels is None or before.labels is None:
+        return
+    old, new = before.labels.current, entry.labels.current
+    for info in new.segments_info:
+        name = new.names[info.category_id]
+        alike = (o for o in old.segments_info if old.names[o.category_id] == name)
+        if info.state == "proposed" and not any(_is_same(info, other) for other in alike):
+            yield info.id
+
+
+def _is_same(one: StoredSegment, other: StoredSegment) -> bool:
+    areas = min(one.area, other.area) / max(one.area, other.area)
+    return areas >= SAME_BOX_IOU and _box_iou(one.bbox, other.bbox) >= SAME_BOX_IOU
+
+
+def _box_iou(one: BBox, other: BBox) -> float:
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    both = max(0, width) * max(0, height)
+    return both / (one[2] * one[3] + other[2] * other[3] - both)

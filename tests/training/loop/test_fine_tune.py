@@ -14,9 +14,8 @@ from frozenseg_label.errors import ImageError, TrainingError
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.training.data.sample_sources import PoolSource
 from frozenseg_label.training.data.samples import FeatureSample
-from frozenseg_label.training.loop.fine_tune import Progress
+from frozenseg_label.training.loop.fine_tune import Progress, parameter_groups, split_into_passes
 from frozenseg_label.training.loop.state import Memory
-from frozenseg_label.training.loop.trainer import parameter_groups, split_into_passes
 from frozenseg_label.training.loop.training_log import LOG, read_rows
 from frozenseg_label.training.settings import TrainSettings
 from tests.training.small_training import (
