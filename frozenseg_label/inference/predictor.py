@@ -145,7 +145,8 @@ class Predictor:
         if further is not None:
             votes = [*combine_semantic(masks, further, self.names.seen, self.model.everything)]
             joined = join_masks(masks, further)
-        if not (joined.class_probs.isfinite().all() and joined.mask_logits.isfinite().all()):
+        # One NaN or infinity makes the sum one, and a sum reads the masks only once.
+        if not (joined.class_probs.sum() + joined.mask_logits.sum()).isfinite():
             raise FloatingPointError(
                 "the model's output for this image is no number (NaN or infinite); try --precision "
                 "fp32, and check the weights with `frozenseg-label weights verify`"

@@ -42,8 +42,8 @@ def test_a_run_whose_folder_is_moved_half_way_stops_and_goes_on_in_the_new_place
         check=True,
     ).stdout.split()
     assert set(again).isdisjoint(labelled)
-    pngs = {path.name.removesuffix(".png") for path in (moved / "panoptic").iterdir()}
-    assert pngs == labelled | set(again)
+    pngs = {path.stem for path in (moved / "panoptic").iterdir()}
+    assert pngs == {Path(name).stem for name in labelled | set(again)}
 
 
 def write_to_moved(folder: Path, place: Path, action: Callable[[RunFolder], object]) -> None:
