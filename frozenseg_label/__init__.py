@@ -36,11 +36,13 @@ __all__ = [
 
 _MODULES = {
     "AnnotateSummary": "annotation.annotate_folder",
+    "ExportSummary": "exchange.export_labels",
     "ImportSummary": "exchange.import_labels",
     "TrainSummary": "training.train",
     "__version__": "version",
     "annotate": "annotation.annotate_folder",
     "evaluate": "evaluation.evaluate_labels",
+    "export_labels": "exchange.export_labels",
     "import_labels": "exchange.import_labels",
     "open_review": "review.review_run",
     "queue_csv": "review.review_run",

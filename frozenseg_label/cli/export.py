@@ -1,4 +1,4 @@
-"""`frozenseg-label export`: options in, one call, a summary out."""
+"""`frozenseg-label export`: reads options, makes one call and prints a summary."""
 
 import logging
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
-from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_columns, print_json
+from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_columns, print_json, say
 from frozenseg_label.exchange.export_labels import (
     ExportForm,
     ExportSummary,
@@ -41,21 +41,21 @@ def _checked_split(_: click.Context, __: click.Parameter, split: str | None) -> 
     required=True,
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="New folder, or that of an earlier export, which is brought up to date.",
+    help="New folder, or the folder of an earlier export, which is updated.",
 )
 @option_of(
     export_labels,
     "--images",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the pictures, where the labels do not tell.",
+    help="Folder of the pictures, if the labels do not name it.",
 )
 @option_of(
     export_labels,
     "--pngs",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the PNGs of a COCO panoptic JSON, where it is not beside it.",
+    help="Folder of the PNGs of a COCO panoptic JSON file, if it is not beside the file.",
 )
 @option_of(
     export_labels,
@@ -67,25 +67,25 @@ def _checked_split(_: click.Context, __: click.Parameter, split: str | None) -> 
     export_labels,
     "--min-score",
     type=click.FloatRange(0.0, 1.0),
-    help="Leave out segments with a lower score; people's have none and stay.",
+    help="Leave out segments with a lower score; people's segments have none.",
 )
 @option_of(
     export_labels,
     "--stuff",
     is_flag=True,
-    help="Regions of stuff, too, in coco-instances and yolo-seg.",
+    help="Also write regions of stuff in coco-instances and yolo-seg.",
 )
 @option_of(
     export_labels,
     "--grey",
     is_flag=True,
-    help="class-png without a palette, for readers that take it for colours.",
+    help="Write class-png without a palette, as some programs need it.",
 )
 @option_of(
     export_labels,
     "--pictures",
     type=click.Choice(get_args(PictureMode)),
-    help="What to do with the pictures; else they are copied for formats that have to have them.",
+    help="What to do with pictures; by default they are copied if the format needs them.",
 )
 @option_of(
     export_labels,
@@ -95,7 +95,10 @@ def _checked_split(_: click.Context, __: click.Parameter, split: str | None) -> 
     help="Shares of train, val and test, by the hash of an image's name.",
 )
 @option_of(
-    export_labels, "--keep-folders", is_flag=True, help="Split folders of images, not images."
+    export_labels,
+    "--keep-folders",
+    is_flag=True,
+    help="Keep all images of a folder in one part of the split.",
 )
 @option_of(
     export_labels, "--strict", is_flag=True, help="Write nothing if something would be lost."
@@ -110,10 +113,10 @@ def export(
 ) -> int:
     """Write LABELS for another tool.
 
-    LABELS is a run folder, a COCO panoptic JSON or a folder that holds panoptic.json and panoptic/,
-    or a folder of class PNGs with classes.json. What the format cannot hold is counted and said
+    LABELS is a run folder, a COCO panoptic JSON file, a folder with panoptic.json and panoptic/, or
+    a folder of class PNGs with classes.json. What the format cannot store is counted and reported
     before anything is written. The same command again writes only what has changed. Linked pictures
-    are hard links, or symbolic ones where those are impossible.
+    are hard links, or symbolic links where hard links are impossible.
     """
     result = export_labels(labels, output, progress=not is_quiet(), **options)
     for fault in result.faults:
@@ -126,7 +129,7 @@ def export(
 
 
 def _print(result: ExportSummary) -> None:
-    """Show the result on stdout."""
+    """Print the result on stdout."""
     counts = {
         "images": result.images,
         **({f"  {part}": count for part, count in result.parts.items() if part != "all"}),
@@ -137,4 +140,4 @@ def _print(result: ExportSummary) -> None:
     }
     digits = max(len(str(count)) for count in counts.values())
     print_columns([(name, f"{count:{digits}}") for name, count in counts.items()])
-    click.echo(f"\n{result.form}: {result.output}")
+    say(f"\n{result.form}: {result.output}")

@@ -52,11 +52,11 @@ def list_command(as_json: bool) -> None:
 
 
 @vocab.command()
-@click.argument("vocabulary", metavar="V")
+@click.argument("vocabulary", metavar="VOCABULARY")
 @weights_option
 @as_json_option
 def show(vocabulary: str, weights: str, as_json: bool) -> None:
-    """Show the classes of vocabulary V, a file or a shipped name.
+    """Show the classes of VOCABULARY, a file or a shipped name.
 
     "seen" classes had masks in the training of the weights; "unseen" ones are known only by CLIP's
     words.
@@ -91,11 +91,11 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
 
 
 @vocab.command()
-@click.argument("vocabulary", metavar="V")
+@click.argument("vocabulary", metavar="VOCABULARY")
 @weights_option
 @as_json_option
 def check(vocabulary: str, weights: str, as_json: bool) -> None:
-    """Check vocabulary V, a file or a shipped name.
+    """Check VOCABULARY, a file or a shipped name.
 
     Warns of names that belong to several classes, and of words that the text encoder of the weights
     does not know. Only a file that cannot be used is an error.

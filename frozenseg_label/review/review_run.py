@@ -151,7 +151,9 @@ def save_review(output: str | Path) -> "SaveReport":
 
 
 def review_page(output: str | Path, folder: str | Path) -> "QueuePage":
-    """Write a static page of the labels, most doubtful first, without FiftyOne.
+    """Write a static page of the labels, most doubtful first; needs no FiftyOne.
+
+    Return where the page is, and how many of its images have no picture.
 
     Args:
         output: the run folder.

@@ -19,6 +19,7 @@ from frozenseg_label.panoptic import Segment
 from frozenseg_label.vocabulary import Category, Vocabulary
 
 RED = "\x1b[31mcat\x07\x9b1m"
+ODD = "cat\x1fdog"  # a vocabulary takes it: to Python it is white space
 
 
 def test_control_characters_are_shown_not_obeyed() -> None:
@@ -45,20 +46,20 @@ def test_lines_columns_and_tables_hold_nothing_that_steers_a_terminal(
 
 @pytest.fixture
 def nasty_set(tmp_path: Path) -> Path:
-    """Labels of one image whose name and class would turn a terminal red."""
+    """Labels of one image whose name would turn a terminal red, and a class with an odd blank."""
     name = f"{RED}.jpg"
     ids = np.array([[1, 1]], dtype=np.int32)
     write_panoptic_png(tmp_path / "panoptic" / png_name(name), ids)
     segment = Segment(1, 1, True, 2, (0, 0, 2, 1))
     annotation = PanopticAnnotation(1, name, png_name(name), 2, 1, (segment,))
-    words = Vocabulary("words", (Category(RED, 1),))
+    words = Vocabulary("words", (Category(ODD, 1),))
     write_coco_panoptic(tmp_path / "panoptic.json", words, [annotation])
     return tmp_path
 
 
 def test_no_table_message_or_error_passes_on_what_a_name_holds(nasty_set: Path) -> None:
     vocabulary = nasty_set / "words.txt"
-    vocabulary.write_text(f"{RED}\n{RED}x\n", encoding="utf-8")
+    vocabulary.write_text(f"{ODD}\n{ODD}x\n", encoding="utf-8")
     program = (
         "from frozenseg_label.cli import main\n"
         f"main(['evaluate', {str(nasty_set)!r}, {str(nasty_set)!r}])\n"
@@ -70,7 +71,8 @@ def test_no_table_message_or_error_passes_on_what_a_name_holds(nasty_set: Path) 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     said = (done.stdout + done.stderr).decode()
     assert r"\x1b[31mcat" in said
-    assert not set(said) & set("\x1b\x07\x9b")
+    assert r"cat\x1fdog" in said
+    assert not set(said) & set("\x1b\x07\x9b\x1f")
 
 
 def test_names_in_json_are_escaped_by_json(
