@@ -73,6 +73,13 @@ log = logging.getLogger(__name__)
     type=click.IntRange(min=0),
     help="Number of worst images to show.",
 )
+@option_of(
+    compare,
+    "--class-map",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="YAML or JSON: class of one set: class of the other, or null to leave it out.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, shares in 0..1.")
 @verbosity_options
 def evaluate(
@@ -85,14 +92,16 @@ def evaluate(
 
     Each is a run folder, a COCO panoptic JSON file, a folder with panoptic.json and panoptic/, or a
     folder of class PNGs with classes.json (only pixels are compared then). Images are paired by
-    their relative path, or by a file name that occurs once; classes by their names. Pixels without
-    a label in TRUTH do not count.
+    their relative path, or by a file name that occurs once; classes by their names, synonyms, or
+    place in a published set. Pixels without a label in TRUTH do not count.
 
     With --reviewed, PREDICTED is a run folder, and the model's own labels are compared with the
     labels after the review.
     """
     if (truth is None) != options["reviewed"]:
         raise click.UsageError("give either TRUTH, labels to compare with, or --reviewed")
+    if options["reviewed"] and options["class_map"]:
+        raise click.UsageError("--class-map is for two sets; --reviewed has one vocabulary only")
     from frozenseg_label.evaluation.evaluation_report import EvaluationReport, ReviewedReport
 
     report = compare(predicted, truth, progress=not is_quiet(), **options)

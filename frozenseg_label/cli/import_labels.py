@@ -43,6 +43,13 @@ from frozenseg_label.exchange.import_labels import import_labels as take_in
     is_flag=True,
     help="Believe the states in labels of other tools; else all of them count as accepted.",
 )
+@option_of(
+    take_in,
+    "--class-map",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="YAML or JSON: class there: class of the run, or null to leave it out.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @verbosity_options
 def import_labels(
@@ -56,7 +63,7 @@ def import_labels(
     LABELS is a folder with panoptic.json and panoptic/, or the JSON file. Every image in it counts
     as reviewed, even if nothing was changed: leave out images that nobody has looked at. Images are
     matched by their path below the annotated folder, or by a file name that occurs once; classes by
-    their names.
+    their names, synonyms, or place in a published set.
     """
     result = take_in(output, labels, progress=not is_quiet(), **options)
     if as_json:
@@ -76,6 +83,7 @@ def _print(result: ImportSummary) -> None:
         "segments reshaped": result.reshaped,
         "segments added": result.added,
         "segments removed": result.removed,
+        "segments left out": result.left_out,
     }
     width, digits = max(map(len, counts)), max(len(str(count)) for count in counts.values())
     for name, count in counts.items():

@@ -70,6 +70,13 @@ from frozenseg_label.training.train import train as learn
 )
 @option_of(
     learn,
+    "--class-map",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="YAML or JSON: class of the labels: word of the vocabulary, or null to learn nothing.",
+)
+@option_of(
+    learn,
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     help="auto: the GPU, if there is one.",

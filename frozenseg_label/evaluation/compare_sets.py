@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -42,17 +42,23 @@ from frozenseg_label.evaluation.segment_overlap import overlap_of
 from frozenseg_label.evaluation.semantic_iou import SemanticTally
 from frozenseg_label.evaluation.worst_images import WorstImages, write_comparison_pages
 from frozenseg_label.formats.class_png import class_indices
+from frozenseg_label.label_sets.class_map import ClassMap
 from frozenseg_label.label_sets.label_set import open_label_set
 from frozenseg_label.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
 CONFUSIONS = 15  # pairs of classes in the report
-SHOWN = 8  # names in a sentence
 
 
 def compare_sets(
-    predicted: Path, truth: Path, html: Path | None, images: Path | None, worst: int, progress: bool
+    predicted: Path,
+    truth: Path,
+    html: Path | None,
+    images: Path | None,
+    worst: int,
+    progress: bool,
+    class_map: ClassMap | None = None,
 ) -> EvaluationReport:
     """Compare two sets of labels; the arguments are those of `evaluate`."""
     with (
@@ -61,7 +67,9 @@ def compare_sets(
         tempfile.TemporaryDirectory(prefix="frozenseg-label-") as folder,
         logging_redirect_tqdm(),  # messages go above the bar, not into it
     ):
-        pairing = pair(labels, true_labels)
+        pairing = pair(labels, true_labels, class_map)
+        for detail in pairing.common.report.details():
+            log.debug("%s", detail)
         has_segments = labels.has_segments and true_labels.has_segments
         common = pairing.common
         tallies = Tallies(common.vocabulary, common.judged, has_segments, Path(folder))
@@ -98,6 +106,7 @@ class Tallies:
         judged: ids of the classes that can be right: those of the truth.
         has_segments: False: pixels have classes, but segments of one class are not told apart.
         folder: temporary and empty; hotcoco reads from it.
+        left_out: pixels of classes that the class map leaves out.
     """
 
     vocabulary: Vocabulary
@@ -105,6 +114,7 @@ class Tallies:
     has_segments: bool
     folder: Path
     confused: Counter[tuple[int, int]] = field(default_factory=Counter)
+    left_out: int = 0
 
     def __post_init__(self) -> None:
         things = [category.id for category in self.vocabulary.categories if category.is_thing]
@@ -121,6 +131,7 @@ class Tallies:
         predicted = class_indices(paired.predicted, self.vocabulary)  # [H, W]
         truth = class_indices(paired.truth, self.vocabulary)  # [H, W]
         self.semantic.add(predicted, truth)
+        self.left_out += paired.left_out
         if not self.has_segments:
             return _mean_iou(predicted, truth)
         overlap = overlap_of(paired.predicted, paired.truth)
@@ -208,26 +219,17 @@ def _report(pairing: Pairing, tallies: Tallies, worst: tuple[ImageFigure, ...]) 
         only_true_images=len(pairing.truth.images) - len(pairing.images),
         only_predicted_classes=common.only_predicted,
         only_true_classes=common.only_true,
+        matched_classes=common.report,
         groups=_groups(pairing, tallies),
         classes=_classes(pairing, tallies),
         confused_pixels=tuple(most_frequent_pixels(counted, tuple(names.values()), CONFUSIONS)),
         confused_segments=tuple(most_frequent_segments(tallies.confused, names, CONFUSIONS)),
         unlabelled_truth=1.0 - judged / all_pixels if all_pixels else 0.0,
         unlabelled_predicted=float(counted[0, 1:].sum()) / judged if judged else 0.0,
+        left_out_pixels=tallies.left_out,
         worst=worst,
         notes=tuple(_notes(pairing, tallies)),
     )
-
-
-def _seen_here(pairing: Pairing) -> frozenset[int] | None:
-    """Return the ids, in the common vocabulary, of the classes that the weights have seen.
-
-    A class that is missing in the predictions' vocabulary is not among them.
-    """
-    seen = pairing.predicted.seen
-    if seen is None:
-        return None
-    return frozenset(pairing.common.predicted_ids[category_id] for category_id in seen)
 
 
 def _groups(pairing: Pairing, tallies: Tallies) -> dict[str, Figures]:
@@ -236,14 +238,14 @@ def _groups(pairing: Pairing, tallies: Tallies) -> dict[str, Figures]:
     if pairing.predicted.has_segments or pairing.truth.has_segments:
         things = {c.id for c in pairing.common.vocabulary.categories if c.is_thing}
         groups |= {"things": judged & things, "stuff": judged - things}
-    seen = _seen_here(pairing)
+    seen = pairing.seen
     if seen is not None:
         groups |= {"seen": judged & seen, "unseen": judged - seen}
     return {name: tallies.figures(ids) for name, ids in groups.items()}
 
 
 def _classes(pairing: Pairing, tallies: Tallies) -> tuple[ClassFigures, ...]:
-    seen, rows = _seen_here(pairing), []
+    seen, rows = pairing.seen, []
     for category in pairing.common.vocabulary.categories:
         if category.id not in pairing.common.judged or not tallies.occurs(category.id):
             continue
@@ -273,12 +275,9 @@ def _notes(pairing: Pairing, tallies: Tallies) -> Iterator[str]:
     for labels in (predicted, truth):
         if unpaired := len(labels.images) - len(pairing.images):
             yield f"{unpaired} images are only in {labels.path}; they do not count"
-    for path, names, what in (
-        (predicted.path, common.only_predicted, "what they cover counts as missed"),
-        (truth.path, common.only_true, "where they occur, they count as missed"),
-    ):
-        if names:
-            yield f"{len(names)} classes are only in {path} ({_listed(names)}); {what}"
+    yield from common.notes(predicted.path, truth.path)
+    if tallies.left_out:
+        yield f"{tallies.left_out} pixels are of classes that --class-map leaves out"
     if unreviewed := len(truth.unreviewed.intersection(pairing.images)):
         yield (
             f"{unreviewed} of the {len(pairing.images)} images have not been reviewed in "
@@ -293,7 +292,3 @@ def _notes(pairing: Pairing, tallies: Tallies) -> Iterator[str]:
             "of seen and unseen classes"
         )
     yield from tallies.instances.notes()
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

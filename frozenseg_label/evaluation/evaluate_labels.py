@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 if TYPE_CHECKING:
     from frozenseg_label.evaluation.evaluation_report import EvaluationReport, ReviewedReport
+    from frozenseg_label.label_sets.class_map import ClassMap
 
 
 @overload
@@ -19,6 +20,7 @@ def evaluate(
     html: str | Path | None = None,
     images: str | Path | None = None,
     worst: int = 12,
+    class_map: "str | Path | ClassMap | None" = None,
     progress: bool = False,
 ) -> "EvaluationReport": ...
 
@@ -32,6 +34,7 @@ def evaluate(
     html: str | Path | None = None,
     images: str | Path | None = None,
     worst: int = 12,
+    class_map: None = None,
     progress: bool = False,
 ) -> "ReviewedReport": ...
 
@@ -44,13 +47,15 @@ def evaluate(
     html: str | Path | None = None,
     images: str | Path | None = None,
     worst: int = 12,
+    class_map: "str | Path | ClassMap | None" = None,
     progress: bool = False,
 ) -> "EvaluationReport | ReviewedReport":
     """Return how well labels agree.
 
     Compared are two sets of labels: run folders, COCO panoptic folders or JSON files, or folders of
     class PNGs, which have no segments: only their pixels are compared. Images are paired by path
-    and file name, classes by name. Pixels without a label in the truth do not count.
+    and file name, classes by name, synonym, or their place in a published set. Pixels without a
+    label in the truth do not count.
 
     With `reviewed`, the model's own labels in one run folder are compared with its labels after the
     review. There, pixels that a person left without a label count: nothing is there.
@@ -59,10 +64,14 @@ def evaluate(
         html: folder for a page that shows the worst images side by side.
         images: folder of the images, for the page; None: where the run folder says.
         worst: number of worst images to list, and to show on the page.
+        class_map: names in one set -> names in the other, or None for classes to leave out; or a
+            YAML or JSON file with such a mapping.
         progress: show a bar on stderr.
     """
     if (truth is None) != reviewed:
         raise ValueError("give either true labels to compare with, or reviewed=True")
+    if reviewed and class_map is not None:
+        raise ValueError("a review has one vocabulary only: no class_map with reviewed=True")
     if worst < 0:
         raise ValueError(f"worst must be at least 0, got {worst}")
     pages = None if html is None else Path(html)
@@ -72,5 +81,7 @@ def evaluate(
 
         return compare_with_review(Path(predicted), pages, pictures, worst, progress)
     from frozenseg_label.evaluation.compare_sets import compare_sets
+    from frozenseg_label.label_sets.class_map import read_class_map
 
-    return compare_sets(Path(predicted), Path(truth), pages, pictures, worst, progress)
+    said = read_class_map(class_map)
+    return compare_sets(Path(predicted), Path(truth), pages, pictures, worst, progress, said)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frozenseg_label.evaluation.confusions import Confusion
+from frozenseg_label.label_sets.class_report import ClassReport
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,14 @@ class EvaluationReport:
         only_predicted_images, only_true_images: how many only one set has; they do not count.
         only_predicted_classes, only_true_classes: names that only one vocabulary has. The former
             are in no mean, but what they cover is missed; the latter count as missed.
+        matched_classes: how the classes of the predictions were found in the truth.
         groups: `all`, `things`, `stuff`, `seen`, `unseen`, in this order, as far as they are known.
         classes: those that occur, in the order of the truth's vocabulary.
         confused_pixels, confused_segments: the most frequent pairs of classes; segments are those
             whose mask is right and whose name is not.
         unlabelled_truth: share of all pixels that the truth leaves unlabelled; they do not count.
         unlabelled_predicted: share of the other pixels that the predictions leave unlabelled.
+        left_out_pixels: of classes that the class map leaves out, in one set or in both.
         worst: the images with the lowest quality, the lowest first.
         notes: what could not be evaluated, and what to keep in mind.
         faults: what is wrong with images that could not be compared, a sentence for each.
@@ -99,12 +102,14 @@ class EvaluationReport:
     only_true_images: int
     only_predicted_classes: tuple[str, ...]
     only_true_classes: tuple[str, ...]
+    matched_classes: ClassReport
     groups: dict[str, Figures]
     classes: tuple[ClassFigures, ...]
     confused_pixels: tuple[Confusion, ...]
     confused_segments: tuple[Confusion, ...]
     unlabelled_truth: float
     unlabelled_predicted: float
+    left_out_pixels: int
     worst: tuple[ImageFigure, ...] = ()
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()

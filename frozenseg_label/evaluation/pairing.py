@@ -2,17 +2,20 @@
 
 import reprlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from frozenseg_label.errors import FormatError
+from frozenseg_label.evaluation.common_vocabulary import CommonVocabulary, match_vocabularies
 from frozenseg_label.evaluation.segment_overlap import one_segment_per_stuff
+from frozenseg_label.label_sets.class_map import ClassMap
 from frozenseg_label.label_sets.label_set import LabelSet
 from frozenseg_label.label_sets.match_names import NameMatches, match_names
 from frozenseg_label.pages.report_image import existing
-from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.vocabulary import Vocabulary, same_name
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 
 _SHOWN_NAMES = 3
 
@@ -20,7 +23,8 @@ _SHOWN_NAMES = 3
 class PairedImage(NamedTuple):
     """Both maps of one image, with the category ids of the common vocabulary.
 
-    The PNGs are those that hold the maps' ids; None where there is no such file.
+    The PNGs are those that hold the maps' ids; None where there is no such file. `left_out` counts
+    the pixels of classes that the class map leaves out, in one of the sets or in both.
     """
 
     name: str
@@ -28,25 +32,7 @@ class PairedImage(NamedTuple):
     truth: PanopticMap
     predicted_png: Path | None
     truth_png: Path | None
-
-
-@dataclass(frozen=True)
-class CommonVocabulary:
-    """The classes of two sets, matched by name.
-
-    Attributes:
-        vocabulary: the classes of the truth as they are, then those only of the predictions.
-        judged: ids of the classes of the truth. The others are never right: their segments do not
-            count as spurious, but what they cover is missed.
-        predicted_ids: id in the predictions -> id here.
-        only_predicted, only_true: names of the classes that the other vocabulary does not have.
-    """
-
-    vocabulary: Vocabulary
-    judged: frozenset[int]
-    predicted_ids: dict[int, int]
-    only_predicted: tuple[str, ...]
-    only_true: tuple[str, ...]
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +55,15 @@ class Pairing:
     def __iter__(self) -> Iterator[PairedImage]:
         return (self.read(name) for name in self.images)
 
+    @property
+    def seen(self) -> frozenset[int] | None:
+        """Return the common ids of the classes that the predictions' weights have seen, if known.
+
+        A class that is missing in the predictions' vocabulary is not among them.
+        """
+        ids, seen = self.common.predicted_ids, self.predicted.seen
+        return None if seen is None else frozenset(ids[id_] for id_ in seen if id_ in ids)
+
     def read(self, name: str) -> PairedImage:
         """Return both maps of one image; FormatError if their sizes differ."""
         other = self.predicted_names[name]
@@ -81,17 +76,14 @@ class Pairing:
                 f"{true_width} x {true_height} in {self.truth.path}; labels of one image "
                 "need one size: label it again"
             )
-        ids = self.common.predicted_ids
-        segments = tuple(
-            replace(segment, category_id=ids[segment.category_id], second=None)
-            for segment in predicted.segments
-        )
+        known, true = self.common.predicted(predicted), self.common.true(truth)
         return PairedImage(
             name,
-            replace(predicted, segments=segments),
-            truth,
-            predicted_png,
-            truth_png,
+            known,
+            true,
+            predicted_png if known.ids is predicted.ids else None,
+            truth_png if true.ids is truth.ids else None,
+            _left_out((predicted, known), (truth, true)),
         )
 
     def picture(self, name: str) -> Path | None:
@@ -100,10 +92,13 @@ class Pairing:
         return existing(predicted) or self.truth.picture(name)
 
 
-def pair(predicted: LabelSet, truth: LabelSet) -> Pairing:
+def pair(predicted: LabelSet, truth: LabelSet, class_map: ClassMap | None = None) -> Pairing:
     """Pair two sets by the names of images and classes; FormatError if they share none.
 
     Where one set does not say what are things (class PNGs), the other does.
+
+    Args:
+        class_map: as of `match_vocabularies`.
     """
     matches = match_names(predicted.images, truth.images)
     _refuse_ambiguous(matches, predicted, truth)
@@ -116,48 +111,19 @@ def pair(predicted: LabelSet, truth: LabelSet) -> Pairing:
             "their file name where it is unique"
         )
     common = match_vocabularies(
-        predicted.vocabulary, truth.vocabulary, kinds_of_truth=truth.has_segments
+        predicted.vocabulary,
+        truth.vocabulary,
+        tells_kinds=truth.has_segments,
+        class_map=class_map,
     )
     if not common.judged & set(common.predicted_ids.values()):
         raise FormatError(
             f"no class is in both sets: {predicted.path} has "
             f"{_examples(tuple(c.name for c in predicted.vocabulary.categories))}, {truth.path} "
             f"has {_examples(tuple(c.name for c in truth.vocabulary.categories))}; classes are "
-            "matched by their names"
+            "matched by their names; --class-map FILE says which of them are the same"
         )
     return Pairing(predicted, truth, common, images, predicted_names)
-
-
-def match_vocabularies(
-    predicted: Vocabulary, truth: Vocabulary, *, kinds_of_truth: bool = True
-) -> CommonVocabulary:
-    """Return one vocabulary for both sets.
-
-    Args:
-        kinds_of_truth: True: the truth says what is thing or stuff; False: the predictions do.
-    """
-    by_name = {same_name(category.name): category for category in predicted.categories}
-    categories, predicted_ids = [], {}
-    only_true = []
-    for category in truth.categories:
-        other = by_name.pop(same_name(category.name), None)
-        if other is None:
-            only_true.append(category.name)
-        else:
-            predicted_ids[other.id] = category.id
-        is_thing = category.is_thing if kinds_of_truth or other is None else other.is_thing
-        categories.append(replace(category, is_thing=is_thing))
-    free = max(category.id for category in truth.categories) + 1
-    for new_id, category in enumerate(by_name.values(), start=free):
-        predicted_ids[category.id] = new_id
-        categories.append(replace(category, id=new_id))
-    return CommonVocabulary(
-        vocabulary=Vocabulary(truth.name, tuple(categories)),
-        judged=frozenset(category.id for category in truth.categories),
-        predicted_ids=predicted_ids,
-        only_predicted=tuple(category.name for category in by_name.values()),
-        only_true=tuple(only_true),
-    )
 
 
 def _read(labels: LabelSet, name: str) -> tuple[PanopticMap, Path | None]:
@@ -170,6 +136,12 @@ def _read(labels: LabelSet, name: str) -> tuple[PanopticMap, Path | None]:
         return said, png
     joined = one_segment_per_stuff(said)
     return joined, png if joined is said else None
+
+
+def _left_out(*changed: tuple[PanopticMap, PanopticMap]) -> int:
+    """Return the number of pixels that had a label before and have none after, in any pair."""
+    lost = [(b.ids != UNLABELLED) & (a.ids == UNLABELLED) for b, a in changed if a.ids is not b.ids]
+    return int(np.count_nonzero(np.logical_or.reduce(lost))) if lost else 0
 
 
 def _refuse_ambiguous(matches: NameMatches, predicted: LabelSet, truth: LabelSet) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from frozenseg_label.exchange.adopt_labels import Adoption, Changes
     from frozenseg_label.exchange.match_labels import Incoming, Problems
+    from frozenseg_label.label_sets.class_map import ClassMap
+    from frozenseg_label.label_sets.class_report import ClassReport
     from frozenseg_label.panoptic import ImageState
     from frozenseg_label.runs.journal_rows import Entry
     from frozenseg_label.runs.run_folder import RunFolder
@@ -34,6 +36,8 @@ class ImportSummary:
         changed_class: segments of the same region (IoU above 0.5), but of another class.
         reshaped: segments of the same region and class, but of other pixels.
         added, removed: segments without a counterpart on the other side.
+        left_out: segments whose class the class map leaves out: their pixels have no label.
+        classes: how the classes of the imported labels were found in the run.
     """
 
     output: Path
@@ -45,6 +49,8 @@ class ImportSummary:
     reshaped: int
     added: int
     removed: int
+    left_out: int
+    classes: "ClassReport"
 
 
 def import_labels(
@@ -56,6 +62,7 @@ def import_labels(
     in_review: bool = False,
     overwrite: bool = False,
     trust_states: bool = False,
+    class_map: "str | Path | ClassMap | None" = None,
     progress: bool = False,
 ) -> ImportSummary:
     """Take labels that a person corrected elsewhere into a run folder, as that person's work.
@@ -73,6 +80,9 @@ def import_labels(
         overwrite: replace what people did in the run, too.
         trust_states: believe the states that the labels say (rejected, edited); else every segment
             counts as accepted, because other tools hand on fields that they do not know.
+        class_map: class there -> class of the run, or None for classes to leave out; or a YAML or
+            JSON file with such a mapping. Other classes are known by name, synonym, or their place
+            in a published set.
         progress: show a progress bar on stderr.
 
     Raises:
@@ -81,6 +91,7 @@ def import_labels(
     if form != "coco-panoptic":
         raise ValueError(f"form must be 'coco-panoptic', got {form!r}")
     from frozenseg_label.exchange.match_labels import Problems, match_labels
+    from frozenseg_label.label_sets.class_map import read_class_map
     from frozenseg_label.runs.run_folder import RunFolder
 
     source, problems = Path(labels), Problems()
@@ -93,6 +104,7 @@ def import_labels(
             None if pngs is None else Path(pngs),
             problems,
             trust_states=trust_states,
+            class_map=read_class_map(class_map),
         )
         todo = _check(run, incoming, state, None if overwrite else origin, problems)
         problems.refuse(source)
@@ -102,7 +114,15 @@ def import_labels(
             changes = _take_in(run, incoming, todo, state, origin, progress)
         finally:
             run.finish()  # also when interrupted: every image is whole
-    return ImportSummary(Path(output), len(todo), unchanged, incoming.unknown, **vars(changes))
+    return ImportSummary(
+        Path(output),
+        len(todo),
+        unchanged,
+        incoming.unknown,
+        **vars(changes),
+        left_out=incoming.left_out(),
+        classes=incoming.classes.report,
+    )
 
 
 def _take_in(

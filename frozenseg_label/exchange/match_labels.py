@@ -5,7 +5,7 @@ All that does not fit is told at once, each kind with its remedy, before anythin
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,17 +13,22 @@ import numpy as np
 
 from frozenseg_label.errors import FaultyLabelsError, FormatError, RunError
 from frozenseg_label.exchange.adopt_labels import Adoption, adopt
+from frozenseg_label.label_sets.class_map import ClassMap
+from frozenseg_label.label_sets.class_report import ClassReport
 from frozenseg_label.label_sets.label_set import LabelSet, open_coco_panoptic
+from frozenseg_label.label_sets.match_classes import ClassMatches, match_classes
 from frozenseg_label.label_sets.match_names import match_names
-from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.run_reader import RunReader
-from frozenseg_label.vocabulary import Category, Vocabulary, same_name
 
 log = logging.getLogger(__name__)
 
 MEND = "mend the labels where they were made, and write them again"
-ADD_CLASS = "rename the class there, or annotate with a vocabulary that has it (--update)"
+ADD_CLASS = (
+    "say what the class is with --class-map FILE (a line `their name: our name`, or `null` to "
+    "leave it out), or annotate with a vocabulary that has it (--update)"
+)
 NAME_IMAGES = "write the images' paths below the folder that was annotated as their file_name"
 RESTORE = "restore the run's file, or annotate that image again"
 OVERWRITE = "take these images out, or give --overwrite to replace what people did in the run"
@@ -63,14 +68,14 @@ class Incoming:
         run: open to be corrected.
         labels: the set.
         names: name in the run -> name in the set.
-        classes: category id there -> the classes of the run that it may mean.
+        classes: which class of the run each class of the set is.
         unknown: images of the set that are missing from the run.
     """
 
     run: RunReader
     labels: LabelSet
     names: Mapping[str, str]
-    classes: Mapping[int, Sequence[Category]]
+    classes: ClassMatches
     unknown: int
 
     def adopted(self, entry: Entry, problems: Problems) -> Adoption | None:
@@ -84,8 +89,17 @@ class Incoming:
             problems.add(MEND, [f"{entry.image}: {error}"])
             return None
         current = self._current(entry, labels, problems)
-        unclear = any(len(self.classes[s.category_id]) != 1 for s in labels.segments)
+        known = self.classes.ids.keys() | self.classes.ignored
+        unclear = any(segment.category_id not in known for segment in labels.segments)
         return None if current is None or unclear else adopt(self._translated(labels), current)
+
+    def left_out(self) -> int:
+        """Return the number of segments whose class the class map leaves out."""
+        return sum(
+            segment.category_id in self.classes.ignored
+            for name in self.names.values()
+            for segment in self.labels.labels_of(name).segments
+        )
 
     def unclear_classes(self) -> dict[str, list[str]]:
         """Return sentences about classes that mean none or several of the run's, by remedy."""
@@ -95,14 +109,16 @@ class Incoming:
                 images[segment.category_id].append(image)
         found: dict[str, list[str]] = {ADD_CLASS: []}
         for category_id, where in images.items():
-            meant = [f"{category.name!r}" for category in self.classes[category_id]]
-            if len(meant) != 1:
-                name = self.labels.vocabulary.by_id(category_id).name
-                what = f"may be {' or '.join(meant)} of" if meant else "is not in"
-                found[ADD_CLASS].append(
-                    f"class {name!r} {what} the run's vocabulary {self.run.vocabulary.name} "
-                    f"(segments: {len(where)}, first in {where[0]})"
-                )
+            if category_id in self.classes.ids or category_id in self.classes.ignored:
+                continue
+            name = self.labels.vocabulary.by_id(category_id).name
+            meant = self.classes.report.ambiguous.get(name, ())
+            doubt = "" if meant else self.classes.report.doubt(name)
+            what = f"may be {' or '.join(map(repr, meant))} of" if meant else "is not in"
+            found[ADD_CLASS].append(
+                f"class {name!r} {what} the run's vocabulary {self.run.vocabulary.name} "
+                f"(segments: {len(where)}, first in {where[0]}){doubt}"
+            )
         return found
 
     def _current(self, entry: Entry, labels: PanopticMap, problems: Problems) -> PanopticMap | None:
@@ -121,20 +137,24 @@ class Incoming:
             return None
 
     def _translated(self, labels: PanopticMap) -> PanopticMap:
-        """Return the labels with category ids of the run."""
-        segments = []
+        """Return the labels with category ids of the run, without the classes to leave out."""
+        ids, segments = self.classes.ids, []
         for segment in labels.segments:
-            [category] = self.classes[segment.category_id]
-            second = self.classes.get(segment.second, ()) if segment.second is not None else ()
-            segments.append(
-                replace(
-                    segment,
-                    category_id=category.id,
-                    is_thing=category.is_thing,
-                    second=second[0].id if len(second) == 1 else None,
+            if segment.category_id in ids:
+                category = self.run.vocabulary.by_id(ids[segment.category_id])
+                second = None if segment.second is None else ids.get(segment.second)
+                segments.append(
+                    replace(
+                        segment,
+                        category_id=category.id,
+                        is_thing=category.is_thing,
+                        second=second,
+                    )
                 )
-            )
-        return PanopticMap(labels.ids, tuple(segments))
+        if len(segments) == len(labels.segments):
+            return PanopticMap(labels.ids, tuple(segments))
+        kept = np.isin(labels.ids, [segment.id for segment in segments])
+        return PanopticMap(np.where(kept, labels.ids, np.int32(UNLABELLED)), tuple(segments))
 
 
 def match_labels(
@@ -144,6 +164,7 @@ def match_labels(
     problems: Problems,
     *,
     trust_states: bool,
+    class_map: ClassMap,
 ) -> Incoming:
     """Return a COCO panoptic set matched to a run; FormatError where no image is common.
 
@@ -152,6 +173,7 @@ def match_labels(
         pngs: the folder of its PNGs; None: named like the JSON, or the JSON's own.
         problems: takes what does not fit.
         trust_states: as of `import_labels`.
+        class_map: class there -> class of the run; None: leave its segments out.
     """
     labels = open_coco_panoptic(source, pngs=pngs, trust_states=trust_states)
     problems.add(MEND, labels.faults)
@@ -167,7 +189,8 @@ def match_labels(
             f"{source}: none of its {len(labels.images)} images is in {run.path}; there: {there}; "
             f"in the run: {here}; {NAME_IMAGES}"
         )
-    classes = _match_classes(labels.vocabulary, run.vocabulary)
+    classes = match_classes(labels.vocabulary, run.vocabulary, class_map)
+    _tell(classes.report, source)
     incoming = Incoming(run, labels, images, classes, len(labels.images) - len(images))
     for remedy, sentences in incoming.unclear_classes().items():
         problems.add(remedy, sentences)
@@ -186,18 +209,9 @@ def _match_images(labels: LabelSet, names: Collection[str], problems: Problems) 
     return {here: there for there, here in matches.found.items()}
 
 
-def _match_classes(there: Vocabulary, here: Vocabulary) -> dict[int, list[Category]]:
-    """Return category id there -> the class here of that name, else all that share a name."""
-    by_name = {same_name(category.name): category for category in here.categories}
-    sharing: dict[str, list[Category]] = defaultdict(list)
-    for category in here.categories:
-        for name in category.names:
-            sharing[same_name(name)].append(category)
-    meant = {}
-    for category in there.categories:
-        if same_name(category.name) in by_name:
-            meant[category.id] = [by_name[same_name(category.name)]]
-        else:
-            found = [c for name in category.names for c in sharing.get(same_name(name), ())]
-            meant[category.id] = list(dict.fromkeys(found))
-    return meant
+def _tell(report: ClassReport, source: Path) -> None:
+    """Say how the classes were matched: in short, and with -v one by one."""
+    for note in report.notes(f"{source}", "the run"):
+        log.info("%s", note)
+    for detail in report.details():
+        log.debug("%s", detail)

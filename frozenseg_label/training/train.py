@@ -4,12 +4,14 @@ Heavy imports stay inside the functions: the command line reads its defaults her
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from frozenseg_label.label_sets.class_map import ClassMap
+    from frozenseg_label.label_sets.class_report import ClassReport
     from frozenseg_label.training.loop.report import Report, TableRow
     from frozenseg_label.training.loop.session import Session
     from frozenseg_label.vocabulary import Vocabulary
@@ -30,6 +32,7 @@ class TrainSummary:
         forgot_too_much: whether it lost more than was allowed.
         skipped: number of images that could not be read while training.
         seconds: time of this call.
+        classes: of each label set, how its classes were found in the vocabulary.
         is_main: whether this process reports; of several processes, only one does.
     """
 
@@ -43,6 +46,7 @@ class TrainSummary:
     forgot_too_much: bool
     skipped: int
     seconds: float
+    classes: "Mapping[str, ClassReport]"
     is_main: bool = True
 
 
@@ -60,6 +64,7 @@ def train(
     max_forgetting: float = 2.0,
     cache_folder: str | Path | None = None,
     trust_states: bool = False,
+    class_map: "str | Path | ClassMap | None" = None,
     device: str = "auto",
     resume: bool = False,
     progress: bool = False,
@@ -79,10 +84,14 @@ def train(
         max_forgetting: points of PQ, 0..100, that the probe set may lose, see `report.forgotten`.
         cache_folder: of features, shared by trainings; None: in `output`.
         trust_states: believe the states in sets of other tools; else all of them is truth.
+        class_map: class of a label set -> word of the vocabulary, or None: nothing is learnt from
+            it; or a YAML or JSON file with such a mapping. Other classes are known by name,
+            synonym, or their place in a published set.
         device: auto, cpu or cuda; auto is cuda if there is one.
         resume: go on with a training that was stopped.
         progress: show a progress bar on stderr.
     """
+    from frozenseg_label.label_sets.class_map import read_class_map
     from frozenseg_label.training.loop.session import Session
     from frozenseg_label.training.loop.training_folder import TrainingInputs
     from frozenseg_label.training.settings import read_settings
@@ -99,6 +108,7 @@ def train(
         probe=_path(probe),
         cache_folder=_path(cache_folder),
         trust_states=trust_states,
+        class_map=read_class_map(class_map),
     )
     session = Session.open(
         inputs, chosen, Path(output), device=device, resume=resume, progress=progress
@@ -142,5 +152,6 @@ def _summary(
         forgot_too_much=forgetting is not None and forgetting > max_forgetting,
         skipped=len(session.memory.skipped if report is None else report.skipped),
         seconds=seconds,
+        classes=session.data.classes,
         is_main=session.is_main,
     )

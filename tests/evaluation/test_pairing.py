@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.evaluation.pairing import match_vocabularies, pair
+from frozenseg_label.evaluation.common_vocabulary import match_vocabularies
+from frozenseg_label.evaluation.pairing import pair
+from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.label_sets.label_set import open_label_set
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Category, Vocabulary
@@ -33,7 +35,7 @@ def test_classes_are_matched_by_name_whatever_their_numbers(vocabulary: Vocabula
 
 def test_where_the_truth_knows_no_kinds_the_predictions_do(vocabulary: Vocabulary) -> None:
     flat = Vocabulary("flat", (Category("sky", 1), Category("cat", 2)))
-    common = match_vocabularies(vocabulary, flat, kinds_of_truth=False)
+    common = match_vocabularies(vocabulary, flat, tells_kinds=False)
     assert [category.is_thing for category in common.vocabulary.categories] == [False, True, True]
 
 
@@ -49,7 +51,7 @@ def test_images_of_both_sets_are_read_with_the_ids_of_the_truth(
         for paired in pairing:
             assert [s.category_id for s in paired.predicted.segments] == [2]
             assert [s.category_id for s in paired.truth.segments] == [1]
-            assert paired.predicted_png == predicted / "panoptic" / f"{paired.name}.png"
+            assert paired.predicted_png == predicted / "panoptic" / png_name(paired.name)
 
 
 def test_sets_without_a_common_image_are_refused_with_examples(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from frozenseg_label.runs.layout import CLASS_PNG
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
+from tests.label_sets.published_names import COCO_PANOPTIC, published
 
 MakeManifest = Callable[..., Manifest]
 MakeImage = Callable[..., ImageRecord]
@@ -190,6 +193,75 @@ def test_a_synonym_names_its_class(
     assert {category for category, *_ in states_of(out, "a.jpg").values()} == {1, 2}
     with pytest.raises(FormatError, match="class 'pet' may be 'cat' or 'dog'"):
         import_labels(out, elsewhere(tmp_path / "bad", image, {10: "pet", 20: "dog"}))
+
+
+def run_of_coco(
+    tmp_path: Path, make_manifest: MakeManifest, make_image: MakeImage, make_map: MakeMap
+) -> tuple[Path, Vocabulary]:
+    """Return a run with COCO's vocabulary: an image of 133 pixels, each proposed as a person."""
+    coco, out = read_vocabulary("coco-panoptic-133"), tmp_path / "coco"
+    row = make_map([[1] * len(coco)], {1: (1, "proposed")}, coco)
+    with RunFolder.open_or_create(out, make_manifest(vocabulary=coco)) as run:
+        run.commit(make_image("a.jpg"), row)
+    return out, coco
+
+
+def test_cocos_own_names_are_known_and_how_is_told(
+    tmp_path: Path,
+    make_manifest: MakeManifest,
+    make_image: MakeImage,
+    make_map: MakeMap,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    out, coco = run_of_coco(tmp_path, make_manifest, make_image, make_map)
+    theirs = published("coco-panoptic-133", COCO_PANOPTIC)
+    flat = Vocabulary("flat", tuple(replace(c, is_thing=False) for c in theirs.categories))
+    numbers = {place: c.id for place, c in enumerate(coco.categories, start=1)}
+    states = {id_: (class_id, "accepted") for id_, class_id in numbers.items()}
+    labels = make_map([[*numbers]], states, flat)
+    with caplog.at_level("DEBUG", "frozenseg_label"):
+        summary = import_labels(out, ours(tmp_path / "theirs", "a.jpg", labels, flat))
+    assert (summary.images, summary.added, summary.left_out) == (1, 133, 0)
+    assert summary.classes.counts == {"name": 101, "published": 32}
+    with RunFolder.read(out) as run:
+        imported = run.read_map("a.jpg")
+    classes = {segment.id: segment.category_id for segment in imported.segments}
+    assert [classes[id_] for id_ in imported.ids[0].tolist()] == [*numbers.values()]
+    assert all(s.is_thing == coco.by_id(s.category_id).is_thing for s in imported.segments)
+    assert len(summary.classes.other_kind) == 80  # the file calls all things stuff
+    assert "80 classes are things in" in caplog.text
+    assert "32 classes of" in caplog.text
+    assert "class net is tennis net: by place in a published set" in caplog.messages
+
+
+def test_a_class_map_names_classes_or_leaves_them_out(out: Path, tmp_path: Path) -> None:
+    rows = ([[1, 1, 2, 2], [3, 3, 3, 3]], {1: 40, 2: 50, 3: 30})
+    theirs = elsewhere(tmp_path / "t", {"a/1.jpg": rows}, {30: "sky", 40: "cats", 50: "ufo"})
+    with pytest.raises(FormatError) as caught:
+        import_labels(out, theirs)
+    assert "class 'cats' is not in the run's vocabulary animals" in str(caught.value)
+    assert "(like 'cat'?)" in str(caught.value)
+    assert "--class-map FILE" in str(caught.value)
+    (tmp_path / "map.json").write_text('{"cats": "cat", "ufo": null}')
+    summary = import_labels(out, theirs, class_map=tmp_path / "map.json")
+    assert (summary.images, summary.left_out) == (1, 1)
+    assert {id_: class_id for id_, (class_id, *_) in states_of(out, "a/1.jpg").items()} == {
+        1: CAT,
+        3: SKY,
+    }
+    assert import_labels(out, theirs, class_map=tmp_path / "map.json").unchanged == 1
+
+
+def test_two_classes_of_a_set_may_be_one_of_the_run_and_are_told(
+    out: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = ([[1, 1, 2, 2], [3, 3, 3, 3]], {1: 40, 2: 50, 3: 30})
+    theirs = elsewhere(tmp_path / "t", {"a/1.jpg": rows}, {30: "sky", 40: "cat", 50: "Kitten"})
+    with caplog.at_level("INFO", "frozenseg_label"):
+        summary = import_labels(out, theirs, class_map={"kitten": "cat"})
+    assert summary.classes.merged == {"cat": ("cat", "Kitten")}
+    assert "are one class of the run: cat, Kitten = cat" in caplog.text
+    assert [class_id for class_id, *_ in states_of(out, "a/1.jpg").values()] == [CAT, CAT, SKY]
 
 
 def test_all_that_is_wrong_is_told_at_once_and_nothing_is_written(

@@ -3,12 +3,15 @@
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from frozenseg_label.checkpoints.header import CheckpointInfo, TrainingCategory
 from frozenseg_label.errors import FormatError, RunError, TrainingError
+from frozenseg_label.label_sets.class_map import ClassMap
+from frozenseg_label.label_sets.class_report import ClassReport, listed
+from frozenseg_label.label_sets.match_classes import match_classes
 from frozenseg_label.training.data.labelled_images import (
     LabelledImage,
     check_images,
@@ -17,7 +20,7 @@ from frozenseg_label.training.data.labelled_images import (
 from frozenseg_label.training.data.sample_sources import LabelledPictures
 from frozenseg_label.training.data.targets import Truth
 from frozenseg_label.training.settings import TrainSettings
-from frozenseg_label.vocabulary import Category, Vocabulary, default_color, same_name
+from frozenseg_label.vocabulary import Category, Vocabulary, same_name
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +33,13 @@ class TrainingData:
         train: images to train on.
         held_out: images that are never trained on.
         vocabulary: the words that labels may use.
+        classes: of each label set, how its classes were found in the vocabulary.
     """
 
     train: tuple[LabelledImage, ...]
     held_out: tuple[LabelledImage, ...]
     vocabulary: Vocabulary
+    classes: Mapping[str, ClassReport] = field(default_factory=dict)
 
     def words(self, settings: TrainSettings) -> Vocabulary:
         """Return the training vocabulary; labels are indices into it."""
@@ -104,6 +109,7 @@ def collect(
     held_out: float,
     *,
     trust_states: bool = False,
+    class_map: ClassMap | None = None,
 ) -> TrainingData:
     """Read and check all label sets; TrainingError lists what is wrong in any of them.
 
@@ -113,10 +119,12 @@ def collect(
         vocabulary: words that labels may use; None: the words of all label sets.
         held_out: share of the images that is never trained on.
         trust_states: believe the states that sets of other tools say.
+        class_map: class of a set -> word of the vocabulary; None: nothing is learnt from it.
     """
     images: list[LabelledImage] = []
     vocabularies: list[Vocabulary] = []
     problems: list[str] = []
+    reports: dict[str, ClassReport] = {}
     for path in labels:
         try:
             some, words, faults = read_labelled_images(path, pictures, trust_states=trust_states)
@@ -124,8 +132,11 @@ def collect(
             problems.append(f"{error}")
             continue
         problems += faults
-        images += [image.renamed(_names_by_id(words, vocabulary)) for image in some]
+        words, matches, renamed = _in_our_words(some, words, vocabulary, class_map or {})
+        _tell(matches, f"{path}", {name for image in some for name in image.class_names()})
+        images += renamed
         vocabularies.append(words)
+        reports[f"{path}"] = matches
     if not vocabularies:
         raise TrainingError("\n".join(problems))
     vocabulary = vocabulary or join_vocabularies(vocabularies)
@@ -137,7 +148,7 @@ def collect(
         )
     checked = check_images(images, vocabulary, problems)
     train, held = split_images(checked, held_out)
-    data = TrainingData(tuple(train), tuple(held), vocabulary)
+    data = TrainingData(tuple(train), tuple(held), vocabulary, reports)
     classes = data.named_classes()
     if not classes:
         raise TrainingError(
@@ -204,20 +215,47 @@ def split_images(
     )
 
 
-def _names_by_id(foreign: Vocabulary, vocabulary: Vocabulary | None) -> dict[str, str]:
-    """Return our name of each foreign class that has another name, but id, kind and colour of ours.
+def _in_our_words(
+    images: Sequence[LabelledImage],
+    words: Vocabulary,
+    vocabulary: Vocabulary | None,
+    class_map: ClassMap,
+) -> tuple[Vocabulary, ClassReport, list[LabelledImage]]:
+    """Return the words of a set, how they were found, and its images in these words.
 
-    COCO's own panoptic files say `tree-merged` where the vocabulary says `tree`. Colours that were
-    made from ids prove nothing.
+    Without a vocabulary, only what the class map says is changed.
     """
-    ours = vocabulary.categories if vocabulary is not None else ()
-    known = {same_name(name) for category in ours for name in category.names}
-    alike = {(c.id, c.is_thing, c.color): c.name for c in ours if c.color != default_color(c.id)}
-    return {
-        c.name: alike[c.id, c.is_thing, c.color]
-        for c in foreign.categories
-        if same_name(c.name) not in known and (c.id, c.is_thing, c.color) in alike
-    }
+    if vocabulary is None and class_map:
+        names = {same_name(name): meant for name, meant in class_map.items()}
+        meant = ((c, names.get(same_name(c.name), c.name)) for c in words.categories)
+        rows = {same_name(name): replace(c, name=name) for c, name in meant if name is not None}
+        here = Vocabulary(words.name, tuple(rows.values()))
+    else:
+        here = vocabulary or words
+    matches = match_classes(words, here, class_map)
+    new = {words.by_id(there).name: here.by_id(ours).name for there, ours in matches.ids.items()}
+    report = matches.report
+    return here, report, [image.renamed(new, report.ignored) for image in images]
+
+
+def _tell(report: ClassReport, path: str, used: Collection[str]) -> None:
+    """Say how the classes of a set were found; with -v one by one.
+
+    Args:
+        used: names of the classes that its images have.
+    """
+    for note in report.notes(path, "the vocabulary"):
+        log.info("%s", note)
+    for detail in report.details():
+        log.debug("%s", detail)
+    lost = [name for name in (*report.ambiguous, *report.unmatched) if name in used]
+    if lost:
+        log.warning(
+            "%d classes of %s are not in the vocabulary: %s; --class-map FILE says what they are",
+            len(lost),
+            path,
+            listed([f"{name}{report.doubt(name)}" for name in lost]),
+        )
 
 
 def class_weights(counts: Mapping[str, int], settings: TrainSettings) -> dict[str, float]:

@@ -5,7 +5,7 @@ All faults of the labels are reported together, before the first step.
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,10 +93,27 @@ class LabelledImage:
         said = (self.segments, self.reviewed, self.rejected)
         return hashlib.sha256(f"{self.digest} {self.label_digest} {said}".encode()).hexdigest()
 
-    def renamed(self, names: Mapping[str, str]) -> "LabelledImage":
-        """Return the same image with other class names; names that are not in `names` stay."""
-        segments = (replace(s, name=names.get(s.name, s.name)) for s in self.segments)
-        return replace(self, segments=tuple(segments))
+    def renamed(self, names: Mapping[str, str], left_out: Collection[str] = ()) -> "LabelledImage":
+        """Return the same image with other class names; names that are not in `names` stay.
+
+        Args:
+            left_out: names of classes of which nothing is to be learnt: nobody knows what their
+                segments show.
+        """
+        return replace(
+            self,
+            segments=tuple(
+                replace(s, name=names.get(s.name, s.name))
+                if s.name not in left_out
+                else replace(s, state="proposed")
+                for s in self.segments
+            ),
+            rejected=tuple(
+                replace(r, category=names.get(r.category, r.category))
+                for r in self.rejected
+                if r.category not in left_out
+            ),
+        )
 
     def class_names(self) -> set[str]:
         """Return the names of the classes that are truth here, or that were refused."""

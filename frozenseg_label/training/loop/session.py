@@ -110,6 +110,7 @@ class Session:
             inputs.vocabulary,
             settings.held_out,
             trust_states=inputs.trust_states,
+            class_map=inputs.class_map,
         )
         model, info = load_checkpoint(find_weights(inputs.weights), frozen_folder())
         probe = read_probe(inputs.probe, info, data)

@@ -11,6 +11,7 @@ from frozenseg_label.checkpoints.header import CheckpointInfo
 from frozenseg_label.documents import read_json
 from frozenseg_label.errors import TrainingError
 from frozenseg_label.files import MARKER, PREFIX, atomic_write, mark_folder, remove_leftovers
+from frozenseg_label.label_sets.class_map import ClassMap
 from frozenseg_label.training.data.collect import TrainingData
 from frozenseg_label.training.settings import TrainSettings
 from frozenseg_label.version import __version__
@@ -37,6 +38,7 @@ class TrainingInputs:
         probe: set that shows what is forgotten; None: as of `read_probe`.
         cache_folder: of features or outputs; None: in the folder of the training.
         trust_states: believe the states that sets of other tools say.
+        class_map: class of a label set -> word of the vocabulary.
     """
 
     labels: tuple[Path, ...]
@@ -46,6 +48,7 @@ class TrainingInputs:
     probe: Path | None
     cache_folder: Path | None
     trust_states: bool = False
+    class_map: ClassMap | None = None
 
 
 class TrainingRecord(BaseModel):

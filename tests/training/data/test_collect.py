@@ -15,9 +15,11 @@ from frozenseg_label.training.data.collect import (
     collect,
     trained_categories,
 )
+from frozenseg_label.training.data.targets import IGNORED
 from frozenseg_label.training.settings import TrainSettings
 from frozenseg_label.vocabulary import Vocabulary
 from frozenseg_label.vocabulary_files import parse_classes, read_vocabulary
+from tests.label_sets.published_names import COCO_PANOPTIC, published
 from tests.training.small_sets import CAT, DOG, map_of, write_run, write_set
 
 
@@ -167,16 +169,45 @@ def test_training_again_on_the_same_words_adds_nothing() -> None:
     assert trained_categories(again, words, {"kitten": 1, "sky": 1}) == once
 
 
-def test_cocos_own_names_of_stuff_are_known_by_id_kind_and_colour(tmp_path: Path) -> None:
-    coco = read_vocabulary("coco-panoptic-133")
-    tree = next(category for category in coco.categories if category.name == "tree")
-    published = Vocabulary("coco", (replace(tree, name="tree-merged", synonyms=()),))
-    labels = map_of([[1]], {1: tree.id}, vocabulary=published)
-    source = write_set(tmp_path / "coco", {"1.png": labels}, vocabulary=published)
+def test_published_names_are_known_and_how_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = published("coco-panoptic-133", COCO_PANOPTIC)
+    labels = map_of([[1, 2, 3]], {1: 118, 2: 138, 3: 184}, vocabulary=theirs)  # floor-wood, net, ..
+    source = write_set(tmp_path / "coco", {"1.png": labels}, vocabulary=theirs)
 
-    data = collected(source, words=coco)
+    with caplog.at_level("INFO", "frozenseg_label"):
+        data = collected(source, words=read_vocabulary("coco-panoptic-133"))
 
-    assert data.named_classes() == {"tree": 1}
+    assert data.named_classes() == {"wood floor": 1, "tennis net": 1, "tree": 1}
+    assert data.classes[f"{source}"].counts == {"name": 101, "published": 32}
+    assert "32 classes of" in caplog.text
+
+
+def test_a_class_map_renames_classes_and_leaves_others_unknown(tmp_path: Path) -> None:
+    theirs = parse_classes("cats, ufo, dog")
+    labels = map_of([[1, 2, 3]], {1: 1, 2: 2, 3: 3}, vocabulary=theirs)
+    source = write_set(tmp_path / "set", {"1.png": labels}, vocabulary=theirs)
+    said = {"Cats": "cat", "ufo": None}
+    for words in (parse_classes("cat, dog"), None):  # None: the words of the labels
+        data = collect([source], None, words, 0.0, class_map=said)
+        assert data.named_classes() == {"cat": 1, "dog": 1}
+        assert [c.name for c in data.vocabulary.categories] == ["cat", "dog"]
+        (image,) = data.train
+        assert image.read_ids().tolist() == [[1, IGNORED, 3]]
+        assert data.classes[f"{source}"].ignored == ("ufo",)
+
+
+def test_what_no_word_means_is_told_with_similar_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = parse_classes("sofa bed, unicorn")
+    labels = map_of([[1, 1]], {1: 1}, vocabulary=theirs)
+    source = write_set(tmp_path / "set", {"1.png": labels}, vocabulary=theirs)
+    with pytest.raises(TrainingError, match="class 'sofa bed' is not in the vocabulary"):
+        collected(source, words=parse_classes("bed, cat"))
+    assert "sofa bed (like 'bed'?); --class-map FILE says what they are" in caplog.text
+    assert "unicorn" not in caplog.text  # no label says it
 
 
 def test_another_colour_makes_another_class_that_is_told(tmp_path: Path) -> None:
