@@ -63,10 +63,12 @@ class ClassReport:
         """
         for how, said in HOW.items():
             if how in self.counts and how != "name":
-                pairs = [f"{m.there} = {m.here}" for m in self.matches if m.how == how]
+                pairs = [
+                    f"{_quoted(m.there)} = {_quoted(m.here)}" for m in self.matches if m.how == how
+                ]
                 yield f"{self.counts[how]} classes of {there} are known {said} ({listed(pairs)})"
         if self.merged:
-            groups = [f"{', '.join(names)} = {name}" for name, names in self.merged.items()]
+            groups = [f"{listed(names)} = {_quoted(name)}" for name, names in self.merged.items()]
             yield f"several classes of {there} are one class of {here}: {listed(groups, '; ')}"
         if self.other_kind:
             yield (
@@ -104,3 +106,8 @@ def listed(names: Collection[str], separator: str = ", ") -> str:
 def either(names: Collection[str]) -> str:
     """Return the first names as alternatives, for a sentence."""
     return " or ".join(map(repr, list(names)[:_CANDIDATES]))
+
+
+def _quoted(name: str) -> str:
+    """Return a name for a list of names: in quotes where it is a list itself."""
+    return repr(name) if "," in name or name != name.strip() else name

@@ -57,6 +57,12 @@ def test_identical_pixels_under_published_names_have_a_quality_of_100(
         assert report["matched_classes"]["counts"]["published"] == len(spelt)
 
 
+def test_names_with_commas_are_told_in_quotes(write: WriteSet) -> None:
+    ours, theirs = read_vocabulary("ade20k-150"), published("ade20k-150", ADE20K)
+    report = frozenseg_label.evaluate(write("p", theirs, [6, 7]), write("t", ours, [6, 7]))
+    assert any("('road, route' = road, 'window ' = windowpane, " in note for note in report.notes)
+
+
 def test_the_ways_are_told_one_line_each_and_the_classes_with_v(
     write: WriteSet, caplog: pytest.LogCaptureFixture
 ) -> None:
