@@ -65,7 +65,7 @@ def test_images_whose_labels_are_damaged_are_named_and_the_others_leave(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    (labels / "panoptic" / "1.jpg.png").unlink()
+    (labels / "panoptic" / "1.png").unlink()
     command = ["export", str(labels), "--to", "class-png", "-o", str(tmp_path / "out"), "--json"]
     assert main(command) == 3
     assert json.loads(capsys.readouterr().out)["images"] == 1
