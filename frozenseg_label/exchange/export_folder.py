@@ -71,6 +71,8 @@ class ExportFolder:
             atomic_write(path / RECORD, _line(_Head(form=form)))
         mark_folder(path)
         with explained(path / RECORD):
+            for parent in {(path / file).parent for row in before.values() for file in row.files}:
+                remove_leftovers(parent)
             remove_leftovers(path)
             record = (path / RECORD).open("ab")
         with record:

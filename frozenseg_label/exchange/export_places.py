@@ -1,7 +1,6 @@
 """Where the files of each image go in an export: into which part, and under which name."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -49,23 +48,13 @@ def places_of(
         by_folder: as of `part_of`.
     """
     from frozenseg_label.formats.export_image import Place
+    from frozenseg_label.runs.layout import folded, free_png_name
 
-    names = list(names)
-    counts = Counter(_stem(name).casefold() for name in names)
-    taken = {stem for stem, count in counts.items() if count == 1}
+    taken: set[str] = set()
     parts: dict[str, list[Place]] = {part: [] for part in PARTS[: len(shares)] or ("",)}
     for name in names:
-        stem = _stem(name)
-        if counts[stem.casefold()] > 1:  # 1.jpg and 1.png: their labels would meet
-            folder = PurePosixPath(name).parent
-            stem = (folder / PurePosixPath(name).name.replace(".", "_")).as_posix()
-            while stem.casefold() in taken:
-                stem += "_"
-            taken.add(stem.casefold())
+        png = free_png_name(name, taken)  # of 1.jpg and 1.png, the second keeps its suffix
+        taken.add(folded(png))
         part = part_of(name, shares, by_folder=by_folder) if shares else ""
-        parts[part].append(Place(name, stem, part))
+        parts[part].append(Place(name, png.removesuffix(".png"), part))
     return {part: places for part, places in parts.items() if places}
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()

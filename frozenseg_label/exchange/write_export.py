@@ -142,8 +142,8 @@ class Export:
             counts["segments"] += len(segments)
             counts["images"] += 1
             picture, taken = self._picture(place)
-            key = self._key(place, said, segments, picture)
             has_files = self.form.files is not None or taken is not None
+            key = self._key(place, said, segments, picture) if has_files else ""
             is_kept = has_files and folder.keeps(name, key)
             counts["unchanged"] += is_kept
             if is_kept and self.form.document is None:
@@ -189,7 +189,7 @@ class Export:
             self._options,
             asdict(place),
             said.state,
-            [asdict(segment) for segment in segments],
+            [list(vars(segment).values()) for segment in segments],
             [digest, picture, stamp],
         ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

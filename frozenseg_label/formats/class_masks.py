@@ -43,7 +43,7 @@ def single_class_mask_files(
     image: ExportImage, vocabulary: Vocabulary
 ) -> Iterator[tuple[str, bytes]]:
     """Yield a PNG, 255 inside and 0 outside, for each class that occurs: paths and bytes."""
-    for path, png in per_class_png_files(image.place.path, image.panoptic_map, vocabulary):
+    for path, png in per_class_png_files(f"{image.place.path}.png", image.panoptic_map, vocabulary):
         yield f"per-class-png/{path}", png
 
 

@@ -16,7 +16,7 @@ class Place:
 
     Attributes:
         name: of the image in the labels, a relative path with suffix.
-        stem: the name without its suffix; other where two images of the export share it.
+        stem: the name without its suffix, or with it where another image has that stem already.
         part: `train`, `val` or `test`; empty where the images are not split.
     """
 

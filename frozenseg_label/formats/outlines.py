@@ -30,29 +30,27 @@ class Outline:
 def outlines(mask: NDArray[np.bool_]) -> list[Outline]:
     """Return the outlines of all parts and holes of a mask [H, W]."""
     sides = _sides(mask)
-    if not len(sides):
+    if not sides.size:
         return []
     width = mask.shape[1] + 1  # of the grid of corners
-    pixel_y, pixel_x, start, end, way = sides.T
-    following = _following(start, end, way)
+    _, _, start, end, way = sides
     start_y, start_x = np.divmod(start, width)
-    found = []
-    for walk in _walks(following.tolist()):
-        x, y = start_x[walk], start_y[walk]
-        twice_area = int((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())
-        pixels = np.stack([pixel_x[walk], pixel_y[walk]], axis=1)
-        found.append(Outline(pixels, is_hole=twice_area < 0))
-    return found
+    end_y, end_x = np.divmod(end, width)
+    turning = start_x * end_y - end_x * start_y  # sums to twice the area that a walk encloses
+    pixels = sides[:2].T  # x, y [N, 2]
+    walks = _walks(_following(start, end, way).tolist())
+    return [Outline(pixels[walk], is_hole=bool(turning[walk].sum() < 0)) for walk in walks]
 
 
 def polygon(outline: Outline) -> NDArray[np.int64]:
     """Return the corners of the polygon through an outline's pixels, x and y [N, 2]."""
-    pixels = outline.pixels
-    pixels = pixels[(pixels != np.roll(pixels, 1, axis=0)).any(axis=1)]
+    steps = _steps(outline.pixels)
+    pixels = outline.pixels[(steps != 0).any(axis=1)]
     if not len(pixels):
         return outline.pixels[:1]  # a single pixel
-    steps = np.roll(pixels, -1, axis=0) - pixels  # each to a pixel beside it
-    corners: NDArray[np.int64] = pixels[(steps != np.roll(steps, 1, axis=0)).any(axis=1)]
+    arriving = _steps(pixels)
+    leaving = np.concatenate([arriving[1:], arriving[:1]])
+    corners: NDArray[np.int64] = pixels[(arriving != leaving).any(axis=1)]
     return corners
 
 
@@ -69,9 +67,15 @@ def joined(polygons: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     return whole
 
 
+def _steps(points: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the way to each point from the one before, in a circle [N, 2]."""
+    return points - np.concatenate([points[-1:], points[:-1]])
+
+
 def _sides(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the sides between inside and outside [N, 5]: pixel's y, x; start, end corner; way."""
-    inside = np.pad(mask, 1)
+    """Return the sides between inside and outside [5, N]: pixel's x, y; start, end corner; way."""
+    inside = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), dtype=bool)
+    inside[1:-1, 1:-1] = mask
     middle, width = inside[1:-1, 1:-1], mask.shape[1] + 1
     # Of each side: where its other pixel is, its start and its end as corners of the pixel.
     around = (
@@ -84,8 +88,8 @@ def _sides(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     for way, beside, start, end in around:
         y, x = np.nonzero(middle & ~beside)
         corner = y * width + x
-        found.append(np.stack([y, x, corner + start, corner + end, np.full_like(y, way)], axis=1))
-    return np.concatenate(found)
+        found.append(np.array([x, y, corner + start, corner + end, np.full_like(y, way)]))
+    return np.concatenate(found, axis=1)
 
 
 def _following(

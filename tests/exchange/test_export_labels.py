@@ -223,7 +223,7 @@ def test_pictures_of_one_stem_have_labels_of_their_own(
             run.commit(record, proposal(make_map))
         run.finish()
     export_labels(tmp_path / "out", tmp_path / "yolo", "yolo-seg")
-    names = {"images/1_jpg.jpg", "images/1_png.png", "labels/1_jpg.txt", "labels/1_png.txt"}
+    names = {"images/1.jpg", "images/1.png.png", "labels/1.txt", "labels/1.png.txt"}
     assert names < files_in(tmp_path / "yolo")
 
 

@@ -33,6 +33,6 @@ def test_images_of_one_folder_stay_together_where_that_is_asked_for() -> None:
     assert {part for _, part in found} == {"train", "val"}
 
 
-def test_stems_that_two_images_share_get_their_suffix() -> None:
-    places = places_of(["d/1.jpg", "d/1.PNG", "d/1_jpg.jpg", "2.jpg"])[""]
-    assert [place.stem for place in places] == ["d/1_jpg_", "d/1_PNG", "d/1_jpg", "2"]
+def test_of_images_with_one_stem_the_later_ones_keep_their_suffix() -> None:
+    places = places_of(["d/1.jpg", "d/1.PNG", "D/1.jpg", "2.jpg"])[""]
+    assert [place.stem for place in places] == ["d/1", "d/1.PNG", "D/1.jpg", "2"]

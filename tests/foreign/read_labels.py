@@ -1,7 +1,8 @@
-"""Read an export with a library of other people: python read_labels.py FORMAT FOLDER.
+"""Read an export with a library of other people: python read_labels.py READER FOLDER [MASKS].
 
 Runs in their environment, so it imports nothing of ours. Prints a JSON list: of each mask its image
-(without suffix), its class, its area, and a hash of its pixels.
+(without suffix), its class, its area, and a hash of its pixels. MASKS is a file for the masks
+themselves (numpy's .npz), in the order of the list.
 """
 
 import hashlib
@@ -83,13 +84,19 @@ READERS = {
 
 def main() -> None:
     """Print what a reader sees."""
-    reader, folder = sys.argv[1:]
+    reader, folder, *more = sys.argv[1:]
     rows = []
+    masks = {}
     for image, label, mask in READERS[reader](Path(folder)):
         inside = np.asarray(mask).astype(bool)
         digest = hashlib.sha256(np.packbits(inside).tobytes()).hexdigest()
         rows.append((image, label, int(inside.sum()), digest))
-    print(json.dumps(sorted(rows)))  # noqa: T201 - its only output
+        if more:
+            masks[rows[-1]] = inside
+    rows.sort()
+    for file in more:
+        np.savez_compressed(file, *(masks[row] for row in rows))
+    print(json.dumps(rows))  # noqa: T201 - its only output
 
 
 if __name__ == "__main__":
