@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from frozenseg_label.documents import read_json
@@ -20,8 +21,10 @@ from frozenseg_label.formats.coco_panoptic import (
     read_panoptic_png,
 )
 from frozenseg_label.formats.coco_rows import AnnotationRow, AnyRow, CategoryRow, Id, ImageRow
-from frozenseg_label.panoptic import UNLABELLED, PanopticMap
+from frozenseg_label.panoptic import PanopticMap, measure
 from frozenseg_label.vocabulary import Category, Vocabulary
+
+_SHOWN_IDS = 100
 
 
 @dataclass(frozen=True)
@@ -55,17 +58,24 @@ class PanopticDataset:
     def read_map(self, annotation: PanopticAnnotation) -> PanopticMap:
         """Return the map of one image; FormatError lists where PNG and JSON differ."""
         ids = read_panoptic_png(self.folder / annotation.png_name)
-        problems, height, width = [], *ids.shape
+        problems, height, width, measured = [], *ids.shape, measure(ids)
         if (annotation.width or width, annotation.height or height) != (width, height):
             stated = f"{annotation.width} x {annotation.height}"
             problems.append(f"the PNG is {width} x {height}, the JSON says {stated}")
-        listed = {segment.id for segment in annotation.segments}
-        found = set(np.unique(ids).tolist()) - {UNLABELLED}
-        problems += [f"id {id_} is in the PNG only" for id_ in sorted(found - listed)]
-        problems += [f"id {id_} is in the JSON only" for id_ in sorted(listed - found)]
+        listed = np.array([segment.id for segment in annotation.segments], np.int64)
+        found = np.array(list(measured), np.int64)
+        problems += _only(np.setdiff1d(found, listed, assume_unique=True), "is in the PNG only")
+        problems += _only(np.setdiff1d(listed, found, assume_unique=True), "is in the JSON only")
         if problems:
             raise FaultyLabelsError(self.folder / annotation.png_name, problems)
         return PanopticMap.of(ids, annotation.segments)
+
+
+def _only(ids: NDArray[np.integer], what: str) -> list[str]:
+    """Return a sentence for each id; a picture that is no label map may have millions."""
+    told = [f"id {id_} {what}" for id_ in ids[:_SHOWN_IDS].tolist()]
+    more = len(ids) - _SHOWN_IDS
+    return [*told, f"{more} more: each {what}"] if more > 0 else told
 
 
 def read_coco_panoptic(

@@ -22,7 +22,7 @@ from frozenseg_label.formats.coco_panoptic import (
 )
 from frozenseg_label.images import ImageRecord, decode_image, read_image_size
 from frozenseg_label.label_sets.label_set import LabelSet, open_label_set
-from frozenseg_label.panoptic import OWNED_STATES, UNLABELLED, State
+from frozenseg_label.panoptic import OWNED_STATES, UNLABELLED, State, measure
 from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED, Truth
 from frozenseg_label.vocabulary import Vocabulary, same_name
@@ -262,7 +262,7 @@ def _label_problems(image: LabelledImage, ids: NDArray[np.int32]) -> Iterator[st
     """Yield each difference between the PNG and the list of segments."""
     if ids.shape != image.size:
         yield f"{image.png}: {_size_problem(ids.shape, image.size)}"
-    found = set(np.unique(ids).tolist()) - {UNLABELLED}
+    found = set(measure(ids))
     listed = {segment.id for segment in image.segments}
     if only := sorted(found - listed):
         yield f"{image.png}: ids {only[:5]} are in the PNG, not in the list of segments"
