@@ -113,8 +113,14 @@ class TrainSettings(BaseModel):
         """Say whether encoders and decoder run in bfloat16 on a device, for instance `cuda`."""
         return self.precision == "bf16" or (self.precision == "auto" and device == "cuda")
 
-    def with_steps(self, steps: int) -> Self:
-        """Return the same schedule over more or fewer steps, with its drops at the same shares."""
+    def with_steps(self, steps: int | None) -> Self:
+        """Return the same schedule over more or fewer steps, with its drops at the same shares.
+
+        Args:
+            steps: of the new schedule; None: as many as here.
+        """
+        if steps is None:
+            return self
         drops = [max(1, drop * steps // self.steps) for drop in self.drops]
         changed = {"steps": steps, "warm_up": min(self.warm_up, steps), "drops": drops}
         return self.model_validate({**dict(self), **changed})

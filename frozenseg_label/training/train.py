@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from frozenseg_label.label_sets.class_map import ClassMap
     from frozenseg_label.label_sets.class_report import ClassReport
-    from frozenseg_label.training.loop.report import Report, TableRow
+    from frozenseg_label.training.loop.report import TableRow
     from frozenseg_label.training.loop.session import Session
     from frozenseg_label.vocabulary import Vocabulary
 
@@ -84,9 +84,7 @@ def train(
         max_forgetting: points of PQ, 0..100, that the probe set may lose, see `report.forgotten`.
         cache_folder: of features, shared by trainings; None: in `output`.
         trust_states: believe the states in sets of other tools; else all of them is truth.
-        class_map: class of a label set -> word of the vocabulary, or None: nothing is learnt from
-            it; or a YAML or JSON file with such a mapping. Other classes are known by name,
-            synonym, or their place in a published set.
+        class_map: class of a set -> word of the vocabulary, or None (not learnt); or a file of it.
         device: auto, cpu or cuda; auto is cuda if there is one.
         resume: go on with a training that was stopped.
         progress: show a progress bar on stderr.
@@ -97,9 +95,7 @@ def train(
     from frozenseg_label.training.settings import read_settings
 
     started = time.monotonic()
-    chosen = read_settings(recipe, settings)
-    if max_steps is not None:
-        chosen = chosen.with_steps(max_steps)
+    chosen = read_settings(recipe, settings).with_steps(max_steps)
     inputs = TrainingInputs(
         labels=_paths(labels),
         weights=weights,
@@ -113,9 +109,7 @@ def train(
     session = Session.open(
         inputs, chosen, Path(output), device=device, resume=resume, progress=progress
     )
-    done = session.run()
-    report = session.report() if done == chosen.steps else None  # None: it was told to stop
-    return _summary(session, done, report, max_forgetting, time.monotonic() - started)
+    return _run(session, max_forgetting, started)
 
 
 def _paths(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
@@ -133,12 +127,12 @@ def _vocabulary(given: "str | Path | Vocabulary | None") -> "Vocabulary | None":
     return given if given is None or isinstance(given, Vocabulary) else read_vocabulary(given)
 
 
-def _summary(
-    session: "Session", steps: int, report: "Report | None", max_forgetting: float, seconds: float
-) -> TrainSummary:
-    """Sum up a training; without a report, one that was stopped early."""
+def _run(session: "Session", max_forgetting: float, started: float) -> TrainSummary:
+    """Train and sum it up; a training that was told to stop has no report yet."""
     from frozenseg_label.training.loop.report import forgotten
 
+    steps = session.run()
+    report = session.report() if steps == session.settings.steps else None
     table = () if report is None else report.table
     forgetting = forgotten(table)
     return TrainSummary(
@@ -151,7 +145,7 @@ def _summary(
         forgetting=forgetting,
         forgot_too_much=forgetting is not None and forgetting > max_forgetting,
         skipped=len(session.memory.skipped if report is None else report.skipped),
-        seconds=seconds,
+        seconds=time.monotonic() - started,
         classes=session.data.classes,
         is_main=session.is_main,
     )

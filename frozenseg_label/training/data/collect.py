@@ -149,6 +149,12 @@ def collect(
     checked = check_images(images, vocabulary, problems)
     train, held = split_images(checked, held_out)
     data = TrainingData(tuple(train), tuple(held), vocabulary, reports)
+    _say_what_there_is(data)
+    return data
+
+
+def _say_what_there_is(data: TrainingData) -> None:
+    """Log the numbers; TrainingError where nothing is left to train on."""
     classes = data.named_classes()
     if not classes:
         raise TrainingError(
@@ -156,8 +162,8 @@ def collect(
         )
     log.info(
         "%d images to train on, %d held out; %d classes, %d segments",
-        len(train),
-        len(held),
+        len(data.train),
+        len(data.held_out),
         len(classes),
         classes.total(),
     )
@@ -167,7 +173,6 @@ def collect(
             "anything but background",
             next(iter(classes)),
         )
-    return data
 
 
 def join_vocabularies(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
