@@ -125,7 +125,7 @@ def export_labels(
         if not names:
             raise FormatError(f"{labels}: 0 images to export; label some, or give another `only`")
         shares = shares_of(split) if split is not None else ()
-        parts = places_of(names, shares, by_folder=keep_folders)
+        parts = places_of(names, label_set.picture, shares, by_folder=keep_folders)
         job.refuse_missing_pictures(names)
         lost = job.count_losses(names)
         _tell(form, lost, strict=strict)
