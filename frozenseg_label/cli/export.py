@@ -119,6 +119,8 @@ def export(
     are hard links, or symbolic links where hard links are impossible.
     """
     result = export_labels(labels, output, progress=not is_quiet(), **options)
+    for note in result.notes:
+        log.warning("%s", note)
     for fault in result.faults:
         log.warning("not exported: %s", fault)
     if as_json:

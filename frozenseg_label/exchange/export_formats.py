@@ -38,7 +38,7 @@ class Format:
         document: writes one file about all images of a part; `document_name` is its name with
             `{part}` for `_train`, `_val`, `_test` or nothing.
         shared: yields files that belong to all images, from where those are, by part.
-        picture: path of a picture in the export; formats of documents have the name itself.
+        picture: path of a picture in the export; where there is a document, it has the name.
         pictures: what is done with pictures if nothing else is asked for.
         stuff_asked: stuff is left out unless it is asked for.
     """
@@ -50,7 +50,7 @@ class Format:
     shared: (
         Callable[[Mapping[str, Sequence[Place]], Vocabulary], Iterator[tuple[str, bytes]]] | None
     ) = None
-    picture: Callable[[Place], str] = lambda place: f"images/{place.name}"
+    picture: Callable[[Place], str] = lambda place: f"images/{place.file_name}"
     pictures: "PictureMode" = "none"
     stuff_asked: bool = False
 

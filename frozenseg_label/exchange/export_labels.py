@@ -44,6 +44,7 @@ class ExportSummary:
         pictures: what was done with the pictures.
         lost: how many of each kind of fact the format cannot hold.
         faults: what is wrong with images that are missing for it, a sentence for each.
+        notes: what else of the labels is missing, though nothing is wrong with it.
     """
 
     output: Path
@@ -57,6 +58,7 @@ class ExportSummary:
     pictures: PictureMode
     lost: "Mapping[Fact, int]"
     faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def export_labels(
@@ -125,7 +127,7 @@ def export_labels(
         if not names:
             raise FormatError(f"{labels}: 0 images to export; label some, or give another `only`")
         shares = shares_of(split) if split is not None else ()
-        parts = places_of(names, shares, by_folder=keep_folders)
+        parts = places_of(names, label_set.picture, shares, by_folder=keep_folders)
         job.refuse_missing_pictures(names)
         lost = job.count_losses(names)
         _tell(form, lost, strict=strict)
@@ -143,6 +145,7 @@ def export_labels(
         pictures=job.pictures,
         lost=lost,
         faults=label_set.faults,
+        notes=label_set.notes,
     )
 
 

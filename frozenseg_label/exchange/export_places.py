@@ -1,8 +1,8 @@
 """Where the files of each image go in an export: into which part, and under which name."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,11 +39,16 @@ def part_of(name: str, shares: Sequence[float], *, by_folder: bool = False) -> s
 
 
 def places_of(
-    names: Iterable[str], shares: Sequence[float] = (), *, by_folder: bool = False
+    names: Iterable[str],
+    picture: Callable[[str], Path | None],
+    shares: Sequence[float] = (),
+    *,
+    by_folder: bool = False,
 ) -> "dict[str, list[Place]]":
     """Return the places of images, part by part, in the order of the names.
 
     Args:
+        picture: where the picture of an image is; None: not known.
         shares: of train, val and test; empty: the images are not split.
         by_folder: as of `part_of`.
     """
@@ -56,5 +61,6 @@ def places_of(
         png = free_png_name(name, taken)  # of 1.jpg and 1.png, the second keeps its suffix
         taken.add(folded(png))
         part = part_of(name, shares, by_folder=by_folder) if shares else ""
-        parts[part].append(Place(name, png.removesuffix(".png"), part))
+        suffix = (picture(name) or Path(name)).suffix
+        parts[part].append(Place(name, png.removesuffix(".png"), suffix, part))
     return {part: places for part, places in parts.items() if places}

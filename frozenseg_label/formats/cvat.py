@@ -29,7 +29,7 @@ def write_cvat(path: Path, vocabulary: Vocabulary, images: Iterable[ExportImage]
                 _mask(image.boxed_mask(segment), segment, vocabulary)
                 for segment in image.panoptic_map.segments
             )
-            name = quoteattr(_checked(image.place.name))
+            name = quoteattr(_checked(image.place.file_name))
             head = (
                 f'  <image id="{image.number - 1}" name={name} '
                 f'width="{image.width}" height="{image.height}">\n'

@@ -1,7 +1,6 @@
 """One image on its way to another tool: what each format's writer is given."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,15 @@ class Place:
     """Where the files of an image go in an export.
 
     Attributes:
-        name: of the image in the labels, a relative path with suffix.
+        name: of the image in the labels, a relative path; class PNGs tell it without suffix.
         stem: the name without its suffix, or with it where another image has that stem already.
+        suffix: of the picture, dot included.
         part: `train`, `val` or `test`; empty where the images are not split.
     """
 
     name: str
     stem: str
+    suffix: str
     part: str = ""
 
     @property
@@ -30,9 +31,9 @@ class Place:
         return f"{self.part}/{self.stem}" if self.part else self.stem
 
     @property
-    def suffix(self) -> str:
-        """Return what the file name of the picture ends with, dot included."""
-        return PurePosixPath(self.name).suffix
+    def file_name(self) -> str:
+        """Return the path of the picture below the folder of all pictures."""
+        return self.name if self.name.endswith(self.suffix) else self.name + self.suffix
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class ExportImage:
         """Return its row among COCO's `images`."""
         return {
             "id": self.number,
-            "file_name": self.place.name,
+            "file_name": self.place.file_name,
             "width": self.width,
             "height": self.height,
         }

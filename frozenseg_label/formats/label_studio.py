@@ -87,7 +87,7 @@ def _task(image: ExportImage, vocabulary: Vocabulary) -> dict[str, JsonValue]:
     results: list[JsonValue] = [
         _result(image, segment, vocabulary) for segment in image.panoptic_map.segments
     ]
-    task: dict[str, JsonValue] = {"data": {"image": LOCAL_FILES + _address(image.place.name)}}
+    task: dict[str, JsonValue] = {"data": {"image": LOCAL_FILES + _address(image.place.file_name)}}
     if image.state == "reviewed":
         return task | {"annotations": [{"result": results}]}
     segments = image.panoptic_map.segments

@@ -37,7 +37,7 @@ def labelme_files(image: ExportImage, vocabulary: Vocabulary) -> Iterator[tuple[
 
 def _picture_from(folder: PurePosixPath, image: ExportImage) -> str:
     """Return the path of the picture as seen from a folder of the export."""
-    picture = PurePosixPath(image.place.name if image.picture is None else image.picture)
+    picture = PurePosixPath(image.place.file_name if image.picture is None else image.picture)
     if picture.parent == folder:
         return picture.name
     return "../" * len(folder.parts) + picture.as_posix()

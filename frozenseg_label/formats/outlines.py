@@ -69,8 +69,8 @@ def joined(polygons: list[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 def _steps(points: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the way to each point from the one before, in a circle [N, 2]."""
-    ways: NDArray[np.int64] = points - np.concatenate([points[-1:], points[:-1]])
-    return ways
+    steps: NDArray[np.int64] = points - np.concatenate([points[-1:], points[:-1]])
+    return steps
 
 
 def _sides(mask: NDArray[np.bool_]) -> NDArray[np.int64]:

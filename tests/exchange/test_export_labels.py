@@ -19,6 +19,7 @@ from frozenseg_label.images import ImageRecord, find_images
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
 
 MakeManifest = Callable[..., Manifest]
 MakeImage = Callable[..., ImageRecord]
@@ -149,14 +150,14 @@ def test_a_killed_export_is_taken_up(
     out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "png"
-    read_map = RunFolder.read_map
+    read_map = RunReader.read_map
 
-    def stop_at_the_second(run: RunFolder, image: str) -> PanopticMap:
+    def stop_at_the_second(run: RunReader, image: str) -> PanopticMap:
         if image == "b/2.jpg":
             raise KeyboardInterrupt
         return read_map(run, image)
 
-    monkeypatch.setattr(RunFolder, "read_map", stop_at_the_second)
+    monkeypatch.setattr(RunReader, "read_map", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         export_labels(out, folder, "class-png")
     monkeypatch.undo()

@@ -38,5 +38,6 @@ def small_image(
         Segment(id_, CLASSES[id_], CLASSES[id_] != SKY, score=0.5, source=source)
         for id_ in measure(ids)
     ]
-    place = Place(name, name.rpartition(".")[0], part)
+    stem, dot, suffix = name.rpartition(".")
+    place = Place(name, stem, dot + suffix, part)
     return ExportImage(place, 1, PanopticMap.of(ids, segments), state, picture)

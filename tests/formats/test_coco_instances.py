@@ -26,7 +26,7 @@ IDS = arrays.arrays(
 
 def image(ids: NDArray[np.int32], number: int = 1, score: float | None = None) -> ExportImage:
     segments = [Segment(id_, 3, is_thing=True, score=score) for id_ in measure(ids)]
-    place = Place(f"{number}.jpg", f"{number}")
+    place = Place(f"{number}.jpg", f"{number}", ".jpg")
     return ExportImage(place, number, PanopticMap.of(ids, segments), "unseen")
 
 

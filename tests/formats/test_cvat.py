@@ -45,7 +45,7 @@ def test_masks_have_their_boxes_classes_and_sources(tmp_path: Path) -> None:
 def test_a_name_that_xml_cannot_hold_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="XML"):
         write_cvat(tmp_path / "a.xml", VOCABULARY, [small_image("bell\x07.jpg")])
-    odd = Vocabulary("odd", (Category("a\x00b", 1),))
+    odd = Vocabulary("odd", (Category("a\ufffeb", 1),))
     with pytest.raises(FormatError, match="XML"):
         write_cvat(tmp_path / "a.xml", odd, [])
     assert not list(tmp_path.iterdir())

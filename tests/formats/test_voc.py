@@ -44,7 +44,10 @@ def test_more_classes_than_a_palette_holds_are_written_as_colours() -> None:
 
 
 def test_the_lists_and_the_label_map() -> None:
-    places = {"train": [Place("a/1.jpg", "a/1", "train")], "val": [Place("2.jpg", "2", "val")]}
+    places = {
+        "train": [Place("a/1.jpg", "a/1", ".jpg", "train")],
+        "val": [Place("2.jpg", "2", ".jpg", "val")],
+    }
     files = dict(voc_lists(places, VOCABULARY))
     assert files["ImageSets/Segmentation/train.txt"] == b"a/1\n"
     assert files["labelmap.txt"].decode().splitlines() == [

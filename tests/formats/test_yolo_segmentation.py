@@ -35,7 +35,7 @@ def rows_of(ids: NDArray[np.int32], place: Place) -> list[list[str]]:
 def test_segments_of_one_part_come_back_with_their_holes_filled(
     to_pixels: np.ufunc, ids: NDArray[np.int32]
 ) -> None:
-    rows = rows_of(ids, Place("a.jpg", "a"))
+    rows = rows_of(ids, Place("a.jpg", "a", ".jpg"))
     assert len(rows) == len(measure(ids))
     for row, id_ in zip(rows, measure(ids), strict=True):
         assert row[0] == "1"
@@ -52,8 +52,8 @@ def test_segments_of_one_part_come_back_with_their_holes_filled(
 
 def test_the_lists_name_the_pictures_and_the_classes_are_numbered() -> None:
     parts = {
-        "train": [Place("d/1.jpg", "d/1", "train"), Place("2.png", "2", "train")],
-        "val": [Place("3.jpg", "3", "val")],
+        "train": [Place("d/1.jpg", "d/1", ".jpg", "train"), Place("2.png", "2", ".png", "train")],
+        "val": [Place("3.jpg", "3", ".jpg", "val")],
     }
     files = dict(yolo_lists(parts, VOCABULARY))
     assert files["train.txt"] == b"./images/train/d/1.jpg\n./images/train/2.png\n"
@@ -62,7 +62,7 @@ def test_the_lists_name_the_pictures_and_the_classes_are_numbered() -> None:
 
 
 def test_where_nothing_is_split_readers_that_ask_for_val_get_train() -> None:
-    files = dict(yolo_lists({"": [Place("1.jpg", "1")]}, VOCABULARY))
+    files = dict(yolo_lists({"": [Place("1.jpg", "1", ".jpg")]}, VOCABULARY))
     assert files.keys() == {"train.txt", "data.yaml"}
     assert yaml.safe_load(files["data.yaml"])["val"] == "train.txt"
     assert b"# The images are not split" in files["data.yaml"]
