@@ -147,9 +147,14 @@ class _Exported:
     def _outline(self, segment: Segment) -> NDArray[np.bool_]:
         """Return what our polygon of a segment fills, within its box [h, w]."""
         if segment.id not in self._filled:
-            x, y, w, h = segment.bbox
-            points = segment_polygon(self._image, segment) - [x, y]
-            self._filled[segment.id] = filled(points, (h, w))
+            x, y, _, _ = segment.bbox
+            size = self._image.height, self._image.width
+            drawn = filled(segment_polygon(self._image, segment), size, segment.category_id)
+            outline = self._image.boxed_mask(segment).copy()
+            if drawn is not None:
+                part = replace(drawn, x=drawn.x - x, y=drawn.y - y).cut(outline)
+                part |= drawn.mask
+            self._filled[segment.id] = outline
         return self._filled[segment.id]
 
 

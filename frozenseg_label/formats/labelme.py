@@ -4,7 +4,6 @@ import base64
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -172,9 +171,7 @@ def _read_shape(said: _Shape, size: Size, ids: Mapping[str, int], place: str) ->
     if category_id is None:
         raise FormatError(f"{place}: the file has changed since it was opened; try again")
     if said.shape_type != "mask":
-        points = checked_points(said.points, size, place)
-        shape = shape_of(filled(points, size), category_id)
-        return None if shape is None else replace(shape, is_polygon=True)
+        return filled(checked_points(said.points, size, place), size, category_id)
     try:
         x, y = (round(number) for number in said.points[0])
         with Image.open(io.BytesIO(base64.b64decode(said.mask or "")), formats=["PNG"]) as png:

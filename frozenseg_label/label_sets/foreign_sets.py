@@ -8,6 +8,8 @@ from pathlib import Path
 from frozenseg_label.errors import FormatError, ImageError
 from frozenseg_label.files import read_regular
 from frozenseg_label.formats.coco_instances import read_coco_instances
+from frozenseg_label.formats.cvat import read_cvat
+from frozenseg_label.formats.label_studio import read_label_studio
 from frozenseg_label.formats.labelme import read_labelme
 from frozenseg_label.formats.shapes import (
     ForeignSet,
@@ -18,6 +20,7 @@ from frozenseg_label.formats.shapes import (
     stack,
 )
 from frozenseg_label.formats.voc import read_voc
+from frozenseg_label.formats.yolo_segmentation import read_yolo
 from frozenseg_label.images import read_image_size
 from frozenseg_label.label_sets.label_set import Form, ImageLabels, LabelSet, of_any_suffix
 from frozenseg_label.panoptic import PanopticMap
@@ -27,8 +30,11 @@ _KEPT = 4  # maps; each image is asked for a few times in a row
 
 _READERS: Mapping[Form, Callable[[Path], ForeignSet]] = {
     "coco-instances": read_coco_instances,
+    "cvat": read_cvat,
+    "label-studio": read_label_studio,
     "labelme": read_labelme,
     "voc": read_voc,
+    "yolo-seg": read_yolo,
 }
 
 log = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pycocotools import mask as run_lengths
 from frozenseg_label.evaluation.evaluate_labels import evaluate
 from frozenseg_label.exchange.export_labels import export_labels
 from frozenseg_label.exchange.import_labels import ImportForm, ImportSummary, import_labels
+from frozenseg_label.formats.label_studio import brush_bytes, brush_mask
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.manifest import Manifest
@@ -27,7 +29,15 @@ MakeMap = Callable[..., PanopticMap]
 
 CAT, DOG, SKY = 1, 2, 3
 SIZE = 30, 40
-FORMS: tuple[ImportForm, ...] = ("coco-instances", "labelme", "voc", "class-png")
+FORMS: tuple[ImportForm, ...] = (
+    "coco-instances",
+    "cvat",
+    "label-studio",
+    "labelme",
+    "voc",
+    "class-png",
+    "yolo-seg",
+)
 WITHOUT_STUFF = {"coco-instances", "yolo-seg"}
 
 
@@ -97,6 +107,47 @@ def edit_coco(folder: Path) -> None:
     path.write_text(json.dumps(document))
 
 
+def edit_cvat(folder: Path) -> None:
+    path = folder / "annotations.xml"
+    text = path.read_text()
+    first, end, rest = text.partition("</image>")
+    first = re.sub('label="cat"(?=[^>]*left="4" top="22")', 'label="dog"', first)
+    runs = re.search('rle="([^"]*)" left="22" top="3"', first)
+    assert runs is not None
+    shorter = runs[1].split(", ")
+    shorter[-1] = str(int(shorter[-1]) - 8)
+    first = first.replace(runs[1], ", ".join([*shorter, "8"]))
+    path.write_text(first + end + rest)
+
+
+def edit_label_studio(folder: Path) -> None:
+    path = folder / "tasks.json"
+    tasks = json.loads(path.read_text())
+    for result in tasks[0]["predictions"][0]["result"]:
+        mask = brush_mask(result["value"]["rle"], SIZE, "here")
+        if mask[22, 4]:
+            result["value"]["brushlabels"] = ["dog"]
+        if mask[3, 22]:
+            mask[19] = False
+            result["value"]["rle"] = brush_bytes(mask)
+    tasks[0]["annotations"] = [{"result": tasks[0].pop("predictions")[0]["result"]}]
+    path.write_text(json.dumps(tasks))
+
+
+def edit_yolo(folder: Path) -> None:
+    path = folder / "labels" / "a" / "1.txt"
+    lines = []
+    for line in path.read_text().splitlines():
+        number, *words = line.split()
+        points = np.array(words, dtype=float).reshape(-1, 2) * SIZE[::-1]
+        if points.astype(int).min(axis=0).tolist() == [4, 22]:
+            number = "1"
+        if number == "1" and points[:, 0].min() > 20:
+            points[points[:, 1] > 19, 1] -= 1
+        lines.append(f"{number} {' '.join(map(str, (points / SIZE[::-1]).ravel()))}\n")
+    path.write_text("".join(lines))
+
+
 def edit_labelme(folder: Path) -> None:
     path = folder / "a" / "1.json"
     document = json.loads(path.read_text())
@@ -142,9 +193,12 @@ def edit_class_png(folder: Path) -> None:
 
 EDITS: dict[ImportForm, Callable[[Path], Any]] = {
     "coco-instances": edit_coco,
+    "cvat": edit_cvat,
+    "label-studio": edit_label_studio,
     "labelme": edit_labelme,
     "voc": edit_voc,
     "class-png": edit_class_png,
+    "yolo-seg": edit_yolo,
 }
 
 
