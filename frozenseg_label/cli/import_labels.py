@@ -2,13 +2,13 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import print_json, say
-from frozenseg_label.exchange.import_labels import ImportSummary
+from frozenseg_label.exchange.import_labels import ImportForm, ImportSummary, OnTop
 from frozenseg_label.exchange.import_labels import import_labels as take_in
 
 
@@ -19,14 +19,20 @@ from frozenseg_label.exchange.import_labels import import_labels as take_in
     take_in,
     "--from",
     parameter="form",
-    type=click.Choice(["coco-panoptic"]),
+    type=click.Choice(get_args(ImportForm)),
     help="Format of the labels.",
 )
 @option_of(
     take_in,
     "--pngs",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the PNGs, if it is not beside the JSON file and named like it.",
+    help="Folder of COCO's panoptic PNGs, if it is not beside the JSON file and named like it.",
+)
+@option_of(
+    take_in,
+    "--on-top",
+    type=click.Choice(get_args(OnTop)),
+    help="Which of two shapes has the pixels of both: by place in the file, size or score.",
 )
 @option_of(
     take_in,
@@ -60,10 +66,11 @@ def import_labels(
 ) -> None:
     """Import LABELS that a person corrected in another tool into the run folder OUT.
 
-    LABELS is a folder with panoptic.json and panoptic/, or the JSON file. Every image in it counts
-    as reviewed, even if nothing was changed: leave out images that nobody has looked at. Images are
-    matched by their path below the annotated folder, or by a file name that occurs once; classes by
-    their names, synonyms, or place in a published set.
+    LABELS is the file or folder that the other tool wrote; export writes the same forms. Every
+    image in it counts as reviewed, even if nothing was changed: leave out images that nobody has
+    looked at. Segments of classes that LABELS does not list stay as they are. Images are matched by
+    their path below the annotated folder, or by a file name that occurs once; classes by their
+    names, synonyms, or place in a published set.
     """
     result = take_in(output, labels, progress=not is_quiet(), **options)
     if as_json:
@@ -84,6 +91,8 @@ def _print(result: ImportSummary) -> None:
         "segments added": result.added,
         "segments removed": result.removed,
         "segments left out": result.left_out,
+        "segments left as they are": result.kept,
+        "shapes under others": result.overlapped,
     }
     width, digits = max(map(len, counts)), max(len(str(count)) for count in counts.values())
     for name, count in counts.items():

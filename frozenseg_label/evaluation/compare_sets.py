@@ -43,7 +43,7 @@ from frozenseg_label.evaluation.semantic_iou import SemanticTally
 from frozenseg_label.evaluation.worst_images import WorstImages, write_comparison_pages
 from frozenseg_label.formats.class_png import class_indices
 from frozenseg_label.label_sets.class_map import ClassMap
-from frozenseg_label.label_sets.label_set import open_label_set
+from frozenseg_label.label_sets.open_label_set import open_label_set
 from frozenseg_label.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)

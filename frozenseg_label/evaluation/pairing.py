@@ -113,7 +113,7 @@ def pair(predicted: LabelSet, truth: LabelSet, class_map: ClassMap | None = None
     common = match_vocabularies(
         predicted.vocabulary,
         truth.vocabulary,
-        tells_kinds=truth.has_segments,
+        tells_kinds=truth.tells_kinds,
         class_map=class_map,
     )
     if not common.judged & set(common.predicted_ids.values()):

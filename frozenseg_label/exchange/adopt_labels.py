@@ -50,14 +50,18 @@ class Adoption:
         panoptic_map: the labels with the ids, sources and states that they get in the run.
         changes: against the labels of before.
         overwritten: segments of a person that do not stay as they were.
+        leaves_open: segments are still proposed, because the labels could tell nothing of them.
     """
 
     panoptic_map: PanopticMap
     changes: Changes
     overwritten: int
+    leaves_open: bool = False
 
 
-def adopt(imported: PanopticMap, current: PanopticMap) -> Adoption:
+def adopt(
+    imported: PanopticMap, current: PanopticMap, kept: Mapping[int, Segment] | None = None
+) -> Adoption:
     """Make labels from outside a person's work in the run.
 
     A segment that the run has with the same class and pixels stays as it is there, accepted
@@ -69,7 +73,10 @@ def adopt(imported: PanopticMap, current: PanopticMap) -> Adoption:
     Args:
         imported: with category ids of the run's vocabulary.
         current: the labels in the run, of the same size.
+        kept: by id in `imported`, present segments that stay as they are, but for pixels that
+            others took; nobody looked at them.
     """
+    kept = kept or {}
     if imported.ids.shape != current.ids.shape:
         raise ValueError(f"maps of sizes {imported.ids.shape} and {current.ids.shape}")
     counterparts = _counterparts(imported, current)
@@ -81,6 +88,10 @@ def adopt(imported: PanopticMap, current: PanopticMap) -> Adoption:
     tally: Counter[str] = Counter(removed=len(current.segments))
     for segment in imported.segments:
         counterpart, is_same_mask = counterparts.get(segment.id, (None, False))
+        if segment.id in kept:
+            tally.subtract(["removed"])
+            adopted[segment.id] = kept[segment.id]
+            continue
         id_ = next(unused) if segment.id in taken else segment.id
         if segment.state == "rejected":
             known = counterpart if counterpart is not None and is_same_mask else segment
@@ -100,7 +111,13 @@ def adopt(imported: PanopticMap, current: PanopticMap) -> Adoption:
     tally["accepted"] = sum(segment.state == "proposed" for segment in unaltered)
     overwritten = sum(segment.is_owned for segment in current.segments)
     overwritten -= sum(segment.is_owned for segment in unaltered)
-    return Adoption(_renumbered(imported, adopted), Changes(**tally), overwritten)
+    overwritten -= sum(s.is_owned for s in imported.segments if _is_whole(s, kept))
+    return Adoption(
+        panoptic_map=_renumbered(imported, adopted),
+        changes=Changes(**tally),
+        overwritten=overwritten,
+        leaves_open=any(adopted[id_].state == "proposed" for id_ in kept if id_ in adopted),
+    )
 
 
 def _counterparts(imported: PanopticMap, current: PanopticMap) -> dict[int, tuple[Segment, bool]]:
@@ -116,6 +133,11 @@ def _counterparts(imported: PanopticMap, current: PanopticMap) -> dict[int, tupl
             if overlap > SAME_MASK_IOU * union:
                 found[new_id] = old[old_id], bool(overlap == union)
     return found
+
+
+def _is_whole(segment: Segment, kept: Mapping[int, Segment]) -> bool:
+    """Return whether it is a kept segment from which nobody took a pixel."""
+    return segment.id in kept and kept[segment.id].area == segment.area
 
 
 def _taken_over(segment: Segment, models: set[str]) -> Segment:

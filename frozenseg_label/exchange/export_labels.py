@@ -104,7 +104,7 @@ def export_labels(
     from frozenseg_label.exchange.export_folder import ExportFolder
     from frozenseg_label.exchange.export_formats import FORMATS
     from frozenseg_label.exchange.write_export import Export
-    from frozenseg_label.label_sets.label_set import open_label_set
+    from frozenseg_label.label_sets.open_label_set import open_label_set
 
     chosen = FORMATS[form]
     if grey:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from frozenseg_label.exchange.adopt_labels import Adoption, Changes
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ImportForm = Literal["coco-panoptic"]
+ImportForm = Literal[
+    "coco-panoptic", "coco-instances", "cvat", "label-studio", "labelme", "voc", "class-png",
+    "yolo-seg",
+]  # fmt: skip
+OnTop = Literal["last", "first", "small", "score"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class ImportSummary:
         reshaped: segments of the same region and class, but of other pixels.
         added, removed: segments without a counterpart on the other side.
         left_out: segments whose class the class map leaves out: their pixels have no label.
+        kept: segments of the run that stay as they are, because the labels name no such class.
+        overlapped: shapes that lost pixels to others; `overlapped_pixels` are in several shapes.
         classes: how the classes of the imported labels were found in the run.
     """
 
@@ -50,6 +56,9 @@ class ImportSummary:
     added: int
     removed: int
     left_out: int
+    kept: int
+    overlapped: int
+    overlapped_pixels: int
     classes: "ClassReport"
 
 
@@ -59,6 +68,7 @@ def import_labels(
     *,
     form: ImportForm = "coco-panoptic",
     pngs: str | Path | None = None,
+    on_top: OnTop = "last",
     in_review: bool = False,
     overwrite: bool = False,
     trust_states: bool = False,
@@ -68,14 +78,18 @@ def import_labels(
     """Take labels that a person corrected elsewhere into a run folder, as that person's work.
 
     Every image among them counts as looked at: its segments become accepted, and what it does not
-    label is truth, too. The model's own labels are kept in `proposed/`. All that does not fit is
-    told in one error before anything is written.
+    label is truth, too. Segments of classes that the labels do not list (stuff in instances) stay
+    as they are; where some of them are still proposed, the image is in review only. What the format
+    changed by itself (filled holes) is no correction. The model's own labels are kept in
+    `proposed/`. All that does not fit is told in one error before anything is written.
 
     Args:
         output: the run folder.
-        labels: folder with `panoptic.json` and `panoptic/`, or the JSON file.
+        labels: the file or folder, as `export_labels` writes it or as the other tool does.
         form: of the labels.
-        pngs: folder of the PNGs; None: the one named like the JSON, beside it.
+        pngs: folder of the PNGs of a COCO panoptic JSON; None: the one named like it, beside it.
+        on_top: which of two shapes has the pixels that both claim, in formats where shapes may
+            overlap: the last or first in the file, the smaller one, or that of the higher score.
         in_review: the person has not finished with these images: unlabelled pixels are not truth.
         overwrite: replace what people did in the run, too.
         trust_states: believe the states that the labels say (rejected, edited); else every segment
@@ -88,8 +102,8 @@ def import_labels(
     Raises:
         FormatError: the labels do not fit the run, or would overwrite a person's work.
     """
-    if form != "coco-panoptic":
-        raise ValueError(f"form must be 'coco-panoptic', got {form!r}")
+    if form not in get_args(ImportForm) or on_top not in get_args(OnTop):
+        raise ValueError(f"there is no form {form!r}, or no rule {on_top!r} for what is on top")
     from frozenseg_label.exchange.match_labels import Problems, match_labels
     from frozenseg_label.label_sets.class_map import read_class_map
     from frozenseg_label.runs.run_folder import RunFolder
@@ -103,6 +117,8 @@ def import_labels(
             source,
             None if pngs is None else Path(pngs),
             problems,
+            form=form,
+            on_top=on_top,
             trust_states=trust_states,
             class_map=read_class_map(class_map),
         )
@@ -121,6 +137,9 @@ def import_labels(
         incoming.unknown,
         **vars(changes),
         left_out=incoming.left_out(),
+        kept=sum(counts.kept for counts in incoming.found.values()),
+        overlapped=sum(counts.overlaps.shapes for counts in incoming.found.values()),
+        overlapped_pixels=sum(counts.overlaps.pixels for counts in incoming.found.values()),
         classes=incoming.classes.report,
     )
 
@@ -149,7 +168,7 @@ def _take_in(
             run.correct(
                 run.record(entry),
                 adoption.panoptic_map,
-                state=state,
+                state=_state(adoption, state),
                 event="imported",
                 origin=origin,
             )
@@ -174,12 +193,17 @@ def _check(
     todo = []
     for image in incoming.names:
         entry, adoption = _adopted(run, incoming, image, problems)
-        if adoption is None or _has_already(run, entry, adoption, state):
+        if adoption is None or _has_already(run, entry, adoption, _state(adoption, state)):
             continue
         todo.append(image)
         if origin is not None and (lost := _overwritten(entry, adoption, origin)):
             problems.add(OVERWRITE, [f"{image}: a person corrected it in the run; {lost}"])
     return todo
+
+
+def _state(adoption: "Adoption", state: "ImageState") -> "ImageState":
+    """Return the state of an image: nobody can have finished what the labels could not tell."""
+    return "in review" if adoption.leaves_open else state
 
 
 def _adopted(

@@ -13,11 +13,15 @@ import numpy as np
 
 from frozenseg_label.errors import FaultyLabelsError, FormatError, RunError
 from frozenseg_label.exchange.adopt_labels import Adoption, adopt
+from frozenseg_label.exchange.restore_segments import restored
+from frozenseg_label.formats.shapes import ImageShapes, OnTop, Overlaps
 from frozenseg_label.label_sets.class_map import ClassMap
 from frozenseg_label.label_sets.class_report import ClassReport
-from frozenseg_label.label_sets.label_set import LabelSet, open_coco_panoptic
+from frozenseg_label.label_sets.foreign_sets import read_shapes
+from frozenseg_label.label_sets.label_set import Form, LabelSet
 from frozenseg_label.label_sets.match_classes import ClassMatches, match_classes
 from frozenseg_label.label_sets.match_names import match_names
+from frozenseg_label.label_sets.open_label_set import form_of, open_form
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.run_reader import RunReader
@@ -61,6 +65,19 @@ class Problems:
 
 
 @dataclass(frozen=True)
+class ShapeCounts:
+    """What became of the shapes of an image.
+
+    Attributes:
+        kept: segments of the run that are left as they are: the format could not tell them.
+        overlaps: what shapes lost to others.
+    """
+
+    kept: int
+    overlaps: Overlaps
+
+
+@dataclass(frozen=True)
 class Incoming:
     """Labels from outside, matched to a run folder.
 
@@ -70,6 +87,8 @@ class Incoming:
         names: name in the run -> name in the set.
         classes: which class of the run each class of the set is.
         unknown: images of the set that are missing from the run.
+        on_top: which of two shapes has the pixels that both claim.
+        found: by image, how shapes were made a map.
     """
 
     run: RunReader
@@ -77,36 +96,67 @@ class Incoming:
     names: Mapping[str, str]
     classes: ClassMatches
     unknown: int
+    on_top: OnTop
+    found: dict[str, "ShapeCounts"] = field(default_factory=dict)
 
     def adopted(self, entry: Entry, problems: Problems) -> Adoption | None:
         """Return the labels as they would be in the run; None where something does not fit."""
+        read = self._adopted_map if self.labels.foreign is None else self._adopted_shapes
         try:
-            labels = self.labels.read_map(self.names[entry.image])
+            return read(entry, problems)
         except FaultyLabelsError as error:
             problems.add(MEND, [f"{entry.image}: {problem}" for problem in error.problems])
             return None
         except FormatError as error:
             problems.add(MEND, [f"{entry.image}: {error}"])
-            return None
-        current = self._current(entry, labels, problems)
+        return None
+
+    def _adopted_map(self, entry: Entry, problems: Problems) -> Adoption | None:
+        labels = self.labels.read_map(self.names[entry.image])
+        current = self._current(entry, labels.ids.shape, problems)
         known = self.classes.ids.keys() | self.classes.ignored
         unclear = any(segment.category_id not in known for segment in labels.segments)
         return None if current is None or unclear else adopt(self._translated(labels), current)
 
+    def _adopted_shapes(self, entry: Entry, problems: Problems) -> Adoption | None:
+        foreign, ids = self.labels.foreign, self.classes.ids
+        if foreign is None:
+            raise ValueError(f"{self.labels.path} has no shapes")
+        labels = entry.labels
+        here = None if labels is None else (labels.height, labels.width)
+        found = read_shapes(foreign, self.names[entry.image], lambda: here)
+        current = self._current(entry, found.size, problems)
+        known = ids.keys() | self.classes.ignored
+        if current is None or any(shape.category_id not in known for shape in found.shapes):
+            return None
+        shapes = (
+            replace(s, category_id=ids[s.category_id]) for s in found.shapes if s.category_id in ids
+        )
+        told = set(ids.values()) if foreign.lists_classes else None
+        made = restored(ImageShapes(found.size, tuple(shapes)), current, told, self.on_top)
+        self.found[entry.image] = ShapeCounts(len(made.kept), made.overlaps)
+        by_id = self.run.vocabulary.by_id
+        segments = (
+            replace(s, is_thing=by_id(s.category_id).is_thing) for s in made.panoptic_map.segments
+        )
+        return adopt(PanopticMap(made.panoptic_map.ids, tuple(segments)), current, made.kept)
+
     def left_out(self) -> int:
         """Return the number of segments whose class the class map leaves out."""
+        if not self.classes.ignored:
+            return 0
         return sum(
-            segment.category_id in self.classes.ignored
+            category_id in self.classes.ignored
             for name in self.names.values()
-            for segment in self.labels.labels_of(name).segments
+            for category_id in self._category_ids(name)
         )
 
     def unclear_classes(self) -> dict[str, list[str]]:
         """Return sentences about classes that mean none or several of the run's, by remedy."""
         images: dict[int, list[str]] = defaultdict(list)  # of each segment of a class
         for image, name in self.names.items():
-            for segment in self.labels.labels_of(name).segments:
-                images[segment.category_id].append(image)
+            for category_id in self._category_ids(name):
+                images[category_id].append(image)
         found: dict[str, list[str]] = {ADD_CLASS: []}
         for category_id, where in images.items():
             if category_id in self.classes.ids or category_id in self.classes.ignored:
@@ -121,11 +171,35 @@ class Incoming:
             )
         return found
 
-    def _current(self, entry: Entry, labels: PanopticMap, problems: Problems) -> PanopticMap | None:
-        """Return the present labels of the run; an empty map where it has none."""
+    def _category_ids(self, name: str) -> Iterable[int]:
+        """Return the classes of the segments of an image in the set; () where nothing can be read.
+
+        What cannot be read is told when the pixels are asked for.
+        """
+        foreign = self.labels.foreign
+        if foreign is None:
+            return [segment.category_id for segment in self.labels.labels_of(name).segments]
+        said = foreign.images[name]
+        if said.category_ids is not None:
+            return said.category_ids
+        if all(c.id in self.classes.ids for c in self.labels.vocabulary.categories):
+            return ()
+        try:
+            return [shape.category_id for shape in read_shapes(foreign, name, lambda: None).shapes]
+        except FormatError:
+            return ()
+
+    def _current(
+        self, entry: Entry, size: tuple[int, ...], problems: Problems
+    ) -> PanopticMap | None:
+        """Return the present labels of the run; an empty map where it has none.
+
+        Args:
+            size: height and width of the labels from outside.
+        """
+        height, width = size
         if entry.labels is None:
-            return PanopticMap(np.zeros_like(labels.ids), ())
-        height, width = labels.ids.shape
+            return PanopticMap(np.zeros((height, width), dtype=np.int32), ())
         if (width, height) != (entry.labels.width, entry.labels.height):
             there = f"{entry.labels.width} x {entry.labels.height}"
             problems.add(MEND, [f"{entry.image}: is {width} x {height}, and {there} in the run"])
@@ -163,19 +237,24 @@ def match_labels(
     pngs: Path | None,
     problems: Problems,
     *,
+    form: Form,
+    on_top: OnTop,
     trust_states: bool,
     class_map: ClassMap,
 ) -> Incoming:
-    """Return a COCO panoptic set matched to a run; FormatError where no image is common.
+    """Return a set of another tool matched to a run; FormatError where no image is common.
 
     Args:
-        source: its JSON file, or the folder that has `panoptic.json`.
+        source: its file, or the folder that has it.
         pngs: the folder of its PNGs; None: named like the JSON, or the JSON's own.
         problems: takes what does not fit.
+        form: of the set.
+        on_top: which of two shapes has the pixels that both claim.
         trust_states: as of `import_labels`.
         class_map: class there -> class of the run; None: leave its segments out.
     """
-    labels = open_coco_panoptic(source, pngs=pngs, trust_states=trust_states)
+    place = source if form == "coco-panoptic" else form_of(source, form)[1]
+    labels = open_form(form, place, pngs=pngs, trust_states=trust_states)
     problems.add(MEND, labels.faults)
     for note in labels.notes:
         log.info("%s", note)
@@ -191,7 +270,8 @@ def match_labels(
         )
     classes = match_classes(labels.vocabulary, run.vocabulary, class_map)
     _tell(classes.report, source)
-    incoming = Incoming(run, labels, images, classes, len(labels.images) - len(images))
+    unknown = len(labels.images) - len(images)
+    incoming = Incoming(run, labels, images, classes, unknown, on_top)
     for remedy, sentences in incoming.unclear_classes().items():
         problems.add(remedy, sentences)
     return incoming
@@ -204,9 +284,13 @@ def _match_images(labels: LabelSet, names: Collection[str], problems: Problems) 
         may_be = " or ".join(map(repr, candidates[:_SHOWN_NAMES]))
         problems.add(NAME_IMAGES, [f"{name}: may be {may_be} of the run"])
     for name, claimants in matches.shared.items():
-        files = " and ".join(f"{labels.labels_of(claimant).png}" for claimant in claimants)
+        files = " and ".join(_file_of(labels, claimant) for claimant in claimants)
         problems.add(NAME_IMAGES, [f"{name}: {files} are both labels of it"])
     return {here: there for there, here in matches.found.items()}
+
+
+def _file_of(labels: LabelSet, name: str) -> str:
+    return f"{labels.labels_of(name).png}" if labels.foreign is None else repr(name)
 
 
 def _tell(report: ClassReport, source: Path) -> None:

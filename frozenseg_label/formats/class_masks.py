@@ -6,6 +6,7 @@ Readers that pair files by their stem (mmseg, FiftyOne) find them so, and none o
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -13,12 +14,14 @@ from PIL import Image
 from frozenseg_label.formats.class_png import (
     CLASSES_FILE,
     PALETTE_CLASSES,
+    ClassPngFolder,
     class_indices,
     classes_file,
     encode_class_png,
     per_class_png_files,
 )
 from frozenseg_label.formats.export_image import ExportImage, Place
+from frozenseg_label.formats.shapes import ForeignImage, ForeignSet, ImageShapes, Size, shape_of
 from frozenseg_label.vocabulary import Vocabulary
 
 
@@ -52,3 +55,23 @@ def class_values(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the file that says what the values mean: its path in the export, and its bytes."""
     yield CLASSES_FILE, classes_file(vocabulary)
+
+
+def class_regions(folder: ClassPngFolder) -> ForeignSet:
+    """Return the labels of a folder as shapes: for each class of an image, all of its pixels."""
+
+    def image(name: str) -> ForeignImage:
+        def read(_: Size | None) -> ImageShapes:
+            indices = folder.read(name)  # [H, W]
+            found = (
+                shape_of(indices == index, folder.vocabulary.categories[index - 1].id)
+                for index in np.unique(indices).tolist()
+                if index
+            )
+            shapes = tuple(replace(shape, is_region=True) for shape in found if shape is not None)
+            return ImageShapes((indices.shape[0], indices.shape[1]), shapes)
+
+        return ForeignImage(name, read)
+
+    images = {name: image(name) for name in folder.images}
+    return ForeignSet(path=folder.path, vocabulary=folder.vocabulary, images=images)

@@ -4,18 +4,37 @@ The form is that of https://cocodataset.org/#format-data (object detection). Sco
 COCO's fields, as COCO has them in results.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as run_lengths
-from pydantic import JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError
 
+from frozenseg_label.documents import read_json
+from frozenseg_label.errors import FormatError, VocabularyError
 from frozenseg_label.formats.coco_document import coco_document
 from frozenseg_label.formats.coco_panoptic import categories_of
+from frozenseg_label.formats.coco_rows import AnyRow, CategoryRow, Id, ImageRow, OptionalNumber
 from frozenseg_label.formats.export_image import ExportImage
+from frozenseg_label.formats.run_lengths import coco_mask
+from frozenseg_label.formats.shapes import (
+    ForeignImage,
+    ForeignSet,
+    ImageShapes,
+    Objects,
+    Shape,
+    Size,
+    checked_points,
+    checked_size,
+    named,
+    shape_of,
+)
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary import Category, Vocabulary
 
 
 def write_coco_instances(path: Path, vocabulary: Vocabulary, images: Iterable[ExportImage]) -> None:
@@ -43,3 +62,106 @@ def _annotations(panoptic_map: PanopticMap) -> Iterator[dict[str, JsonValue]]:
             "iscrowd": int(segment.is_crowd),
         }
         yield row if segment.score is None else row | {"score": segment.score}
+
+
+def read_coco_instances(path: Path) -> ForeignSet:
+    """Open a COCO JSON of objects; masks are unpacked when they are asked for."""
+    document = read_json(path, FormatError)
+    if not isinstance(document, dict) or not isinstance(document.get("annotations"), list):
+        raise FormatError(f"{path}: has no list of `annotations`; name a COCO instances JSON")
+    images = _rows(path, document.get("images"), "images", ImageRow)
+    categories = _rows(path, document.get("categories"), "categories", CategoryRow)
+    try:
+        kinds = [isinstance(row, dict) and "isthing" in row for row in document["categories"]]
+        vocabulary = Vocabulary(
+            path.stem,
+            tuple(Category(c.name, c.id, c.synonyms, c.isthing, c.color) for c in categories),
+        )
+    except VocabularyError as error:
+        raise FormatError(f"{path}: in `categories`, {error}") from error
+    known = {category.id for category in vocabulary.categories}
+    by_image: dict[Id, list[tuple[str, _Annotation]]] = {image.id: [] for image in images}
+    faults, boxes, strange = [], 0, 0
+    for place, row in enumerate(document["annotations"]):
+        try:
+            annotation = _Annotation.model_validate(row)
+        except ValidationError as error:
+            faults += [f"annotations.{place}: {fault['msg']}" for fault in error.errors()]
+            continue
+        if annotation.category_id not in known:
+            faults.append(f"annotations.{place}: category {annotation.category_id} is unknown")
+        elif annotation.image_id not in by_image:
+            strange += 1
+        elif not annotation.segmentation:
+            boxes += 1
+        else:
+            by_image[annotation.image_id].append((f"{path}: annotations.{place}", annotation))
+    counts = {"have a box only": boxes, "are of no listed image": strange}
+    notes = (f"{n} annotations {what}; they were passed over" for what, n in counts.items() if n)
+    return ForeignSet(
+        path=path,
+        vocabulary=vocabulary,
+        images=named(path, (_image(path, image, by_image[image.id]) for image in images)),
+        pictures=(path.parent, path.parent / "images"),
+        tells_kinds=any(kinds),
+        faults=tuple(faults),
+        notes=tuple(notes),
+    )
+
+
+class _Annotation(BaseModel):
+    """An entry of `annotations`, as any tool may write it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    image_id: Id
+    category_id: int
+    segmentation: dict[str, Any] | list[Any] | None = None
+    iscrowd: Annotated[bool, BeforeValidator(bool)] = False
+    score: OptionalNumber = None
+
+
+def _rows(path: Path, rows: object, name: str, kind: type[AnyRow]) -> list[AnyRow]:
+    if not isinstance(rows, list) or not rows:
+        raise FormatError(f"{path}: has no list of `{name}`; name a COCO instances JSON")
+    try:
+        return [kind.model_validate(row) for row in rows]
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise FormatError(f"{path}: in `{name}`, {fault['loc']}: {fault['msg']}") from error
+
+
+def _image(
+    path: Path, row: ImageRow, annotations: Sequence[tuple[str, _Annotation]]
+) -> ForeignImage:
+    name = row.file_name or f"{row.id}"
+
+    def read(_: Size | None) -> ImageShapes:
+        objects = Objects(checked_size(row.height, row.width, f"{path}: image {name!r}"))
+        for place, annotation in annotations:
+            objects.add(_shape(annotation, objects.size, place))
+        return objects.collected()
+
+    size = (row.height, row.width) if row.height and row.width else None
+    return ForeignImage(name, read, size, tuple(said.category_id for _, said in annotations))
+
+
+def _shape(said: _Annotation, size: Size, place: str) -> Shape | None:
+    """Return the shape of an annotation; None where its mask is empty."""
+    if isinstance(said.segmentation, dict):
+        if said.segmentation.get("size") != list(size):
+            raise FormatError(f"{place}: its mask is not of the size of its image; write it again")
+        mask = coco_mask(said.segmentation.get("counts"), *size, place)
+    else:
+        mask = polygon_mask([checked_points(p, size, place) for p in said.segmentation or ()], size)
+    shape = shape_of(mask, said.category_id)
+    if shape is None:
+        return None
+    is_polygon = isinstance(said.segmentation, list)
+    return replace(shape, score=said.score, is_crowd=said.iscrowd, is_polygon=is_polygon)
+
+
+def polygon_mask(polygons: Sequence[NDArray[np.float64]], size: Size) -> NDArray[np.bool_]:
+    """Return the pixels [H, W] in any of these polygons [N, 2], drawn as COCO does."""
+    coded = run_lengths.frPyObjects([points.ravel().tolist() for points in polygons], *size)
+    mask: NDArray[np.bool_] = run_lengths.decode(run_lengths.merge(coded)).astype(bool)
+    return mask

@@ -43,7 +43,7 @@ def _side(value: object) -> int:
 
 
 Id = int | str  # Cityscapes', ADE20K's and Mapillary's own scripts write texts
-_Optional = Annotated[float | None, BeforeValidator(_finite)]
+OptionalNumber = Annotated[float | None, BeforeValidator(_finite)]
 
 
 class _Row(BaseModel):
@@ -75,11 +75,11 @@ class ImageRow(_Row):
 class SegmentRow(SegmentInfo):
     """An entry of any tool: what our own fields say counts only where it can be true."""
 
-    score: _Optional = None
-    margin: _Optional = None
-    disagreement: _Optional = None
-    contested: _Optional = None
-    sam_disagreement: _Optional = None
+    score: OptionalNumber = None
+    margin: OptionalNumber = None
+    disagreement: OptionalNumber = None
+    contested: OptionalNumber = None
+    sam_disagreement: OptionalNumber = None
     second: Annotated[int | None, BeforeValidator(_whole)] = None
     iscrowd: Annotated[bool, BeforeValidator(bool)] = False
     source: Annotated[str, BeforeValidator(lambda s: s if isinstance(s, str) else IMPORTED)] = (

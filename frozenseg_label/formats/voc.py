@@ -6,18 +6,39 @@ CVAT calls this form "Segmentation mask 1.1".
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from frozenseg_label.documents import read_text
 from frozenseg_label.errors import FormatError
 from frozenseg_label.formats.class_png import class_indices
+from frozenseg_label.formats.coco_panoptic import read_label_png
 from frozenseg_label.formats.export_image import ExportImage, Place
-from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.formats.shapes import (
+    ForeignImage,
+    ForeignSet,
+    ImageShapes,
+    Size,
+    named,
+    shape_of,
+    vocabulary_of,
+)
+from frozenseg_label.vocabulary import Vocabulary, same_name
 
 PALETTE_VALUES = 254  # 255 means "void" to readers of VOC's palette
 WHOLE = "trainval"  # VOC's list of all labelled images
+CLASSES, OBJECTS, LABEL_MAP = "SegmentationClass", "SegmentationObject", "labelmap.txt"
+LARGEST_LABEL_MAP = 1 << 24  # bytes
+BACKGROUND, VOID = 0, 0xE0E0C0  # colours as numbers
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
 
 
 def voc_files(image: ExportImage, vocabulary: Vocabulary) -> Iterator[tuple[str, bytes]]:
@@ -73,3 +94,87 @@ def _png(indices: NDArray[np.int64], highest: int) -> bytes:
         image.putpalette(voc_colors(np.arange(256)).tobytes())
         image.save(file, "PNG")
     return file.getvalue()
+
+
+def read_voc(path: Path) -> ForeignSet:
+    """Open a folder in VOC's form; its PNGs are read when they are asked for."""
+    folder = path / CLASSES
+    names = sorted(png.relative_to(folder).as_posix() for png in folder.rglob("*.png"))
+    label_map = _read_label_map(path / LABEL_MAP)
+    vocabulary = vocabulary_of(path, label_map.values())
+    ids = {same_name(category.name): category.id for category in vocabulary.categories}
+    classes = {color: ids[same_name(name)] for color, name in label_map.items()}
+    objects = (path / OBJECTS).is_dir()
+    note = f"{path} has no folder {OBJECTS}: each class of an image is one segment"
+    return ForeignSet(
+        path=path,
+        vocabulary=vocabulary,
+        images=named(path, (_image(path, name, classes) for name in names)),
+        pictures=(path / "JPEGImages",),
+        notes=() if objects else (note,),
+    )
+
+
+def _read_label_map(path: Path) -> dict[int, str]:
+    """Return the name of each colour, as one number; VOC's own where there is no such file."""
+    if not path.exists():
+        colors = voc_colors(np.arange(1, len(VOC_CLASSES) + 1))
+        return dict(zip(_numbers(colors).tolist(), VOC_CLASSES, strict=True))
+    found: dict[int, str] = {}
+    lines = read_text(path, FormatError, LARGEST_LABEL_MAP).splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, color, *_ = [*line.split(":"), ""]
+        parts = color.split(",")
+        if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts):
+            raise FormatError(f"{path}, line {number}: not `name:red,green,blue::`; correct it")
+        red, green, blue = map(int, parts)
+        if max(red, green, blue) > 255:
+            raise FormatError(f"{path}, line {number}: colours end at 255; correct it")
+        key = red << 16 | green << 8 | blue
+        if key != BACKGROUND:
+            found[key] = name.strip()
+    return found
+
+
+def _image(root: Path, name: str, classes: Mapping[int, int]) -> ForeignImage:
+    def read(_: Size | None) -> ImageShapes:
+        png = root / CLASSES / name
+        colors = _read_colors(png)  # [H, W]
+        others = root / OBJECTS / name
+        has_objects = others.is_file()
+        objects = _read_colors(others) if has_objects else np.zeros_like(colors)
+        if objects.shape != colors.shape:
+            raise FormatError(f"{others}: is not of the size of {png}; write it again")
+        strange = set(np.unique(colors).tolist()) - classes.keys() - {BACKGROUND, VOID}
+        if strange:
+            color = ", ".join(map(str, min(strange).to_bytes(3)))
+            raise FormatError(f"{png}: colour {color} is no class of {LABEL_MAP}; add it there")
+        pairs = colors << 24 | np.where(objects == VOID, BACKGROUND, objects)
+        shapes = []
+        for pair in np.unique(pairs).tolist():
+            if (color := pair >> 24) not in (BACKGROUND, VOID):
+                shape = shape_of(pairs == pair, classes[color])
+                if shape is not None:
+                    shapes.append(replace(shape, is_region=not has_objects))
+        return ImageShapes((colors.shape[0], colors.shape[1]), tuple(shapes))
+
+    return ForeignImage(name.removesuffix(".png"), read)
+
+
+def _read_colors(path: Path) -> NDArray[np.int64]:
+    """Return the colour of each pixel as one number [H, W]."""
+    png = read_label_png(path)
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            return _numbers(np.asarray(image.convert("RGB")))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise FormatError(f"{path}: no whole PNG file ({error}); write it again") from error
+
+
+def _numbers(colors: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return colours [..., 3] as one number each."""
+    red, green, blue = np.moveaxis(colors.astype(np.int64), -1, 0)
+    numbers: NDArray[np.int64] = red << 16 | green << 8 | blue
+    return numbers

@@ -5,15 +5,16 @@ and where the picture is. Pixels are read image by image, and checked where thei
 """
 
 import glob
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.formats.class_png import CLASSES_FILE, classes_path, read_class_png_folder
+from frozenseg_label.formats.class_masks import class_regions
+from frozenseg_label.formats.class_png import read_class_png_folder
 from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_panoptic
+from frozenseg_label.formats.shapes import ForeignSet
 from frozenseg_label.panoptic import ImageState, PanopticMap, Segment, measure
 from frozenseg_label.runs.layout import MANIFEST, PANOPTIC_JSON
 from frozenseg_label.runs.ownership import RejectedSegment
@@ -22,7 +23,10 @@ from frozenseg_label.vocabulary import Vocabulary, seen_categories
 
 PICTURE_FOLDERS = ("", "images")  # below the folder of a COCO panoptic JSON
 
-Form = Literal["run", "coco-panoptic", "class-png"]
+Form = Literal[
+    "run", "coco-panoptic", "class-png", "coco-instances", "cvat", "label-studio", "labelme", "voc",
+    "yolo-seg",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class LabelSet:
 
     Attributes:
         path: that the user named.
-        form: a run folder, COCO panoptic, or class PNGs, where each class of an image is one
-            segment.
+        form: a run folder, COCO panoptic, class PNGs, where each class of an image is one segment,
+            or shapes of another tool.
         vocabulary: its classes.
         images: names (relative paths, with suffix) in the order of the set.
         labels_of: what is said of an image, with the category ids of `vocabulary`.
@@ -62,6 +66,7 @@ class LabelSet:
         seen: ids of the classes that the weights have seen; None: not known.
         unreviewed: images of a run folder that no person has finished looking at.
         dataset: of COCO panoptic; None of other forms.
+        foreign: the shapes as they are, of forms that have them; they may overlap.
         faults: what is wrong with images that were left out, a sentence for each fault.
         notes: what was passed over, though nothing is wrong with it.
     """
@@ -76,6 +81,7 @@ class LabelSet:
     seen: frozenset[int] | None = None
     unreviewed: frozenset[str] = frozenset()
     dataset: PanopticDataset | None = None
+    foreign: ForeignSet | None = None
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -84,40 +90,10 @@ class LabelSet:
         """Return whether it tells the segments of one class apart."""
         return self.form != "class-png"
 
-
-@contextmanager
-def open_label_set(
-    path: Path,
-    pictures: Path | None = None,
-    pngs: Path | None = None,
-    *,
-    like: LabelSet | None = None,
-    trust_states: bool = False,
-) -> Iterator[LabelSet]:
-    """Yield the labels in a run folder, a COCO panoptic folder or JSON, or a class PNG folder.
-
-    Args:
-        path: of the folder or of the JSON.
-        pictures: folder of the pictures; None: where the run says, or beside the JSON.
-        pngs: folder of the PNGs of a COCO panoptic JSON; None: the one named like the JSON, as COCO
-            has it, else the JSON's own, as detectron2 has it.
-        like: the set that predictions belong to; from COCO panoptic, it tells the images and
-            categories of a JSON that has only annotations.
-        trust_states: as of `open_coco_panoptic`.
-    """
-    if (path / MANIFEST).is_file():
-        with RunReader.read(path) as run:
-            yield _of_run(run, pictures)
-    elif panoptic_json(path) is not None:
-        yield open_coco_panoptic(path, pictures, pngs, like=like, trust_states=trust_states)
-    elif classes_path(path) is not None:
-        yield _of_class_pngs(path, pictures)
-    else:
-        what = "has none of these" if path.is_dir() else "is none" if path.exists() else "is absent"
-        raise FormatError(
-            f"{path} {what}: a run folder ({MANIFEST}), a COCO panoptic JSON or a folder with a "
-            f"{PANOPTIC_JSON}, a folder of class PNGs ({CLASSES_FILE}); name one of them"
-        )
+    @property
+    def tells_kinds(self) -> bool:
+        """Return whether it says what are things and what is stuff; else all count as things."""
+        return self.foreign is None or self.foreign.tells_kinds
 
 
 def open_coco_panoptic(
@@ -193,7 +169,8 @@ def _pngs_of(json_file: Path) -> Path:
     return beside
 
 
-def _of_run(run: RunReader, pictures: Path | None) -> LabelSet:
+def open_run(run: RunReader, pictures: Path | None) -> LabelSet:
+    """Return the present labels of a run folder."""
     states: dict[str, ImageState] = {}
     outdated = 0
     for entry in run.entries():
@@ -233,7 +210,8 @@ def _of_run(run: RunReader, pictures: Path | None) -> LabelSet:
     )
 
 
-def _of_class_pngs(path: Path, pictures: Path | None) -> LabelSet:
+def open_class_pngs(path: Path, pictures: Path | None) -> LabelSet:
+    """Return the labels of a folder of class PNGs."""
     folder = read_class_png_folder(path)
 
     def read_map(image: str) -> PanopticMap:
@@ -249,11 +227,12 @@ def _of_class_pngs(path: Path, pictures: Path | None) -> LabelSet:
         images=folder.images,
         labels_of=lambda image: ImageLabels(read_map(image).segments, "reviewed"),
         read_map=read_map,
-        picture=lambda image: _of_any_suffix(pictures / image) if pictures is not None else None,
+        picture=lambda image: of_any_suffix(pictures / image) if pictures is not None else None,
+        foreign=class_regions(folder),
     )
 
 
-def _of_any_suffix(path: Path) -> Path:
+def of_any_suffix(path: Path) -> Path:
     """Return the file of this name, or one that only has a suffix more."""
     more = sorted(path.parent.glob(f"{glob.escape(path.name)}.*"))
     return path if path.is_file() or not more else more[0]

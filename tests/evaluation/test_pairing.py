@@ -9,7 +9,7 @@ from frozenseg_label.errors import FormatError
 from frozenseg_label.evaluation.common_vocabulary import match_vocabularies
 from frozenseg_label.evaluation.pairing import pair
 from frozenseg_label.formats.coco_panoptic import png_name
-from frozenseg_label.label_sets.label_set import open_label_set
+from frozenseg_label.label_sets.open_label_set import open_label_set
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Category, Vocabulary
 

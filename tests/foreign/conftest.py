@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frozenseg_label.label_sets.label_set import open_label_set
+from frozenseg_label.label_sets.open_label_set import open_label_set
 from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.vocabulary import Category, Vocabulary
 from tests.evaluation.conftest import write_set

@@ -10,7 +10,7 @@ import pytest
 
 from frozenseg_label.exchange.export_labels import export_labels
 from frozenseg_label.formats.class_png import class_indices
-from frozenseg_label.label_sets.label_set import open_label_set
+from frozenseg_label.label_sets.open_label_set import open_label_set
 
 
 def class_maps(labels: Path) -> dict[str, np.ndarray[Any, Any]]:

@@ -9,7 +9,7 @@ import pytest
 from frozenseg_label.errors import FormatError
 from frozenseg_label.evaluation.segment_overlap import one_segment_per_stuff
 from frozenseg_label.formats.class_png import class_indices, classes_file, encode_class_png
-from frozenseg_label.label_sets.label_set import open_label_set
+from frozenseg_label.label_sets.open_label_set import open_label_set
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
 

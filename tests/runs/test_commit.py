@@ -10,7 +10,7 @@ import pytest
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import stage
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.label_sets.label_set import open_label_set
+from frozenseg_label.label_sets.open_label_set import open_label_set
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.commit import commit_entry
 from frozenseg_label.runs.journal import Journal

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from frozenseg_label.images import ImageRecord, find_images
-from frozenseg_label.label_sets.label_set import open_label_set
+from frozenseg_label.label_sets.open_label_set import open_label_set
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.manifest import read_manifest
 from frozenseg_label.runs.run_folder import RunFolder

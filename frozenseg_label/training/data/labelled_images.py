@@ -21,7 +21,8 @@ from frozenseg_label.formats.coco_panoptic import (
     read_panoptic_png,
 )
 from frozenseg_label.images import ImageRecord, decode_image, read_image_size
-from frozenseg_label.label_sets.label_set import LabelSet, open_label_set
+from frozenseg_label.label_sets.label_set import LabelSet
+from frozenseg_label.label_sets.open_label_set import open_label_set
 from frozenseg_label.panoptic import OWNED_STATES, UNLABELLED, State, measure
 from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED, Truth
