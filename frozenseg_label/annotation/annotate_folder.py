@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from frozenseg_label.runs.run_folder import RunFolder
     from frozenseg_label.vocabulary import Vocabulary
 
-Format = Literal["class-png", "per-class-png"]
+Format = Literal["class-png", "per-class-png", "overlay"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 log = logging.getLogger(__name__)

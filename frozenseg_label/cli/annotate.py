@@ -9,7 +9,13 @@ import click
 from frozenseg_label.annotation.annotate_folder import FORMATS, AnnotateSummary
 from frozenseg_label.annotation.annotate_folder import annotate as label
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
-from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json, print_table, say
+from frozenseg_label.cli.output import (
+    FINISHED_WITH_FAILURES,
+    command_line,
+    print_json,
+    print_table,
+    say,
+)
 from frozenseg_label.inference.predictor_spec import PRECISIONS
 
 if TYPE_CHECKING:
@@ -31,7 +37,7 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
     "formats",
     multiple=True,
     type=click.Choice(["coco-panoptic", *FORMATS]),
-    help="Also write this format; COCO panoptic is always written.",
+    help="Also write this format; overlay: pictures to look at. COCO panoptic is always written.",
 )
 @option_of(label, "--semantic", is_flag=True, help="Also write semantic maps.")
 @option_of(
@@ -150,3 +156,6 @@ def _print(result: AnnotateSummary, *, dry_run: bool) -> None:
     say(f"labels: {result.output / 'panoptic.json'}")
     if result.failed:
         say(f"what failed: {result.output / 'failures.jsonl'}")
+    if result.labelled + result.skipped and not is_quiet():
+        page = f"{result.output}-page"
+        say(f"look at them: {command_line('review', result.output, '--html', page)}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from frozenseg_label.cli.options import option_of, verbosity_options
+from frozenseg_label.cli.output import command_line
 from frozenseg_label.demo.write_demo import VOCABULARY, write_demo
 
 log = logging.getLogger(__name__)
@@ -32,4 +33,5 @@ def demo(folder: Path, count: int, seed: int, truth: Path | None) -> None:
     write_demo(folder, count=count, seed=seed, truth=truth)
     also = "" if truth is None else f", their true labels into {truth}"
     log.info("Wrote %d images into %s%s.", count, folder, also)
-    log.info("Next: frozenseg-label annotate %s --vocab %s -o labels", folder, VOCABULARY)
+    labels = f"{folder}-labels"
+    log.info("Next: %s", command_line("annotate", folder, "--vocab", VOCABULARY, "-o", labels))

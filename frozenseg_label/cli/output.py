@@ -1,6 +1,7 @@
 """What commands print: lines, tables and JSON, and their exit codes (DESIGN.md, section 4)."""
 
 import json
+import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -36,6 +37,11 @@ def escaped_lines(text: str) -> str:
 def say(text: object, *, err: bool = False) -> None:
     """Print text on stdout, or on stderr; control characters in it are escaped."""
     click.echo(escaped_lines(f"{text}"), err=err)
+
+
+def command_line(*words: object) -> str:
+    """Return a command of ours as one types it into a shell."""
+    return shlex.join(["frozenseg-label", *map(str, words)])
 
 
 def print_json(**facts: Any) -> None:  # noqa: ANN401 - whatever JSON holds

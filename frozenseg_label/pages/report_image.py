@@ -4,33 +4,31 @@ Picture and labels are scaled down, so that a report is small enough to send to 
 """
 
 import base64
-import io
 import json
 import math
 import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import JsonValue
-from scipy.ndimage import distance_transform_edt, find_objects
 
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import explained
+from frozenseg_label.formats.overlay import (
+    Size,
+    encode_picture,
+    fitted_size,
+    inner_spots,
+    segment_places,
+)
 from frozenseg_label.images import ImageRecord, decode_image
 from frozenseg_label.pages.report_text import cell_text, plain_text
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
-
-JPEG_QUALITY = 85
-_SPOT_SIDE = 256  # pixels; the middle of segments is looked for in maps of this size at most
-
-Size = tuple[int, int]  # height, width
-Spot = tuple[int, int, int]  # x, y, and the radius of the circle around them
 
 
 @dataclass(frozen=True)
@@ -186,65 +184,6 @@ def _write(path: Path, data: bytes) -> None:
     """Write a file; the page that refers to it is written later."""
     with explained(path):
         path.write_bytes(data)
-
-
-def fitted_size(size: Size, max_side: int) -> Size:
-    """Return the largest size of these proportions within `size` and `max_side` a side."""
-    if max_side < 1:
-        raise ValueError(f"max_side must be at least 1, got {max_side}")
-    height, width = size
-    scale = min(1.0, max_side / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def encode_picture(pixels: NDArray[np.uint8], size: Size) -> bytes:
-    """Return the JPEG file of a picture [H, W, 3], scaled to `size`."""
-    image = Image.fromarray(pixels)
-    height, width = size
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return file.getvalue()
-
-
-def segment_places(labels: PanopticMap, size: Size) -> NDArray[np.unsignedinteger]:
-    """Return the segment of each pixel [h, w] of the scaled map, in the smallest dtype.
-
-    0 = unlabelled; n = the n-th of `labels.segments`. Each pixel takes the segment at its centre:
-    a segment that is thinner than a pixel of the scaled map may be missing.
-    """
-    rows, columns = (
-        ((np.arange(wanted) + 0.5) * (whole / wanted)).astype(np.intp)
-        for wanted, whole in zip(size, labels.ids.shape, strict=True)
-    )
-    ids = labels.ids[rows[:, None], columns]  # [h, w]
-    known = np.array([0, *(segment.id for segment in labels.segments)])  # [n + 1]
-    order = np.argsort(known).astype(np.min_scalar_type(len(labels.segments)))
-    places: NDArray[np.unsignedinteger] = order[np.searchsorted(known[order], ids)]
-    return places
-
-
-def inner_spots(places: NDArray[np.unsignedinteger], segments: int) -> list[Spot | None]:
-    """Return for each segment the largest circle that fits in it, in pixels: for its name.
-
-    Segments without a pixel in the places [h, w] have none.
-    """
-    step = -(-max(places.shape) // _SPOT_SIDE)  # a coarse answer is enough
-    coarse = places[::step, ::step].astype(np.int32)
-    spots: list[Spot | None] = []
-    boxes = cast("list[tuple[slice, slice] | None]", find_objects(coarse, segments))
-    for place, box in enumerate(boxes, start=1):
-        if box is None:
-            spots.append(None)
-            continue
-        inside = np.pad(coarse[box] == place, 1)  # the picture's edge ends a segment, too
-        depth = distance_transform_edt(inside)
-        y, x = np.unravel_index(depth.argmax(), depth.shape)
-        top, left = box[0].start - 1, box[1].start - 1
-        radius = round(float(depth[y, x]) * step)
-        spots.append((int(left + x) * step, int(top + y) * step, radius))
-    return spots
 
 
 def encode_places(places: NDArray[np.unsignedinteger]) -> bytes:

@@ -22,6 +22,7 @@ PANOPTIC = "panoptic"  # the labels
 PROPOSED = "proposed"  # the model's own maps of images that people corrected
 CLASS_PNG = "class-png"
 PER_CLASS_PNG = "per-class-png"
+OVERLAY = "overlay"  # JPEGs for people to look at
 SEMANTIC = "semantic"  # class PNGs, too, but of the model's semantic output
 EMBEDDINGS = "embeddings"
 OPENED = "review"  # the labels as a review opened them

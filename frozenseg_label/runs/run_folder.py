@@ -174,7 +174,7 @@ class RunFolder(RunReader):
             before = last.labels if last is not None else None
             file = self._png_name(record.relative, before)
             write = self._files.proposal(record, panoptic_map, before, file)
-            self._extras.write(file, write.panoptic, before)
+            self._extras.write(file, write.panoptic, before, record)
             self._extras.write_semantic(file, semantic)
             key = self._embeddings.keep(embeddings, panoptic_map, write.panoptic, last)
             entry = Entry(
@@ -217,7 +217,7 @@ class RunFolder(RunReader):
             before = last.labels if last is not None else None
             file = self._png_name(record.relative, before)
             write = self._files.correction(panoptic_map, state, before, file)
-            self._extras.write(file, write.panoptic, before)
+            self._extras.write(file, write.panoptic, before, record)
             entry = Entry.of_correction(event, record, last, write.labels, origin)
             commit_entry(self.path, self._journal, entry, write.files, durable=True)
 
@@ -243,8 +243,9 @@ class RunFolder(RunReader):
         """
         with self._journal.writing():
             self._journal.sync()
-            for labels in self._extras.lacking(self._journal.entries()):
-                self._extras.write(labels.file, self._files.read(labels), None)
+            for entry, labels in self._extras.lacking(self._journal.entries()):
+                self._extras.write(labels.file, self._files.read(labels), None, self.record(entry))
+            self._extras.report_undrawn()
             self._extras.write_classes_file()
             write_failures(self.path, self._journal)
             counts = self._labelled, self._skipped, self._failed

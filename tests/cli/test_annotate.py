@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -79,6 +80,28 @@ def test_every_image_gets_its_labels(images: Path) -> None:
         assert in_json == {int(i): int((ids == i).sum()) for i in np.unique(ids) if i}
         assert all(s["source"].startswith("model:") for s in annotation["segments_info"])
         assert all(0 <= s["margin"] <= s["score"] <= 1 for s in annotation["segments_info"])
+
+
+def test_the_last_line_is_the_command_that_shows_the_labels(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["images", "--classes", CLASSES, "--weights", "tiny.safetensors", "-o", "my labels"]
+    assert main(["annotate", *options, "--limit", "1"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    command = "frozenseg-label review 'my labels' --html 'my labels-page'"
+    assert last == f"look at them: {command}"
+    assert main(shlex.split(command)[1:]) == 0
+    assert (tmp_path / "my labels-page" / "index.html").is_file()
+    capsys.readouterr()
+    assert main(["annotate", *options, "--limit", "1", "-q"]) == 0
+    assert "review" not in capsys.readouterr().out
+
+
+def test_overlays_are_written_where_asked_for(images: Path) -> None:
+    assert annotate("--format", "overlay") == 0
+    for picture in ("a.jpg", "b.jpg", "below/c.jpg"):
+        with Image.open(Path("out/overlay", picture)) as drawn:
+            assert sorted(drawn.size) == [64, 96]
 
 
 def test_the_same_command_again_does_nothing_and_says_so(
@@ -224,7 +247,7 @@ def test_semantic_maps_and_class_pngs_are_written_where_asked_for(images: Path) 
         annotate("--semantic", "--sam-masks", "--format", "class-png", "--format", "per-class-png")
         == 0
     )
-    semantic = np.asarray(Image.open("out/semantic/below/c.PNG.png"))
+    semantic = np.asarray(Image.open("out/semantic/below/c.png"))
     assert semantic.shape == (64, 96)
     assert semantic.max() <= 4
     assert np.asarray(Image.open("out/class-png/a.png")).shape == (64, 96)

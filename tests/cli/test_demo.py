@@ -19,7 +19,9 @@ def test_demo_writes_images_and_says_on_stderr_what_comes_next(tmp_path: Path) -
     said = demo("demo", tmp_path, "--count", "2")
     assert len(list(tmp_path.glob("*.png"))) == 2
     assert said.stdout == ""
-    assert "frozenseg-label annotate" in said.stderr
+    assert f"frozenseg-label annotate {tmp_path} --vocab stickers -o {tmp_path}-labels" in (
+        said.stderr
+    )
 
 
 def test_quiet_silences_it_before_the_command_and_after(tmp_path: Path) -> None:

@@ -101,3 +101,67 @@ def test_semantic_maps_are_class_pngs_of_their_own(
     with Image.open(out / "semantic" / "d" / "a.png") as image:
         assert np.asarray(image).tolist() == [[1, 2, 3]]
     assert (out / "classes.json").is_file()
+
+
+@pytest.fixture
+def make_picture(tmp_path: Path, make_image: MakeImage) -> MakeImage:
+    """A grey picture of as many pixels as the small maps here."""
+
+    def make(relative: str) -> ImageRecord:
+        path = tmp_path / "picture.png"
+        Image.new("RGB", (3, 1), (90, 90, 90)).save(path)
+        return make_image(relative, path.read_bytes())
+
+    return make
+
+
+def test_an_overlay_is_drawn_for_labelled_images_and_follows_corrections(
+    out: Path, make_manifest: MakeManifest, make_picture: MakeImage, make_map: MakeMap,
+    cat_and_sky: PanopticMap,
+) -> None:  # fmt: skip
+    record, failing = make_picture("d/a.png"), make_picture("d/b.png")
+    manifest = make_manifest()
+    manifest = manifest.model_copy(update={"arguments": {"formats": ["overlay"]}})
+    with RunFolder.open_or_create(out, manifest, formats=["overlay"]) as run:
+        run.plan([record, failing])
+        run.commit(record, cat_and_sky)
+        run.fail(failing, "unreadable")
+        run.finish()
+    before = (out / "overlay/d/a.jpg").read_bytes()
+    assert [path.name for path in (out / "overlay").rglob("*.*")] == ["a.jpg"]
+    with RunFolder.open_to_correct(out) as run:
+        run.correct(record, make_map([[1, 1, 1]], {1: (2, "edited")}), state="reviewed")
+    assert (out / "overlay/d/a.jpg").read_bytes() != before
+
+
+def test_overlays_asked_for_later_are_drawn_and_missing_pictures_are_told_once(
+    out: Path, make_manifest: MakeManifest, make_picture: MakeImage, cat_and_sky: PanopticMap,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    records = [make_picture(f"{name}.png") for name in "abc"]
+    with RunFolder.open_or_create(out, make_manifest()) as run:
+        run.plan(records)
+        for record in records:
+            run.commit(record, cat_and_sky)
+        run.finish()
+    for record in records[1:]:
+        record.path.unlink()
+    with RunFolder.open_or_create(out, make_manifest(), formats=["overlay"]) as run:
+        run.finish()
+    assert [path.name for path in (out / "overlay").iterdir()] == ["a.jpg"]
+    (warning,) = caplog.messages
+    assert "2 overlays were not drawn" in warning
+    assert "b.png" in warning
+
+
+def test_an_overlay_of_earlier_labels_vanishes_where_the_picture_is_gone(
+    out: Path, make_manifest: MakeManifest, make_picture: MakeImage, make_map: MakeMap,
+    cat_and_sky: PanopticMap,
+) -> None:  # fmt: skip
+    record = make_picture("a.png")
+    with RunFolder.open_or_create(out, make_manifest(), formats=["overlay"]) as run:
+        run.commit(record, cat_and_sky)
+        assert (out / "overlay/a.jpg").is_file()
+        record.path.unlink()
+        run.commit(record, make_map([[1, 1, 1]], {1: (2, "proposed")}))
+        assert not (out / "overlay/a.jpg").exists()
