@@ -88,7 +88,7 @@ class _Exported:
     """The segments of an image, and what a format makes of them."""
 
     def __init__(self, current: PanopticMap) -> None:
-        self._image = ExportImage(Place("", ""), 1, current, "unseen")
+        self._image = ExportImage(Place("", "", ""), 1, current, "unseen")
         self._segments = current.segments
         self._filled: dict[int, NDArray[np.bool_]] = {}
 

@@ -9,12 +9,11 @@ Names that the decoder's training never saw carry an asterisk.
 import argparse
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
+from frozenseg_label.formats.overlay import draw_overlay, segment_places
 from frozenseg_label.runs.run_folder import RunFolder
-
-TINT = 0.55  # share of the class colour
-TEXT = 15  # pixels
 
 
 def draw_picture(images: Path, labels: Path, out: Path, count: int, first: int) -> None:
@@ -24,10 +23,14 @@ def draw_picture(images: Path, labels: Path, out: Path, count: int, first: int) 
         columns = []
         for entry in entries:
             image = Image.open(images / entry.image).convert("RGB")
-            shown = run.read_map(entry.image)
-            columns.append(
-                (image, draw_labels(image, shown, run.vocabulary, run.manifest.seen_names))
-            )
+            shown, seen = run.read_map(entry.image), run.manifest.seen_names
+            names = {
+                category.id: category.name + ("" if set(category.names) & set(seen) else "*")
+                for category in run.vocabulary.categories
+            }
+            places = segment_places(shown, (image.height, image.width))
+            drawn = draw_overlay(np.asarray(image), places, shown, run.vocabulary, names)
+            columns.append((image, Image.fromarray(drawn)))
     width, height = columns[0][0].size
     gap = 6
     sheet = Image.new("RGB", (count * (width + gap) - gap, 2 * height + gap), "white")
