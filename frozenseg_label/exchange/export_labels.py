@@ -102,16 +102,12 @@ def export_labels(
         progress: show a progress bar on stderr.
     """
     from frozenseg_label.exchange.export_folder import ExportFolder
-    from frozenseg_label.exchange.export_formats import FORMATS
     from frozenseg_label.exchange.write_export import Export
     from frozenseg_label.label_sets.open_label_set import open_label_set
 
-    chosen = FORMATS[form]
-    if grey:
-        chosen = _without_palette(chosen, form)
-    with open_label_set(
-        Path(labels), None if images is None else Path(images), None if pngs is None else Path(pngs)
-    ) as label_set:
+    chosen = _format(form, grey=grey)
+    folders = (None if folder is None else Path(folder) for folder in (images, pngs))
+    with open_label_set(Path(labels), *folders) as label_set:
         job = Export(
             label_set=label_set,
             output=Path(output),
@@ -123,23 +119,20 @@ def export_labels(
             progress=progress,
             grey=grey,
         )
-        names = [name for name in label_set.images if job.takes(name)]
-        if not names:
-            raise FormatError(f"{labels}: 0 images to export; label some, or give another `only`")
         shares = shares_of(split) if split is not None else ()
-        parts = places_of(names, label_set.picture, shares, by_folder=keep_folders)
-        job.refuse_missing_pictures(names)
-        lost = job.count_losses(names)
+        parts = places_of(job.names, label_set.picture, shares, by_folder=keep_folders)
+        job.refuse_missing_pictures()
+        lost = job.count_losses()
         _tell(form, lost, strict=strict)
         with ExportFolder.open(job.output, form) as folder:
             counts = job.write(folder, parts)
     return ExportSummary(
         output=job.output,
         form=form,
-        images=len(names),
+        images=len(job.names),
         parts={part or "all": len(places) for part, places in parts.items()},
         segments=counts["segments"],
-        left_out=len(label_set.images) - len(names),
+        left_out=len(label_set.images) - len(job.names),
         unchanged=counts["unchanged"],
         removed=folder.removed,
         pictures=job.pictures,
@@ -149,12 +142,15 @@ def export_labels(
     )
 
 
-def _without_palette(chosen: "Format", form: ExportForm) -> "Format":
+def _format(form: ExportForm, *, grey: bool) -> "Format":
+    from frozenseg_label.exchange.export_formats import FORMATS
     from frozenseg_label.formats.class_masks import class_mask_files
 
+    if not grey:
+        return FORMATS[form]
     if form != "class-png":
         raise FormatError(f"only class-png can be grey, not {form}; leave that out")
-    return replace(chosen, files=partial(class_mask_files, grey=True))
+    return replace(FORMATS[form], files=partial(class_mask_files, grey=True))
 
 
 def _vocabulary(label_set: "LabelSet", chosen: "Format", *, stuff: bool) -> "Vocabulary":

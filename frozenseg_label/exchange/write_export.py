@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from frozenseg_label.errors import ImageError
+from frozenseg_label.errors import FormatError, ImageError
 from frozenseg_label.exchange.export_folder import ExportFolder
 from frozenseg_label.exchange.export_formats import Format
 from frozenseg_label.exchange.export_losses import (
@@ -54,8 +54,17 @@ class Export:
     progress: bool
     grey: bool = False
 
-    def takes(self, name: str) -> bool:
-        """Return whether an image is exported."""
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Return the images that are exported."""
+        names = tuple(filter(self._is_taken, self.label_set.images))
+        if not names:
+            raise FormatError(
+                f"{self.label_set.path}: 0 images to export; label some, or give another --only"
+            )
+        return names
+
+    def _is_taken(self, name: str) -> bool:
         if self.only == "all":
             return True
         said = self.label_set.labels_of(name)
@@ -83,11 +92,11 @@ class Export:
         there = np.isin(whole.ids, list(wanted))  # [H, W]
         return PanopticMap(np.where(there, whole.ids, UNLABELLED).astype(np.int32), kept)
 
-    def refuse_missing_pictures(self, names: Sequence[str]) -> None:
+    def refuse_missing_pictures(self) -> None:
         """Raise ImageError where pictures are wanted and are not there."""
         if self.pictures == "none":
             return
-        paths = ((name, self.label_set.picture(name)) for name in names)
+        paths = ((name, self.label_set.picture(name)) for name in self.names)
         missing = [name for name, path in paths if path is None or not path.is_file()]
         if missing:
             raise ImageError(
@@ -95,13 +104,13 @@ class Export:
                 "folder with --images, or leave them out with --pictures none"
             )
 
-    def count_losses(self, names: Sequence[str]) -> dict[Fact, int]:
+    def count_losses(self) -> dict[Fact, int]:
         """Return how many of each kind of fact the format cannot hold."""
         all_stuff = len(self.vocabulary) == len(self.label_set.vocabulary)
         kept: frozenset[Fact] = self.form.keeps | ({"stuff"} if all_stuff else set())
 
         def found() -> Iterator[Counter[Fact]]:
-            for name in self._shown(names, "counting"):
+            for name in self._shown(self.names, "counting"):
                 said = self.label_set.labels_of(name)
                 segments = self.segments(said)
                 wanted = sum(map(self.is_wanted, said.segments))

@@ -268,3 +268,15 @@ def test_every_format_can_be_split_and_written_twice(
     assert before == {name: (folder / name).read_bytes() for name in files_in(folder)}
     assert (second.unchanged, second.removed) == (2, 0)
     assert first.segments == second.segments > 0
+
+
+def test_an_export_without_images_is_an_error(
+    tmp_path: Path, make_manifest: MakeManifest, make_image: MakeImage, make_map: MakeMap
+) -> None:
+    with RunFolder.open_or_create(tmp_path / "out", make_manifest()) as run:
+        for record in run.plan([make_image("1.jpg")]).todo:
+            run.commit(record, proposal(make_map))
+        run.finish()
+    with pytest.raises(FormatError, match="0 images to export"):
+        export_labels(tmp_path / "out", tmp_path / "coco", "coco-instances", only="reviewed")
+    assert not (tmp_path / "coco").exists()
