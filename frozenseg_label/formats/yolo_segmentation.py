@@ -71,9 +71,10 @@ def yolo_lists(
     for part, places in parts.items():
         lines = [f"./images/{place.path}{place.suffix}\n" for place in places]
         yield lists[part or "train"], "".join(lines).encode(errors="surrogateescape")
-    remark = "" if "val" in lists else "# The images are not split: val is train.\n"
+    whole = next(iter(lists.values()))  # readers insist on both, train and val
+    remark = "" if {"train", "val"} <= lists.keys() else f"# No other images: {whole} is both.\n"
     names = {index: category.name for index, category in enumerate(vocabulary.categories)}
-    data = {"val": lists["train"], **lists, "names": names}
+    data = {"train": whole, "val": whole, **lists, "names": names}
     text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False)
     yield "data.yaml", (remark + text).encode()
 

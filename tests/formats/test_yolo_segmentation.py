@@ -61,8 +61,10 @@ def test_the_lists_name_the_pictures_and_the_classes_are_numbered() -> None:
     assert data == {"train": "train.txt", "val": "val.txt", "names": {0: "cat", 1: "dog"}}
 
 
-def test_where_nothing_is_split_readers_that_ask_for_val_get_train() -> None:
-    files = dict(yolo_lists({"": [Place("1.jpg", "1", ".jpg")]}, VOCABULARY))
-    assert files.keys() == {"train.txt", "data.yaml"}
-    assert yaml.safe_load(files["data.yaml"])["val"] == "train.txt"
-    assert b"# The images are not split" in files["data.yaml"]
+@pytest.mark.parametrize(("part", "file"), [("", "train.txt"), ("val", "val.txt")])
+def test_readers_that_ask_for_train_and_val_get_what_there_is(part: str, file: str) -> None:
+    files = dict(yolo_lists({part: [Place("1.jpg", "1", ".jpg", part)]}, VOCABULARY))
+    assert files.keys() == {file, "data.yaml"}
+    data = yaml.safe_load(files["data.yaml"])
+    assert (data["train"], data["val"]) == (file, file)
+    assert f"# No other images: {file} is both".encode() in files["data.yaml"]
