@@ -90,10 +90,11 @@ def evaluate(
 ) -> int:
     """Measure how well the labels in PREDICTED agree with those in TRUTH.
 
-    Each is a run folder, a COCO panoptic JSON file, a folder with panoptic.json and panoptic/, or a
-    folder of class PNGs with classes.json (only pixels are compared then). Images are paired by
-    their relative path, or by a file name that occurs once; classes by their names, synonyms, or
-    place in a published set. Pixels without a label in TRUTH do not count.
+    Each is a run folder, or labels of another tool: COCO panoptic (a JSON file, or a folder with
+    panoptic.json and panoptic/) or instances, CVAT, Label Studio, labelme, VOC, YOLO, or a folder
+    of class PNGs with classes.json (only pixels are compared then). Images are paired by their
+    relative path, or by a file name that occurs once; classes by their names, synonyms, or place in
+    a published set. Pixels without a label in TRUTH do not count.
 
     With --reviewed, PREDICTED is a run folder, and the model's own labels are compared with the
     labels after the review.

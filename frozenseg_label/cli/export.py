@@ -113,10 +113,10 @@ def export(
 ) -> int:
     """Write LABELS for another tool.
 
-    LABELS is a run folder, a COCO panoptic JSON file, a folder with panoptic.json and panoptic/, or
-    a folder of class PNGs with classes.json. What the format cannot store is counted and reported
-    before anything is written. The same command again writes only what has changed. Linked pictures
-    are hard links, or symbolic links where hard links are impossible.
+    LABELS is a run folder, or labels in any of these formats (class-png with classes.json). What
+    the format cannot store is counted and reported before anything is written. The same command
+    again writes only what has changed. Linked pictures are hard links, or symbolic links where hard
+    links are impossible.
     """
     result = export_labels(labels, output, progress=not is_quiet(), **options)
     for note in result.notes:

@@ -93,7 +93,7 @@ def train(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - the options of frozenseg_label.train, with its types
 ) -> None:
-    """Train the decoder on corrected LABELS: run folders and COCO panoptic sets.
+    """Train the decoder on corrected LABELS: run folders, and labels of other tools.
 
     CLIP and SAM do not change. Only segments that a person accepted, drew or imported are truth.
     """

@@ -52,8 +52,9 @@ def evaluate(
 ) -> "EvaluationReport | ReviewedReport":
     """Return how well labels agree.
 
-    Compared are two sets of labels: run folders, COCO panoptic folders or JSON files, or folders of
-    class PNGs, which have no segments: only their pixels are compared. Images are paired by path
+    Compared are two sets of labels: run folders, or labels of other tools: COCO panoptic or
+    instances, CVAT, Label Studio, labelme, VOC, YOLO. Folders of class PNGs have no segments: only
+    their pixels are compared. Images are paired by path
     and file name, classes by name, synonym, or their place in a published set. Pixels without a
     label in the truth do not count.
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from frozenseg_label.exchange.adopt_labels import Adoption, Changes
-    from frozenseg_label.exchange.match_labels import Incoming, Problems
+    from frozenseg_label.exchange.match_labels import Incoming
+    from frozenseg_label.exchange.problems import Problems
     from frozenseg_label.label_sets.class_map import ClassMap
     from frozenseg_label.label_sets.class_report import ClassReport
     from frozenseg_label.panoptic import ImageState
@@ -104,7 +105,8 @@ def import_labels(
     """
     if form not in get_args(ImportForm) or on_top not in get_args(OnTop):
         raise ValueError(f"there is no form {form!r}, or no rule {on_top!r} for what is on top")
-    from frozenseg_label.exchange.match_labels import Problems, match_labels
+    from frozenseg_label.exchange.match_labels import match_labels
+    from frozenseg_label.exchange.problems import Problems
     from frozenseg_label.label_sets.class_map import read_class_map
     from frozenseg_label.runs.run_folder import RunFolder
 
@@ -124,6 +126,7 @@ def import_labels(
         )
         todo = _check(run, incoming, state, None if overwrite else origin, problems)
         problems.refuse(source)
+        _tell_shapes(incoming, on_top)
         unchanged = len(incoming.names) - len(todo)
         _announce(len(todo), unchanged, incoming.unknown)
         try:
@@ -156,7 +159,7 @@ def _take_in(
     from tqdm import tqdm
 
     from frozenseg_label.exchange.adopt_labels import Changes
-    from frozenseg_label.exchange.match_labels import Problems
+    from frozenseg_label.exchange.problems import Problems
 
     changes = Changes()
     # disable=None: no bar where stderr is no terminal
@@ -188,7 +191,7 @@ def _check(
     Args:
         origin: whose earlier imports may be replaced; None: anything may.
     """
-    from frozenseg_label.exchange.match_labels import OVERWRITE
+    from frozenseg_label.exchange.problems import OVERWRITE
 
     todo = []
     for image in incoming.names:
@@ -247,6 +250,23 @@ def _overwritten(entry: "Entry", adoption: "Adoption", origin: str) -> str:
     if labels.state == "reviewed" and adoption.changes.alter_labels():
         return "it is reviewed, and its labels would change"
     return ""
+
+
+def _tell_shapes(incoming: "Incoming", on_top: OnTop) -> None:
+    """Say what shapes lost to others, and what the format could not tell."""
+    from frozenseg_label.formats.shapes import Overlaps
+    from frozenseg_label.label_sets.foreign_sets import said_overlaps
+
+    found = incoming.found.values()
+    lost = sum((counts.overlaps for counts in found), start=Overlaps())
+    if lost.pixels:
+        log.info("%s", said_overlaps(lost, on_top))
+    if kept := sum(counts.kept for counts in found):
+        log.info(
+            "%d segments of the run are of classes that the labels do not list; they stay as they "
+            "are, and images where such are still proposed are in review, not reviewed",
+            kept,
+        )
 
 
 def _announce(images: int, unchanged: int, unknown: int) -> None:

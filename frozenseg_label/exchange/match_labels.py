@@ -13,6 +13,7 @@ import numpy as np
 
 from frozenseg_label.errors import FaultyLabelsError, FormatError, RunError
 from frozenseg_label.exchange.adopt_labels import Adoption, adopt
+from frozenseg_label.exchange.problems import ADD_CLASS, MEND, NAME_IMAGES, RESTORE, Problems
 from frozenseg_label.exchange.restore_segments import restored
 from frozenseg_label.formats.shapes import ImageShapes, OnTop, Overlaps
 from frozenseg_label.label_sets.class_map import ClassMap
@@ -28,40 +29,7 @@ from frozenseg_label.runs.run_reader import RunReader
 
 log = logging.getLogger(__name__)
 
-MEND = "mend the labels where they were made, and write them again"
-ADD_CLASS = (
-    "say what the class is with --class-map FILE (a line `their name: our name`, or `null` to "
-    "leave it out), or annotate with a vocabulary that has it (--update)"
-)
-NAME_IMAGES = "write the images' paths below the folder that was annotated as their file_name"
-RESTORE = "restore the run's file, or annotate that image again"
-OVERWRITE = "take these images out, or give --overwrite to replace what people did in the run"
-
 _SHOWN_NAMES = 3
-
-
-@dataclass
-class Problems:
-    """What does not fit, in the order in which it was found.
-
-    Attributes:
-        found: sentences by remedy.
-    """
-
-    found: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, remedy: str, problems: Iterable[str]) -> None:
-        """Note problems that have a remedy in common."""
-        for problem in problems:
-            self.found.setdefault(remedy, []).append(problem)
-
-    def refuse(self, source: Path) -> None:
-        """Raise one FormatError with all of them; does nothing where there are none."""
-        lines = []
-        for remedy, problems in self.found.items():
-            lines += [f"  {problem}" for problem in problems] + [f"    -> {remedy}"]
-        if lines:
-            raise FormatError("\n".join([f"{source}: nothing was imported:", *lines]))
 
 
 @dataclass(frozen=True)
@@ -268,7 +236,9 @@ def match_labels(
             f"{source}: none of its {len(labels.images)} images is in {run.path}; there: {there}; "
             f"in the run: {here}; {NAME_IMAGES}"
         )
-    classes = match_classes(labels.vocabulary, run.vocabulary, class_map)
+    classes = match_classes(
+        labels.vocabulary, run.vocabulary, class_map, compare_kinds=labels.tells_kinds
+    )
     _tell(classes.report, source)
     unknown = len(labels.images) - len(images)
     incoming = Incoming(run, labels, images, classes, unknown, on_top)

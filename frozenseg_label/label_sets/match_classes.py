@@ -40,7 +40,11 @@ class ClassMatches:
 
 
 def match_classes(
-    there: Vocabulary, here: Vocabulary, class_map: ClassMap | None = None
+    there: Vocabulary,
+    here: Vocabulary,
+    class_map: ClassMap | None = None,
+    *,
+    compare_kinds: bool = True,
 ) -> ClassMatches:
     """Find for each class there the one here that it means; several there may mean one here.
 
@@ -52,6 +56,7 @@ def match_classes(
 
     Args:
         class_map: what the user says; FormatError where a name here is none.
+        compare_kinds: both sets tell things from stuff, so that the report can compare.
     """
     said, ignored, unused = _from_map(there, here, class_map or {})
     found: dict[int, tuple[Category, How]] = dict(said)
@@ -76,7 +81,7 @@ def match_classes(
                 ambiguous.setdefault(category.name, tuple(c.name for c in meant.values()))
         left = [category for category in left if category.id not in found]
     names = [category.name for category in left]
-    report = _report(there, found)
+    report = _report(there, found, compare_kinds)
     return ClassMatches(
         {id_: category.id for id_, (category, _) in found.items()},
         ignored,
@@ -198,6 +203,7 @@ def _from_map(
 def _report(
     there: Vocabulary,
     found: Mapping[int, tuple[Category, How]],
+    compare_kinds: bool,
 ) -> ClassReport:
     claims: dict[str, list[str]] = defaultdict(list)
     matches = []
@@ -205,7 +211,8 @@ def _report(
         if category.id in found:
             meant, how = found[category.id]
             claims[meant.name].append(category.name)
-            match = ClassMatch(category.name, meant.name, how, category.is_thing, meant.is_thing)
+            is_thing = category.is_thing if compare_kinds else meant.is_thing
+            match = ClassMatch(category.name, meant.name, how, is_thing, meant.is_thing)
             matches.append(match)
     counts = Counter(match.how for match in matches)
     return ClassReport(

@@ -72,7 +72,8 @@ def train(
     """Train the decoder on labels that people own; CLIP and SAM do not change.
 
     Args:
-        labels: run folders and COCO panoptic sets (a JSON, or a folder with `panoptic.json`).
+        labels: run folders, and labels of other tools that tell segments apart: COCO panoptic or
+            instances, CVAT, Label Studio, labelme, VOC, YOLO.
         output: folder for checkpoints, states, log, curves and report.
         recipe: name of a shipped recipe, or a YAML file.
         settings: `key=value` each; they win over the recipe.

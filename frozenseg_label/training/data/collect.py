@@ -114,7 +114,7 @@ def collect(
     """Read and check all label sets; TrainingError lists what is wrong in any of them.
 
     Args:
-        labels: run folders and COCO panoptic sets.
+        labels: run folders, and sets of other tools.
         pictures: folder of their pictures; None: the folder that each label set names.
         vocabulary: words that labels may use; None: the words of all label sets.
         held_out: share of the images that is never trained on.
@@ -122,7 +122,7 @@ def collect(
         class_map: class of a set -> word of the vocabulary; None: nothing is learnt from it.
     """
     images: list[LabelledImage] = []
-    vocabularies: list[Vocabulary] = []
+    vocabularies, shapes = list[Vocabulary](), list[Vocabulary]()
     problems: list[str] = []
     reports: dict[str, ClassReport] = {}
     for path in labels:
@@ -135,11 +135,11 @@ def collect(
         words, matches, renamed = _in_our_words(some, words, vocabulary, class_map or {})
         _tell(matches, f"{path}", {name for image in some for name in image.class_names()})
         images += renamed
-        vocabularies.append(words)
+        (shapes if any(image.read_map for image in some) else vocabularies).append(words)
         reports[f"{path}"] = matches
-    if not vocabularies:
+    if not vocabularies and not shapes:
         raise TrainingError("\n".join(problems))
-    vocabulary = vocabulary or join_vocabularies(vocabularies)
+    vocabulary = vocabulary or join_vocabularies(vocabularies, shapes)
     if not problems and not any(image.has_targets for image in images):
         names = ", ".join(str(path) for path in labels)
         raise TrainingError(
@@ -175,17 +175,23 @@ def _say_what_there_is(data: TrainingData) -> None:
         )
 
 
-def join_vocabularies(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
-    """Return one vocabulary of all words; a class of several comes once, with all its synonyms."""
+def join_vocabularies(
+    vocabularies: Sequence[Vocabulary], shapes: Sequence[Vocabulary] = ()
+) -> Vocabulary:
+    """Return one vocabulary of all words; a class of several comes once, with all its synonyms.
+
+    Args:
+        shapes: of sets whose form may not say what is stuff: the kinds of the others count.
+    """
     joined: dict[str, Category] = {}
-    for vocabulary in vocabularies:
+    for place, vocabulary in enumerate([*vocabularies, *shapes]):
         for category in vocabulary.categories:
             key = same_name(category.name)
             before = joined.get(key)
             if before is None:
                 joined[key] = replace(category, id=len(joined) + 1)
                 continue
-            if before.is_thing != category.is_thing:
+            if before.is_thing != category.is_thing and place < len(vocabularies):
                 raise TrainingError(
                     f"{category.name!r} is a thing in one of the sets and stuff in another; "
                     "mend one of the vocabularies"
@@ -194,7 +200,7 @@ def join_vocabularies(vocabularies: Sequence[Vocabulary]) -> Vocabulary:
             new = [name for name in category.synonyms if same_name(name) not in known]
             joined[key] = replace(before, synonyms=(*before.synonyms, *new))
     return Vocabulary(
-        " + ".join(dict.fromkeys(v.name for v in vocabularies)), tuple(joined.values())
+        " + ".join(dict.fromkeys(v.name for v in [*vocabularies, *shapes])), tuple(joined.values())
     )
 
 

@@ -5,9 +5,10 @@ All faults of the labels are reported together, before the first step.
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,11 @@ from numpy.typing import NDArray
 
 from frozenseg_label.errors import FormatError, ImageError, TrainingError
 from frozenseg_label.files import read_regular
-from frozenseg_label.formats.coco_panoptic import (
-    decode_panoptic_png,
-    read_label_png,
-    read_panoptic_png,
-)
+from frozenseg_label.formats.coco_panoptic import decode_panoptic_png, read_label_png
 from frozenseg_label.images import ImageRecord, decode_image, read_image_size
 from frozenseg_label.label_sets.label_set import LabelSet
 from frozenseg_label.label_sets.open_label_set import open_label_set
-from frozenseg_label.panoptic import OWNED_STATES, UNLABELLED, State, measure
+from frozenseg_label.panoptic import OWNED_STATES, UNLABELLED, PanopticMap, State, measure
 from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED, Truth
 from frozenseg_label.vocabulary import Vocabulary, same_name
@@ -60,13 +57,14 @@ class LabelledImage:
     Attributes:
         path: of the picture.
         name: for messages: the picture's name in its set.
-        png: the panoptic PNG.
+        png: the panoptic PNG; of other forms, where the labels are.
         size: height and width of the labels.
         segments: all segments of the PNG.
         reviewed: whether unlabelled pixels are truth (they show nothing).
         rejected: segments that a person refused.
         digest: SHA-256 (hex) of the picture's file; empty until `check_images`.
-        label_digest: SHA-256 (hex) of the PNG; likewise.
+        label_digest: SHA-256 (hex) of the PNG, or of the ids; likewise.
+        read_map: of forms that have no panoptic PNG: returns the map.
     """
 
     path: Path
@@ -78,6 +76,7 @@ class LabelledImage:
     rejected: tuple[RejectedSegment, ...] = ()
     digest: str = ""
     label_digest: str = ""
+    read_map: Callable[[], PanopticMap] | None = field(default=None, repr=False)
 
     @property
     def teaches(self) -> bool:
@@ -130,7 +129,7 @@ class LabelledImage:
 
     def read_ids(self) -> NDArray[np.int32]:
         """Return the ids [H, W] as `targets.targets_of` takes them."""
-        ids = read_panoptic_png(self.png, self.label_digest or None)
+        ids, _ = self.read_all_ids()
         if ids.shape != self.size:
             raise FormatError(f"{self.png}: {_size_problem(ids.shape, self.size)}")
         unknown = [segment.id for segment in self.segments if not segment.is_truth]
@@ -141,6 +140,17 @@ class LabelledImage:
             for number, rejected in enumerate(self.rejected):
                 ids[rejected.mask() & (ids >= IGNORED)] = FIRST_REFUSED + number
         return ids
+
+    def read_all_ids(self) -> tuple[NDArray[np.int32], str]:
+        """Return the ids [H, W] of the labels, and their digest; FormatError where it changed."""
+        if self.read_map is None:
+            png = read_label_png(self.png, self.label_digest or None)
+            return decode_panoptic_png(png, f"{self.png}"), hashlib.sha256(png).hexdigest()
+        ids = self.read_map().ids.copy()  # the map may be kept for others
+        digest = hashlib.sha256(f"{ids.shape}".encode() + ids.tobytes()).hexdigest()
+        if self.label_digest not in ("", digest):
+            raise FormatError(f"{self.png}: the labels of {self.name} have changed; restore them")
+        return ids, digest
 
     def truth(self, labels: Mapping[str, int], weights: Mapping[int, float]) -> Truth:
         """Return what the ids of `read_ids` teach.
@@ -169,7 +179,7 @@ def read_labelled_images(
     """Return the labelled images of a set that teach anything, its words, and its faults.
 
     Args:
-        source: a run folder, a folder with `panoptic.json`, or a COCO panoptic JSON.
+        source: a run folder, or labels of another tool that tell segments apart.
         pictures: folder of the pictures; None: where the run says, or beside the JSON.
         trust_states: as of `open_label_set`.
         remedy: what to do where the pictures are not found.
@@ -178,7 +188,7 @@ def read_labelled_images(
         if not labels.has_segments:
             raise TrainingError(
                 f"{source}: class PNGs do not tell the segments of a class apart; name a run "
-                "folder or a COCO panoptic set"
+                "folder or labels in another form"
             )
         for note in labels.notes:
             log.info("%s: %s", source, note)
@@ -192,7 +202,7 @@ def _labelled_image(labels: LabelSet, name: str, remedy: str) -> LabelledImage |
     image = LabelledImage(
         path=picture or Path(name),
         name=name,
-        png=said.png or Path(name),
+        png=said.png or labels.path,
         size=said.size,
         segments=tuple(
             LabelledSegment(s.id, labels.vocabulary.by_id(s.category_id).name, s.state, s.is_crowd)
@@ -201,6 +211,7 @@ def _labelled_image(labels: LabelSet, name: str, remedy: str) -> LabelledImage |
         reviewed=said.state == "reviewed",
         rejected=said.rejected,
         label_digest=said.sha256 or "",
+        read_map=None if labels.foreign is None else partial(labels.read_map, name),
     )
     if image.teaches and picture is None:
         raise TrainingError(f"{labels.path} does not say where its pictures are; {remedy}")
@@ -239,13 +250,12 @@ def _check(image: LabelledImage, names: set[str], remedy: str) -> tuple[Labelled
     lost = sorted(name for name in image.class_names() if same_name(name) not in names)
     problems = [f"{image.name}: class {name!r} is not in the vocabulary" for name in lost]
     try:
-        png = read_label_png(image.png, image.label_digest or None)
-        ids = decode_panoptic_png(png, f"{image.png}")
+        ids, digest = image.read_all_ids()
     except FormatError as error:
         problems.append(f"{error}")
     else:
         size = (ids.shape[0], ids.shape[1]) if 0 in image.size else image.size
-        image = replace(image, size=size, label_digest=hashlib.sha256(png).hexdigest())
+        image = replace(image, size=size, label_digest=digest)
         problems += _label_problems(image, ids)
     try:
         content = read_regular(image.path, ImageError)

@@ -31,7 +31,7 @@ class TrainingInputs:
     """Everything that the user names for a training, beside its settings.
 
     Attributes:
-        labels: label sets: run folders and COCO panoptic sets.
+        labels: label sets: run folders, and sets of other tools.
         weights: name or file of the weights to start from.
         vocabulary: words that labels may use; None: those of the label sets.
         images: folder of the pictures; None: the folder that each label set names.

@@ -131,7 +131,7 @@ def test_pictures_lie_where_one_says(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"a run folder .*, a COCO panoptic JSON"):
+    with pytest.raises(FormatError, match=r"a run folder .*, a COCO JSON"):
         read_labelled_images(tmp_path, None)
 
 
