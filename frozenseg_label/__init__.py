@@ -4,7 +4,8 @@ Everything that a command does, a function here does with the same defaults. Imp
 quick: what is heavy is imported when a function is called.
 """
 
-from frozenseg_label.annotation.annotate_folder import AnnotateSummary, annotate
+from frozenseg_label.annotation.annotate_folder import annotate
+from frozenseg_label.annotation.annotate_summary import AnnotateSummary
 from frozenseg_label.demo.write_demo import write_demo
 from frozenseg_label.evaluation.evaluate_labels import evaluate
 from frozenseg_label.exchange.export_labels import ExportSummary, export_labels

@@ -58,11 +58,12 @@ class ImageRecord:
     mtime_ns: int
 
 
-def find_images(sources: Sequence[Path]) -> list[ImageRecord]:
+def find_images(sources: Sequence[Path], *, missing_ok: bool = False) -> list[ImageRecord]:
     """Return all images in these files and folders (and the folders below), sorted by `relative`.
 
     Hidden files and folders, and those that this program wrote, are left out; a file that is given
-    by its own name is taken whatever its suffix. Each file is returned only once.
+    by its own name is taken whatever its suffix. Each file is returned only once. ImageError where
+    a source is missing, unless `missing_ok`: then it is returned, and fails when it is read.
     """
     sources = [Path(os.path.abspath(source)) for source in sources]  # noqa: PTH100 (keeps links)
     roots, paths = list[Path](), list[Path]()
@@ -72,7 +73,7 @@ def find_images(sources: Sequence[Path]) -> list[ImageRecord]:
                 raise ImageError(f"{source}: was written by this program; give a folder of images")
             roots.append(source)
             paths.extend(_walk(source))
-        elif os.path.exists(source):  # noqa: PTH110 - likewise
+        elif missing_ok or os.path.exists(source):  # noqa: PTH110 - likewise
             roots.append(source.parent)
             paths.append(source)
         else:

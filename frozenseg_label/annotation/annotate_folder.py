@@ -7,16 +7,16 @@ has nothing to do answers without torch.
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from frozenseg_label.annotation.annotate_summary import AnnotateSummary
 from frozenseg_label.inference.predictor_spec import Precision, PredictorSpec
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from frozenseg_label.annotation.dry_run import Estimate
     from frozenseg_label.errors import ImageError
     from frozenseg_label.images import ImageRecord
     from frozenseg_label.runs.manifest import Manifest
@@ -29,30 +29,8 @@ FORMATS: tuple[str, ...] = get_args(Format)
 
 log = logging.getLogger(__name__)
 
+MOST_SOURCES = 100  # that run.json names; a list of files may be as long as the journal
 LIBRARIES = ("torch", "open_clip_torch", "numpy")  # labels may depend on their versions
-
-
-@dataclass(frozen=True)
-class AnnotateSummary:
-    """The result of one call of `annotate`; in a dry run, what it would do.
-
-    Attributes:
-        output: the run folder.
-        labelled, skipped, failed: images; skipped ones were labelled before.
-        missing_images: labelled before, and no longer on the disk; their labels stay.
-        segments: number of segments of each class that occurs in the whole run folder.
-        seconds: time spent.
-        estimate: of a dry run that found images to label; None otherwise.
-    """
-
-    output: Path
-    labelled: int
-    skipped: int
-    failed: int
-    missing_images: int = 0
-    segments: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    estimate: "Estimate | None" = None
 
 
 def annotate(
@@ -60,6 +38,7 @@ def annotate(
     output: str | Path,
     vocabulary: "str | Path | Vocabulary",
     *,
+    missing_ok: bool = False,
     weights: str | Path = "nano",
     formats: Sequence[Format] = (),
     semantic: bool = False,
@@ -84,6 +63,7 @@ def annotate(
         images: folders (searched recursively) or files.
         output: the run folder; made when missing.
         vocabulary: a YAML or text file, the name of a shipped one, or a Vocabulary.
+        missing_ok: a missing file counts as a failed image, and the run goes on; else an error.
         weights: a name of `frozenseg-label weights list`, or a checkpoint file.
         formats: what to write beside COCO panoptic.
         semantic: write semantic maps too, by the published SAM ensemble where `sam_masks` is given.
@@ -104,6 +84,7 @@ def annotate(
     spec = PredictorSpec(weights, words, device, precision, min_score, sam_masks, semantic)
     job = _Job(
         sources=_sources(images),
+        missing_ok=missing_ok,
         output=Path(output),
         formats=formats,
         batch_size=batch_size,
@@ -122,6 +103,7 @@ class _Job:
     """Which images are labelled, into which folder, and how; fields as in `annotate`."""
 
     sources: list[Path]
+    missing_ok: bool
     output: Path
     formats: Sequence[Format]
     batch_size: int
@@ -142,15 +124,20 @@ class _Job:
             if count is not None and count < 1:
                 raise ValueError(f"{name} must be at least 1, got {count}")
 
+    def find_images(self) -> "list[ImageRecord]":
+        """Return the images to label, those that are labelled already among them."""
+        from frozenseg_label.images import find_images
+
+        return find_images(self.sources, missing_ok=self.missing_ok)[: self.limit]
+
 
 def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool) -> AnnotateSummary:
     """Label what is to do; the model is loaded only where an image needs it."""
     from frozenseg_label.annotation.progress import announce, shown_progress
-    from frozenseg_label.images import find_images
     from frozenseg_label.runs.run_folder import RunFolder
 
     started = time.monotonic()
-    records = find_images(job.sources)[: job.limit]
+    records = job.find_images()
     opened = RunFolder.open_or_create(
         job.output, manifest, update=job.update, formats=job.formats, semantic=spec.semantic
     )
@@ -203,10 +190,9 @@ def _label_planned(
 
 def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateSummary:
     """Say what a run would do; time a few images, write nothing."""
-    from frozenseg_label.images import find_images
     from frozenseg_label.runs.run_folder import RunFolder
 
-    records = find_images(job.sources)[: job.limit]
+    records = job.find_images()
     with RunFolder.preview(job.output, manifest, update=job.update, semantic=spec.semantic) as run:
         plan = run.plan(records, checksum=job.checksum)
         missing_images = run.manifest.missing_images
@@ -248,7 +234,7 @@ def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
     log.debug("weights %s, fingerprint %s", spec.weights, info.fingerprint)
     log.debug("vocabulary %s, %d classes", words.name, len(words.categories))
     arguments: dict[str, JsonValue] = {
-        "images": [str(source) for source in job.sources],
+        "images": [str(source) for source in job.sources[:MOST_SOURCES]],
         "vocabulary": vocabulary,
         "device": spec.device,
         "precision": spec.precision,

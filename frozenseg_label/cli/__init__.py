@@ -27,7 +27,7 @@ Exit codes:
   1    error
   2    usage: an option or an argument is wrong
   3    finished, but some images failed
-  4    a quality limit was not reached: a training forgot too much
+  4    a quality limit was not reached: of labels, or of a training that forgot too much
   {INTERRUPTED}  interrupted; what was finished is kept
 """
 

@@ -1,13 +1,16 @@
 """`frozenseg-label annotate`: reads options, makes one call and prints a summary."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from frozenseg_label.annotation.annotate_folder import FORMATS, AnnotateSummary
+from frozenseg_label.annotation.annotate_folder import FORMATS
 from frozenseg_label.annotation.annotate_folder import annotate as label
+from frozenseg_label.annotation.annotate_summary import AnnotateSummary
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import (
     FINISHED_WITH_FAILURES,
@@ -25,10 +28,17 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder to write."
 )
+@click.option(
+    "--from-list",
+    metavar="FILE",
+    type=click.File("rb"),
+    help="Label the images that FILE names, one a line, instead of IMAGES; - is stdin.",
+)
+@click.option("-0", "--null", is_flag=True, help="Names in the list end with NUL, not with a line.")
 @click.option("--vocab", help="Vocabulary: a YAML or text file, or a shipped name.")
 @click.option("--classes", help='Classes instead of a vocabulary: "cat, dog, sky:stuff".')
 @option_of(label, "--weights", help="Name or file of the weights.")
@@ -94,6 +104,8 @@ def annotate(
     ctx: click.Context,
     /,
     images: tuple[Path, ...],
+    from_list: BinaryIO | None,
+    null: bool,
     output: Path,
     vocab: str | None,
     classes: str | None,
@@ -104,15 +116,32 @@ def annotate(
 
     After an interruption, the same command continues where it stopped.
     """
+    if bool(images) == (from_list is not None):
+        raise click.UsageError("give either IMAGES, folders or files, or --from-list")
+    sources = images if from_list is None else _listed(from_list, b"\0" if null else b"\n")
+    options["missing_ok"] = from_list is not None
     vocabulary = _vocabulary(ctx, vocab, classes)
     options["formats"] = [name for name in options["formats"] if name != "coco-panoptic"]
-    result = label(images, output, vocabulary, progress=not is_quiet(), **options)
+    result = label(sources, output, vocabulary, progress=not is_quiet(), **options)
     if as_json:
         print_json(**asdict(result))
     else:
         _print(result, dry_run=options["dry_run"])
     if result.failed:
         ctx.exit(FINISHED_WITH_FAILURES)
+
+
+def _listed(file: BinaryIO, end: bytes) -> Sequence[Path]:
+    """Return the paths in a list; relative ones are relative to the working folder.
+
+    Args:
+        end: of each name.
+    """
+    names = (name.removesuffix(b"\r") if end == b"\n" else name for name in file.read().split(end))
+    listed = [Path(os.fsdecode(name)) for name in names if name]
+    if not listed:
+        raise click.UsageError(f"--from-list {file.name}: no file is named there")
+    return listed
 
 
 def _vocabulary(ctx: click.Context, vocab: str | None, classes: str | None) -> "str | Vocabulary":

@@ -1,7 +1,7 @@
 """`frozenseg-label evaluate`: reads options, makes one call and prints tables in per cent."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
-from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_json, print_table, say
+from frozenseg_label.cli.output import (
+    FINISHED_WITH_FAILURES,
+    GATE_FAILED,
+    print_json,
+    print_table,
+    say,
+)
 from frozenseg_label.evaluation.evaluate_labels import evaluate as compare
 
 if TYPE_CHECKING:
@@ -39,6 +45,7 @@ FIGURES = {  # name shown -> field of `Figures`
 }
 CLASS_FIGURES = {"PQ": "pq", "SQ": "sq", "RQ": "rq", "IoU": "miou", "edge": "boundary_iou"}
 CLASS_FIGURES |= {"AP": "ap", "rec.5": "recall50"}
+GROUPS = ("all", "things", "stuff", "seen", "unseen")
 CLASS_COUNTS = {"found": "paired", "missed": "missed", "extra": "spurious"}
 
 log = logging.getLogger(__name__)
@@ -80,11 +87,27 @@ log = logging.getLogger(__name__)
     type=click.Path(dir_okay=False, path_type=Path),
     help="YAML or JSON: class of one set: class of the other, or null to leave it out.",
 )
+@click.option(
+    "--min-pq", type=click.FloatRange(0, 100), help="Exit with 4 if PQ is less, in per cent."
+)
+@click.option(
+    "--min-miou", type=click.FloatRange(0, 100), help="Exit with 4 if mIoU is less, in per cent."
+)
+@click.option(
+    "--group",
+    type=click.Choice(GROUPS),
+    default="all",
+    show_default=True,
+    help="Classes that --min-pq and --min-miou look at.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, shares in 0..1.")
 @verbosity_options
 def evaluate(
     predicted: Path,
     truth: Path | None,
+    min_pq: float | None,
+    min_miou: float | None,
+    group: str,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - the options of frozenseg_label.evaluate, with its types
 ) -> int:
@@ -103,15 +126,15 @@ def evaluate(
         raise click.UsageError("give either TRUTH, labels to compare with, or --reviewed")
     if options["reviewed"] and options["class_map"]:
         raise click.UsageError("--class-map is for two sets; --reviewed has one vocabulary only")
+    limits = {"pq": min_pq, "miou": min_miou}
+    if options["reviewed"] and limits != dict.fromkeys(limits):
+        raise click.UsageError("--min-pq and --min-miou need TRUTH, they are not for --reviewed")
     from frozenseg_label.evaluation.evaluation_report import EvaluationReport, ReviewedReport
 
     report = compare(predicted, truth, progress=not is_quiet(), **options)
     for note in report.notes:
         log.warning("%s", note)
-    faults = report.faults if isinstance(report, EvaluationReport) else ()
-    for fault in faults:
-        log.warning("not compared: %s", fault)
-    code = FINISHED_WITH_FAILURES if faults else 0
+    code = _judge(report, limits, group) if isinstance(report, EvaluationReport) else 0
     if as_json:
         print_json(**asdict(report))
         return code
@@ -122,6 +145,40 @@ def evaluate(
     if report.html is not None:
         say(f"page: {report.html}")
     return code
+
+
+def _judge(report: "EvaluationReport", limits: Mapping[str, float | None], group: str) -> int:
+    """Say what was not compared and what is less than asked for; return the exit code."""
+    for fault in report.faults:
+        log.warning("not compared: %s", fault)
+    missed = _missed_limits(report, limits, group)
+    for sentence in missed:
+        log.error("%s", sentence)
+    if missed:
+        return GATE_FAILED
+    return FINISHED_WITH_FAILURES if report.faults else 0
+
+
+def _missed_limits(
+    report: "EvaluationReport", limits: Mapping[str, float | None], group: str
+) -> list[str]:
+    """Return a sentence for each figure of a group that is less than its limit, or not known.
+
+    Args:
+        limits: field of `Figures` -> per cent, or None for no limit.
+    """
+    figures, missed = report.groups.get(group), []
+    for shown, field in FIGURES.items():
+        limit, found = limits.get(field), getattr(figures, field, None)
+        if limit is None:
+            continue
+        option, of_group = f"--min-{field} {limit:g}", "" if group == "all" else f" of {group}"
+        if found is None:
+            missed.append(f"{shown}{of_group} cannot be told from these labels: {option} fails")
+        elif not 100 * found >= limit:  # so that a limit that is not a number fails, too
+            value = f"{100 * found:.4g}"
+            missed.append(f"{shown}{of_group} is {value} per cent, less than {option} asks for")
+    return missed
 
 
 def _print_comparison(report: "EvaluationReport") -> None:

@@ -1,5 +1,6 @@
 """`frozenseg-label annotate`, as a person at a terminal meets it, with a tiny random model."""
 
+import io
 import json
 import os
 import shlex
@@ -102,6 +103,58 @@ def test_overlays_are_written_where_asked_for(images: Path) -> None:
     for picture in ("a.jpg", "b.jpg", "below/c.jpg"):
         with Image.open(Path("out/overlay", picture)) as drawn:
             assert sorted(drawn.size) == [64, 96]
+
+
+def annotate_list(*options: str) -> int:
+    words = ["--classes", CLASSES, "--weights", "tiny.safetensors", "-o", "out"]
+    return main(["annotate", *words, *options])
+
+
+def test_files_of_a_list_are_labelled_and_missing_ones_are_failures(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("list.txt").write_text(f"images/a.png\r\n\n{images}/below/c.PNG\nimages/gone.png\n")
+    assert annotate_list("--from-list", "list.txt", "--json") == 3
+    result = json.loads(capsys.readouterr().out)
+    assert (result["labelled"], result["failed"]) == (2, 1)
+    content = json.loads(Path("out/panoptic.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["a.png", "below/c.PNG"]
+    (failure,) = map(json.loads, Path("out/failures.jsonl").read_text().splitlines())
+    assert failure["image"] == "gone.png"
+    assert "No such file" in failure["message"]
+
+
+def test_a_list_may_come_from_another_program_with_any_names(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (images / "a.png").rename(images / "two\nlines.png")
+    names = io.BytesIO(b"images/two\nlines.png\0images/b.jpg\0")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(names))
+    assert annotate_list("--from-list", "-", "-0") == 0
+    content = json.loads(Path("out/panoptic.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["b.jpg", "two\nlines.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        ([], 2, "either IMAGES"),
+        (["images", "--from-list", "list.txt"], 2, "either IMAGES"),
+        (["--from-list", "empty.txt"], 2, "empty.txt: no file is named there"),
+        (["--from-list", "nowhere.txt"], 2, "nowhere.txt"),
+    ],
+)
+def test_what_cannot_be_a_list_of_images_is_told(
+    images: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    sentence: str,
+) -> None:
+    Path("list.txt").write_text("images\n")
+    Path("empty.txt").write_text("\n")
+    assert annotate_list(*arguments) == code
+    assert sentence in capsys.readouterr().err
 
 
 def test_the_same_command_again_does_nothing_and_says_so(

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from frozenseg_label.evaluation.evaluate_labels import evaluate
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
     png_name,
+    read_panoptic_png,
     write_coco_panoptic,
     write_panoptic_png,
 )
@@ -112,3 +114,42 @@ def test_every_option_has_the_default_of_the_python_function() -> None:
     parameters = inspect.signature(evaluate).parameters
     for name in parameters.keys() - {"predicted", "truth", "progress"}:
         assert options[name].get_default(context) == parameters[name].default, name
+
+
+@pytest.fixture
+def worse(truth: Path, tmp_path: Path) -> Path:
+    """The truth with one of its two images left empty."""
+    shutil.copytree(truth, tmp_path / "worse")
+    document = json.loads((tmp_path / "worse" / "panoptic.json").read_text())
+    first = document["annotations"][0]
+    png = tmp_path / "worse" / "panoptic" / first["file_name"]
+    write_panoptic_png(png, np.zeros_like(read_panoptic_png(png)))
+    first["segments_info"] = []
+    (tmp_path / "worse" / "panoptic.json").write_text(json.dumps(document))
+    return tmp_path / "worse"
+
+
+def test_labels_below_a_limit_exit_with_4_and_a_sentence_with_both_numbers(
+    truth: Path, worse: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main(["evaluate", str(worse), str(truth), "--json", "-q", "--min-pq", "95.5"]) == 4
+    found = 100 * json.loads(capsys.readouterr().out)["groups"]["all"]["pq"]
+    assert caplog.messages == [f"PQ is {found:.4g} per cent, less than --min-pq 95.5 asks for"]
+    caplog.clear()
+    limits = ["--min-miou", "99", "--group", "stuff"]
+    assert main(["evaluate", str(worse), str(truth), "-q", *limits]) == 4
+    assert caplog.messages[0].startswith("mIoU of stuff is ")
+    assert main(["evaluate", str(worse), str(truth), "-q", "--min-pq", "nan"]) == 4
+
+
+def test_labels_that_reach_all_limits_exit_with_0(truth: Path, worse: Path) -> None:
+    limits = ["--min-pq", "100", "--min-miou", "100", "--group", "things"]
+    assert main(["evaluate", str(truth), str(truth), *limits]) == 0
+    assert main(["evaluate", str(worse), str(truth), "--min-pq", "1"]) == 0
+
+
+def test_a_limit_for_what_is_not_known_fails(truth: Path, caplog: pytest.LogCaptureFixture) -> None:
+    limits = ["--min-pq", "1", "--group", "unseen"]
+    assert main(["evaluate", str(truth), str(truth), "-q", *limits]) == 4
+    assert "PQ of unseen cannot be told from these labels: --min-pq 1 fails" in caplog.messages
+    assert main(["evaluate", str(truth), "--reviewed", "--min-pq", "1"]) == 2

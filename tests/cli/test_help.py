@@ -36,7 +36,9 @@ def test_every_option_of_annotate_has_the_default_of_the_python_function() -> No
     assert {"weights", "min_score", "batch_size", "max_pixels", "precision", "dry_run"} <= shared
     for name in shared - {"formats"}:  # several values: a tuple on both sides, empty
         assert options[name].get_default(context) == parameters[name].default, name
-    missing = parameters.keys() - options.keys() - {"images", "vocabulary", "progress"}
+    missing = (
+        parameters.keys() - options.keys() - {"images", "missing_ok", "vocabulary", "progress"}
+    )
     assert not missing, f"without an option: {missing}"
 
 
