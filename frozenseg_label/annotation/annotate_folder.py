@@ -42,6 +42,7 @@ class AnnotateSummary:
         missing_images: labelled before, and no longer on the disk; their labels stay.
         segments: number of segments of each class that occurs in the whole run folder.
         seconds: time spent.
+        warnings: sentences about the whole run, also in `summary.json`.
         estimate: of a dry run that found images to label; None otherwise.
     """
 
@@ -52,6 +53,7 @@ class AnnotateSummary:
     missing_images: int = 0
     segments: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
     estimate: "Estimate | None" = None
 
 
@@ -145,12 +147,13 @@ class _Job:
 
 def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool) -> AnnotateSummary:
     """Label what is to do; the model is loaded only where an image needs it."""
-    from frozenseg_label.annotation.progress import announce, shown_progress
+    from frozenseg_label.annotation.progress import announce, doubts, shown_progress
     from frozenseg_label.images import find_images
     from frozenseg_label.runs.run_folder import RunFolder
 
     started = time.monotonic()
     records = find_images(job.sources)[: job.limit]
+    manifest = manifest.model_copy(update={"warnings": doubts(records, spec.weights)})
     opened = RunFolder.open_or_create(
         job.output, manifest, update=job.update, formats=job.formats, semantic=spec.semantic
     )
@@ -170,6 +173,7 @@ def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool)
         missing_images=run.manifest.missing_images,
         segments={name: total.segments for name, total in summary.totals.classes.items()},
         seconds=time.monotonic() - started,
+        warnings=manifest.warnings,
     )
 
 
@@ -203,6 +207,7 @@ def _label_planned(
 
 def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateSummary:
     """Say what a run would do; time a few images, write nothing."""
+    from frozenseg_label.annotation.progress import doubts
     from frozenseg_label.images import find_images
     from frozenseg_label.runs.run_folder import RunFolder
 
@@ -212,14 +217,15 @@ def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateS
         missing_images = run.manifest.missing_images
     unreadable = {record for record, _ in _still_unreadable(plan, job.max_pixels)}
     todo = [record for record in plan.todo if record not in unreadable]
-    guess = None
+    warnings, guess = doubts(records, spec.weights), None
     if todo:
         from frozenseg_label.annotation.dry_run import estimate
 
         guess = estimate(todo, spec.load(), job.output, job.max_pixels)
     return AnnotateSummary(
-        job.output, 0, len(plan.done), len(unreadable), missing_images, estimate=guess
-    )
+        job.output, 0, len(plan.done), len(unreadable), missing_images,
+        warnings=warnings, estimate=guess,
+    )  # fmt: skip
 
 
 def _still_unreadable(
