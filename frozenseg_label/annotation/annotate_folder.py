@@ -133,11 +133,12 @@ class _Job:
 
 def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool) -> AnnotateSummary:
     """Label what is to do; the model is loaded only where an image needs it."""
-    from frozenseg_label.annotation.progress import announce, shown_progress
+    from frozenseg_label.annotation.progress import announce, doubts, shown_progress
     from frozenseg_label.runs.run_folder import RunFolder
 
     started = time.monotonic()
     records = job.find_images()
+    manifest = manifest.model_copy(update={"warnings": doubts(records, spec.weights)})
     opened = RunFolder.open_or_create(
         job.output, manifest, update=job.update, formats=job.formats, semantic=spec.semantic
     )
@@ -157,6 +158,7 @@ def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool)
         missing_images=run.manifest.missing_images,
         segments={name: total.segments for name, total in summary.totals.classes.items()},
         seconds=time.monotonic() - started,
+        warnings=manifest.warnings,
     )
 
 
@@ -190,6 +192,7 @@ def _label_planned(
 
 def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateSummary:
     """Say what a run would do; time a few images, write nothing."""
+    from frozenseg_label.annotation.progress import doubts
     from frozenseg_label.runs.run_folder import RunFolder
 
     records = job.find_images()
@@ -198,14 +201,15 @@ def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateS
         missing_images = run.manifest.missing_images
     unreadable = {record for record, _ in _still_unreadable(plan, job.max_pixels)}
     todo = [record for record in plan.todo if record not in unreadable]
-    guess = None
+    warnings, guess = doubts(records, spec.weights), None
     if todo:
         from frozenseg_label.annotation.dry_run import estimate
 
         guess = estimate(todo, spec.load(), job.output, job.max_pixels)
     return AnnotateSummary(
-        job.output, 0, len(plan.done), len(unreadable), missing_images, estimate=guess
-    )
+        job.output, 0, len(plan.done), len(unreadable), missing_images,
+        warnings=warnings, estimate=guess,
+    )  # fmt: skip
 
 
 def _still_unreadable(

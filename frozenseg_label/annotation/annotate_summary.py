@@ -18,6 +18,7 @@ class AnnotateSummary:
         missing_images: labelled before, and no longer on the disk; their labels stay.
         segments: number of segments of each class that occurs in the whole run folder.
         seconds: time spent.
+        warnings: sentences about the whole run, also in `summary.json`.
         estimate: of a dry run that found images to label; None otherwise.
     """
 
@@ -28,4 +29,5 @@ class AnnotateSummary:
     missing_images: int = 0
     segments: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
     estimate: "Estimate | None" = None

@@ -1,19 +1,29 @@
 """What people are told of a run: its plan, its progress, and when it gives up."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from frozenseg_label.checkpoints.header import read_checkpoint_info
+from frozenseg_label.checkpoints.named_weights import find_weights
 from frozenseg_label.errors import ImageError, RunError
+from frozenseg_label.formats.demo_picture import is_demo_picture
+from frozenseg_label.images import ImageRecord
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.plan import Plan
 
 log = logging.getLogger(__name__)
 
 FEWEST_BEFORE_GIVING_UP = 20  # images; the failure rate of fewer says little
+FOR_DRAWINGS = (
+    "the weights {weights} are made for drawings, and these are not the images that "
+    "`frozenseg-label demo` writes: labels of photographs will be wrong. For photographs: "
+    "`frozenseg-label weights fetch convnext-large`, then `--weights convnext-large`"
+)
 
 
 def announce(plan: Plan, manifest: Manifest) -> None:
@@ -24,6 +34,8 @@ def announce(plan: Plan, manifest: Manifest) -> None:
     else:
         reasons = ", ".join(f"{count} {reason}" for reason, count in plan.reasons.items())
         log.info("%d images, %d to label (%s)", every, len(plan.todo), reasons)
+        for warning in manifest.warnings:
+            log.warning("%s", warning)
     for record in plan.touched:
         log.warning(
             "%s: another picture than the one that a person corrected; the corrections stay, "
@@ -36,6 +48,14 @@ def announce(plan: Plan, manifest: Manifest) -> None:
             manifest.missing_images,
             manifest.root,
         )
+
+
+def doubts(records: Sequence[ImageRecord], weights: str | Path) -> tuple[str, ...]:
+    """Return what is to be said of all labels of these images: weights for drawings."""
+    made_for = read_checkpoint_info(find_weights(weights)).made_for
+    if made_for != "drawings" or all(is_demo_picture(record.path) for record in records):
+        return ()
+    return (FOR_DRAWINGS.format(weights=weights),)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from frozenseg_label.checkpoints.header import (
     FROZEN_PARTS,
     HEADER_KEY,
     CheckpointInfo,
+    MadeFor,
     TrainingCategory,
     frozen_file,
     is_frozen,
@@ -36,6 +37,7 @@ def save_checkpoint(
     frozen_folder: Path | None = None,
     half: bool = False,
     origin: str = "",
+    made_for: MadeFor = "",
 ) -> CheckpointInfo:
     """Write a model, whole or not at all.
 
@@ -53,6 +55,7 @@ def save_checkpoint(
         decoder_hash=hash_tensors(_part(state, "decoder")),
         frozen_inside=frozen_folder is None,
         origin=origin,
+        made_for=made_for,
     )
     if frozen_folder is not None:
         for part in FROZEN_PARTS:

@@ -30,6 +30,7 @@ def _checked_name(name: str) -> str:
 
 
 _Name = Annotated[str, AfterValidator(_checked_name)]
+MadeFor = Literal["", "drawings"]  # kind of pictures; empty: unknown
 _Hash = Annotated[str, Field(pattern=r"^\w*$")]  # it becomes part of a file's name
 
 
@@ -52,6 +53,7 @@ class CheckpointInfo(BaseModel):
         frozen_inside: whether CLIP and SAM lie in the same file; else in the cache, see
             `frozen_file`.
         origin: where the weights come from, for people.
+        made_for: what pictures the encoders were trained on; older files do not say it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +66,7 @@ class CheckpointInfo(BaseModel):
     decoder_hash: _Hash
     frozen_inside: bool
     origin: str = ""
+    made_for: MadeFor = ""
 
     @property
     def fingerprint(self) -> str:

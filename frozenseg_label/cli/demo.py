@@ -7,7 +7,7 @@ import click
 
 from frozenseg_label.cli.options import option_of, verbosity_options
 from frozenseg_label.cli.output import command_line
-from frozenseg_label.demo.write_demo import VOCABULARY, write_demo
+from frozenseg_label.demo.write_demo import STYLES, VOCABULARY, Style, write_demo
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +23,21 @@ log = logging.getLogger(__name__)
     type=click.Path(file_okay=False, path_type=Path),
     help="Also write the true labels there, as COCO panoptic.",
 )
+@option_of(
+    write_demo,
+    "--style",
+    type=click.Choice(STYLES),
+    help="Drawings: of styles that the embedded model was trained on, or of one that it never saw.",
+)
 @verbosity_options
-def demo(folder: Path, count: int, seed: int, truth: Path | None) -> None:
+def demo(folder: Path, count: int, seed: int, truth: Path | None, style: Style) -> None:
     """Write demonstration images of the nano world into DIR.
 
-    They are drawn from stickers in a style that was in no training of the embedded model. Files
-    named demo-0000.png, demo-0001.png, ... are replaced; other files in DIR are kept.
+    They are new scenes of stickers that the embedded model was trained on; --style unseen draws
+    stickers of a style that it never saw. Files named demo-0000.png, demo-0001.png, ... are
+    replaced; other files in DIR are kept.
     """
-    write_demo(folder, count=count, seed=seed, truth=truth)
+    write_demo(folder, count=count, seed=seed, truth=truth, style=style)
     also = "" if truth is None else f", their true labels into {truth}"
     log.info("Wrote %d images into %s%s.", count, folder, also)
     labels = f"{folder}-labels"

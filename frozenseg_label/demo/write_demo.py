@@ -3,12 +3,11 @@
 Heavy imports stay inside the functions: the command line reads its defaults here.
 """
 
-import io
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,9 +23,11 @@ VOCABULARY = "stickers"
 SHEET = 352  # pixels; large enough for every piece that a scene of 384 pixels cuts out
 TEXTURE_SEED = 3  # the trainings' sheets come from other seeds (recipes/nano/making/world.py)
 
-# The drawings travel with the package as one picture. Their style (Twemoji, CC-BY-4.0, see NOTICE)
-# is in no training, so that the demonstration shows something true.
-ATLAS_FILE = Path(__file__).parent / "atlas.png"
+# The drawings travel with the package as one picture for each style (NOTICE has their licences).
+# The trained ones are drawings that the embedded model was trained on, in other scenes; the unseen
+# ones are in a style that is in no training, so that people can see what that costs.
+Style = Literal["trained", "unseen"]
+STYLES: tuple[str, ...] = get_args(Style)
 CELL = 112  # pixels; a drawing's longer side
 COLUMNS = 12
 _NAMES_KEY = "names"  # text chunk of the PNG: JSON list, one name per cell, row by row
@@ -38,6 +39,7 @@ def write_demo(
     seed: int = 0,
     truth: str | Path | None = None,
     size: int = 384,
+    style: Style = "trained",
 ) -> list[Path]:
     """Write demonstration images `demo-0000.png` ...; the same arguments write the same files.
 
@@ -49,11 +51,14 @@ def write_demo(
         seed: of the first image; image i of seed s is image 0 of seed s + i.
         truth: folder for the true labels: `panoptic.json` and `panoptic/`, as `annotate` has them.
         size: height and width in pixels, at least 64.
+        style: of the drawings: one of those that the embedded model was trained on, or unseen.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}")
+    if style not in STYLES:
+        raise ValueError(f"style must be one of {', '.join(STYLES)}, got {style!r}")
     if size < 64:
         raise ValueError(f"size must be at least 64, got {size}")
     import numpy as np
@@ -68,6 +73,7 @@ def write_demo(
         remove_leftovers,
     )
     from frozenseg_label.formats.coco_panoptic import write_coco_panoptic
+    from frozenseg_label.formats.demo_picture import encode_demo_picture
     from frozenseg_label.vocabulary_files import read_vocabulary
 
     folder, truth = Path(folder), None if truth is None else Path(truth)
@@ -80,13 +86,15 @@ def write_demo(
     vocabulary = read_vocabulary(VOCABULARY)
     things = {category.name for category in vocabulary.categories if category.is_thing}
     stuff = [category.name for category in vocabulary.categories if not category.is_thing]
-    cutouts = {name: drawn for name, drawn in demonstration_cutouts().items() if name in things}
+    cutouts = {
+        name: drawn for name, drawn in demonstration_cutouts(style).items() if name in things
+    }
     textures = draw_textures(np.random.default_rng(TEXTURE_SEED), 1, SHEET, names=stuff)
     paths, annotations = [], []
     for number in range(count):
-        scene = draw_scene(np.random.default_rng(seed + number), cutouts, textures, size)
+        scene = draw_scene(_generator(style, seed + number), cutouts, textures, size)
         paths.append(folder / f"demo-{number:04d}.png")
-        atomic_write(paths[-1], _encode(scene.image), lasting=False)
+        atomic_write(paths[-1], encode_demo_picture(scene.image), lasting=False)
         log.debug("%s: %d segments", paths[-1], len(scene.segments))
         if truth is not None:
             annotations.append(_write_truth(truth, paths[-1].name, number + 1, scene, vocabulary))
@@ -96,8 +104,25 @@ def write_demo(
     return paths
 
 
-def demonstration_cutouts(path: Path = ATLAS_FILE) -> "dict[str, list[NDArray[np.uint8]]]":
-    """Return the shipped drawings: thing name -> RGBA [h, w, 4], cropped to what is visible."""
+def _generator(style: Style, seed: int) -> "np.random.Generator":
+    """Return the random numbers of an image; trained styles have seeds that no training has."""
+    import numpy as np
+
+    return np.random.default_rng(seed if style == "unseen" else (seed, TEXTURE_SEED))
+
+
+def atlas_file(style: Style) -> Path:
+    """Return the picture that has the drawings of a style."""
+    return Path(__file__).with_name(f"atlas-{style}.png")
+
+
+def demonstration_cutouts(style: Style = "trained") -> "dict[str, list[NDArray[np.uint8]]]":
+    """Return the shipped drawings of a style, as `read_atlas` does."""
+    return read_atlas(atlas_file(style))
+
+
+def read_atlas(path: Path) -> "dict[str, list[NDArray[np.uint8]]]":
+    """Return the drawings of an atlas: thing name -> RGBA [h, w, 4], cropped to what is visible."""
     import numpy as np
     from PIL import Image
 
@@ -113,9 +138,9 @@ def demonstration_cutouts(path: Path = ATLAS_FILE) -> "dict[str, list[NDArray[np
 
 
 def write_atlas(
-    cutouts: "Mapping[str, Sequence[NDArray[np.uint8]]]", source: str, path: Path = ATLAS_FILE
+    cutouts: "Mapping[str, Sequence[NDArray[np.uint8]]]", source: str, path: Path
 ) -> None:
-    """Write drawings of at most 112 pixels a side as one PNG, for `demonstration_cutouts`.
+    """Write drawings of at most 112 pixels a side as one PNG, for `read_atlas`.
 
     Args:
         source: where they come from and under which licence; kept in the file.
@@ -131,15 +156,6 @@ def write_atlas(
     facts.add_text(_NAMES_KEY, json.dumps([name for name, _ in drawings]))
     facts.add_text("Source", source)
     sheet.save(path, pnginfo=facts, optimize=True)
-
-
-def _encode(image: "NDArray[np.uint8]") -> bytes:
-    """Return the PNG file of an image [H, W, 3]."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return file.getvalue()
 
 
 def _write_truth(

@@ -15,7 +15,7 @@ from frozenseg_label.vocabulary import Vocabulary
 
 JPEG_QUALITY = 85
 _SPOT_SIDE = 256  # pixels; the middle of segments is looked for in maps of this size at most
-_TINT = 0.45  # share of the class colour
+_TINT = 0.3  # share of the class colour
 _UNLABELLED = 0.4  # brightness of pixels without a label, against the picture's
 _TEXT_SHARE, _LEAST_TEXT = 1 / 32, 11  # of the picture's longer side; pixels
 

@@ -50,6 +50,7 @@ def assemble(
         "skipped": skipped,
         "failed": failed,
         "missing_images": manifest.missing_images,
+        "warnings": list(manifest.warnings),
         "totals": totals.model_dump(),
     }
     atomic_write(folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())

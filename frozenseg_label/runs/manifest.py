@@ -119,6 +119,7 @@ class Manifest(_Recorded):
         assembled: bytes of the journal when `panoptic.json` was last made of it; 0 = remake it.
         totals: of that moment; None before.
         missing_images: labelled images whose file was gone at the last plan; their labels stay.
+        warnings: sentences about the whole run that `summary.json` repeats.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -135,6 +136,7 @@ class Manifest(_Recorded):
     assembled: int = 0
     totals: Totals | None = None
     missing_images: int = 0
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(

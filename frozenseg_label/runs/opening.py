@@ -177,6 +177,7 @@ def _taken_up(before: Manifest, manifest: Manifest) -> Manifest:
     if taken_up == before:
         return before
     update: dict[str, object] = {"updated": datetime.now(UTC)}
-    if before.vocabulary != manifest.vocabulary:
-        update["assembled"] = 0  # colours may differ even where the labels are alike
+    # Colours may differ even where the labels are alike.
+    if (before.vocabulary, before.warnings) != (manifest.vocabulary, manifest.warnings):
+        update["assembled"] = 0
     return taken_up.model_copy(update=update)

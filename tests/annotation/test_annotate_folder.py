@@ -1,11 +1,19 @@
 """The Python function says what it does not take, before it writes anything."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from frozenseg_label import annotate
+from frozenseg_label import annotate, write_demo
+from frozenseg_label.annotation.progress import doubts
+from frozenseg_label.checkpoints.checkpoint import save_checkpoint
+from frozenseg_label.checkpoints.header import HEADER_KEY, TrainingCategory, read_header
+from frozenseg_label.checkpoints.tensor_file import read_tensors, write_tensors
+from frozenseg_label.images import ImageRecord
+from frozenseg_label.model.frozenseg import FrozenSeg
 
 
 @pytest.mark.parametrize(
@@ -31,3 +39,35 @@ def test_what_cannot_be_meant_is_told_with_its_value(
     with pytest.raises(ValueError, match=f"{argument} .*{told}"):
         annotate(tmp_path, tmp_path / "out", "stickers", **{argument: value})
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_for_drawings_warn_once_of_pictures_that_demo_did_not_write(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (picture,) = write_demo(tmp_path / "images", count=1, size=64)
+    labels = tmp_path / "labels"
+    assert annotate(tmp_path / "images", labels, "stickers").warnings == ()
+    assert not [message for message in caplog.messages if "drawings" in message]
+    assert json.loads((labels / "summary.json").read_text())["warnings"] == []
+    for name in ("b.png", "c.png"):  # the same pixels, written by another program
+        Image.open(picture).save(tmp_path / "images" / name)
+    assert annotate(tmp_path / "images", labels, "stickers", dry_run=True).warnings
+    done = annotate(tmp_path / "images", labels, "stickers")
+    (warning,) = [message for message in caplog.messages if "drawings" in message]
+    assert "weights nano" in warning
+    assert "weights fetch convnext-large" in warning
+    assert json.loads((labels / "summary.json").read_text())["warnings"] == [warning]
+    assert done.warnings == (warning,)
+
+
+def test_weights_that_do_not_say_what_they_are_for_warn_of_nothing(
+    tmp_path: Path, tiny_frozenseg: FrozenSeg, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "old.safetensors"
+    save_checkpoint(path, tiny_frozenseg, "tiny", [TrainingCategory(names=("cat",), is_thing=True)])
+    header = read_header(path)[HEADER_KEY].replace(',"made_for":""', "")
+    write_tensors(path, read_tensors(path), {HEADER_KEY: header})
+    assert "made_for" not in read_header(path)[HEADER_KEY]
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (32, 32)).save(photo)
+    assert doubts([ImageRecord(photo, "photo.png", 0, 0)], path) == ()

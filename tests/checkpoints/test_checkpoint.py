@@ -19,6 +19,7 @@ from frozenseg_label.checkpoints.header import (
     read_checkpoint_info,
     read_header,
 )
+from frozenseg_label.checkpoints.named_weights import find_weights
 from frozenseg_label.checkpoints.tensor_file import write_tensors
 from frozenseg_label.errors import CheckpointError
 from frozenseg_label.model import builders
@@ -59,6 +60,18 @@ def test_a_saved_model_comes_back_with_its_vocabulary(
     assert not model.training
     assert info.seen_names == {"cat", "kitten", "sky"}
     assert info == read_checkpoint_info(tmp_path / "a.safetensors")
+
+
+def test_the_embedded_weights_say_that_they_are_for_drawings() -> None:
+    assert read_checkpoint_info(find_weights("nano")).made_for == "drawings"
+
+
+def test_what_weights_are_made_for_does_not_change_their_fingerprint(
+    tmp_path: Path, tiny_frozenseg: FrozenSeg
+) -> None:
+    plain = save(tmp_path / "a.safetensors", tiny_frozenseg)
+    assert plain.made_for == ""
+    assert plain.model_copy(update={"made_for": "drawings"}).fingerprint == plain.fingerprint
 
 
 def test_two_checkpoints_share_their_frozen_parts(

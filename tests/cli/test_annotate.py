@@ -390,9 +390,8 @@ def test_words_that_the_embedded_model_never_met_are_named(
 ) -> None:
     words = ["--classes", "cat, wombat, grass: stuff", "--limit", "1"]
     assert main(["annotate", "images", *words, "-o", "labels"]) == 0
-    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert "wombat" in warning.getMessage()
-    assert "cat" not in warning.getMessage()
+    (warning,) = [message for message in caplog.messages if "wombat" in message]
+    assert "cat" not in warning
 
 
 def test_words_must_be_given_once(images: Path, capsys: pytest.CaptureFixture[str]) -> None:

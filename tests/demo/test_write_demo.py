@@ -10,11 +10,15 @@ import pytest
 from PIL import Image
 
 from frozenseg_label.demo.write_demo import (
-    ATLAS_FILE,
+    STYLES,
+    Style,
+    atlas_file,
     demonstration_cutouts,
+    read_atlas,
     write_atlas,
     write_demo,
 )
+from frozenseg_label.formats.demo_picture import is_demo_picture
 from frozenseg_label.formats.panoptic_dataset import read_coco_panoptic
 from frozenseg_label.vocabulary_files import read_vocabulary
 
@@ -62,12 +66,29 @@ def test_nothing_to_draw_is_refused(tmp_path: Path, count: int, size: int) -> No
         write_demo(tmp_path, count=count, size=size)
 
 
-def test_the_shipped_atlas_has_a_drawing_of_every_thing_and_is_small() -> None:
+def test_the_two_styles_draw_different_images(tmp_path: Path) -> None:
+    (trained,) = write_demo(tmp_path / "a", count=1, size=64)
+    (unseen,) = write_demo(tmp_path / "b", count=1, size=64, style="unseen")
+    assert not np.array_equal(np.asarray(Image.open(trained)), np.asarray(Image.open(unseen)))
+    with pytest.raises(ValueError, match="style must be one of trained, unseen, got 'noto'"):
+        write_demo(tmp_path, style="noto")  # type: ignore[arg-type]
+
+
+def test_the_images_say_where_they_come_from(tmp_path: Path) -> None:
+    (path,) = write_demo(tmp_path, count=1, size=64)
+    assert is_demo_picture(path)
+    Image.open(path).save(tmp_path / "copy.png")
+    assert not is_demo_picture(tmp_path / "copy.png")
+    assert not is_demo_picture(tmp_path / "no-such.png")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_shipped_atlas_has_a_drawing_of_every_thing_and_is_small(style: Style) -> None:
     things = {c.name for c in read_vocabulary("stickers").categories if c.is_thing}
-    cutouts = demonstration_cutouts()
+    cutouts = demonstration_cutouts(style)
     assert set(cutouts) == things
     assert all(drawing[..., 3].max() == 255 for drawn in cutouts.values() for drawing in drawn)
-    assert ATLAS_FILE.stat().st_size <= 3_000_000
+    assert atlas_file(style).stat().st_size <= 2_000_000
 
 
 def test_drawings_survive_the_atlas(tmp_path: Path) -> None:
@@ -75,7 +96,7 @@ def test_drawings_survive_the_atlas(tmp_path: Path) -> None:
     shapes = [(112, 60), (30, 112), (112, 112)] * 5
     drawn = [rng.integers(1, 255, (*shape, 4), dtype=np.uint8) for shape in shapes]
     write_atlas({"many": drawn[:14], "one": drawn[14:]}, "a test", tmp_path / "atlas.png")
-    read = demonstration_cutouts(tmp_path / "atlas.png")
+    read = read_atlas(tmp_path / "atlas.png")
     assert [len(read["many"]), len(read["one"])] == [14, 1]
     for before, after in zip(drawn, [*read["many"], *read["one"]], strict=True):
         assert np.array_equal(before, after)

@@ -40,7 +40,7 @@ def world() -> World:
     concepts = read_concepts()
     stuff = [concept.name for concept in concepts if not concept.is_thing]
     textures = draw_textures(np.random.default_rng(0), 1, names=stuff)
-    return World(concepts, demonstration_cutouts(), textures)
+    return World(concepts, demonstration_cutouts("unseen"), textures)
 
 
 class Fixed:

@@ -4,8 +4,8 @@
 
 npm fetches the packages once (about 100 MB) into OUT/npm; resvg (`pip install resvg_py`) draws
 them. A style's file maps `<concept>/<number>` to uint8 [h, w, 4], not premultiplied, at most 112
-pixels a side. Running again draws again. With `--ship`, the demonstration's style also goes into
-frozenseg_label/demo/atlas.png, and the words into vocabularies/stickers.yaml: these two travel with
+pixels a side. Running again draws again. With `--ship`, the demonstration's drawings also go into
+frozenseg_label/demo/atlas-*.png, and the words into vocabularies/stickers.yaml: these travel with
 the package.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from frozenseg_label.demo.write_demo import write_atlas
+from frozenseg_label.demo.write_demo import atlas_file, write_atlas
 from recipes.nano.making.icon_sets import check_licence, crop, draw_icon, read_icons
 from recipes.nano.making.shapes import DOODLES, SHAPE_SETS, draw_doodles, draw_shapes
 from recipes.nano.making.world import (
@@ -42,7 +42,11 @@ PACKAGES = (
     "emojibase-data",
 )
 STICKERS_FILE = ROOT / "vocabularies/stickers.yaml"
-DEMO_SOURCE = (
+TRAINED_SOURCE = (
+    "Noto Emoji, versions 1 and 2, (c) Google, Apache-2.0; Fluent Emoji, also flat and 3D, "
+    "(c) Microsoft Corporation, MIT; FxEmojis, (c) Mozilla, Apache-2.0; scaled"
+)
+UNSEEN_SOURCE = (
     "Twemoji, (c) Twitter, Inc and other contributors, CC-BY-4.0, "
     "https://github.com/jdecked/twemoji; scaled"
 )
@@ -145,7 +149,9 @@ def icon_name(
 
 def ship(out: Path) -> None:
     """Write the demonstration's atlas and the vocabulary of the nano world into the package."""
-    write_atlas(load_world("demo", out).cutouts, DEMO_SOURCE)
+    unseen = load_world("demo", out).cutouts
+    write_atlas(unseen, UNSEEN_SOURCE, atlas_file("unseen"))
+    write_atlas(one_drawing_a_thing(out), TRAINED_SOURCE, atlas_file("trained"))
     concepts = read_concepts()
     lines = [
         STICKERS_HEADER,
@@ -164,6 +170,18 @@ def ship(out: Path) -> None:
         classes=len(concepts), things=things, stuff=len(concepts) - things, names=names
     )
     STICKERS_FILE.write_text("\n".join(lines) + "\n")
+
+
+def one_drawing_a_thing(out: Path) -> dict[str, list[NDArray[np.uint8]]]:
+    """Return a drawing of every thing, of one training style after the other: all are too large."""
+    styles = [style for style, role in STYLE_ROLES.items() if role == "train"]
+    drawings = {style: dict(np.load(out / f"{style}.npz")) for style in styles}
+    chosen = {}
+    for number, concept in enumerate(concept for concept in read_concepts() if concept.is_thing):
+        turn = number % len(styles)
+        has_it = (s for s in styles[turn:] + styles[:turn] if f"{concept.name}/0" in drawings[s])
+        chosen[concept.name] = [drawings[next(has_it)][f"{concept.name}/0"]]
+    return chosen
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def pack(clip: Path, sam: Path, decoder: Path, out: Path) -> None:
     seen = [concept for concept in read_concepts() if concept.seen]
     categories = [TrainingCategory(names=c.names, is_thing=c.is_thing) for c in seen]
     origin = "trained from nothing by recipes/nano; see its README"
-    save_checkpoint(out, model, "nano", categories, half=True, origin=origin)
+    save_checkpoint(out, model, "nano", categories, half=True, origin=origin, made_for="drawings")
     if out.stat().st_size > MOST_BYTES:
         raise ValueError(f"{out} has {out.stat().st_size} bytes, more than {MOST_BYTES}")
 

@@ -40,7 +40,9 @@ def draw_domain(work: Path) -> None:
         return
     (out / "images").mkdir(parents=True, exist_ok=True)
     chosen, stuff = domain_names()
-    cutouts = {name: drawn for name, drawn in demonstration_cutouts().items() if name in chosen}
+    cutouts = {
+        name: drawn for name, drawn in demonstration_cutouts("unseen").items() if name in chosen
+    }
     textures = draw_textures(np.random.default_rng(3), 2, SIZE + 96, names=stuff)
     words = read_vocabulary("stickers").categories
     names = {*chosen, *stuff}
@@ -58,7 +60,7 @@ def draw_domain(work: Path) -> None:
 def domain_names() -> tuple[set[str], list[str]]:
     """Return the names of the things, new and known, and of the stuff; all groups have some."""
     concepts = read_concepts()
-    drawn = demonstration_cutouts()
+    drawn = demonstration_cutouts("unseen")
     things = [c for c in concepts if c.is_thing and c.name in drawn]
     new = [c.name for c in things if not c.seen]
     known = [c.name for c in things if c.seen]
