@@ -90,7 +90,7 @@ def adopt(
         counterpart, is_same_mask = counterparts.get(segment.id, (None, False))
         if segment.id in kept:
             tally.subtract(["removed"])
-            adopted[segment.id] = kept[segment.id]
+            adopted[segment.id] = replace(segment, id=kept[segment.id].id)
             continue
         id_ = next(unused) if segment.id in taken else segment.id
         if segment.state == "rejected":

@@ -222,7 +222,7 @@ def match_labels(
         class_map: class there -> class of the run; None: leave its segments out.
     """
     place = source if form == "coco-panoptic" else form_of(source, form)[1]
-    labels = open_form(form, place, pngs=pngs, trust_states=trust_states)
+    labels = _looked_at(open_form(form, place, pngs=pngs, trust_states=trust_states))
     problems.add(MEND, labels.faults)
     for note in labels.notes:
         log.info("%s", note)
@@ -245,6 +245,22 @@ def match_labels(
     for remedy, sentences in incoming.unclear_classes().items():
         problems.add(remedy, sentences)
     return incoming
+
+
+def _looked_at(labels: LabelSet) -> LabelSet:
+    """Return the images that a person has finished, where the set tells; all where there are none.
+
+    Label Studio writes tasks that nobody has opened yet beside the others.
+    """
+    said = labels.foreign.images if labels.foreign is not None else {}
+    seen = tuple(name for name in labels.images if name in said and not said[name].is_proposal)
+    if not seen or len(seen) == len(labels.images):
+        return labels
+    log.info(
+        "%d images have predictions only, nobody has looked at them yet; they were passed over",
+        len(labels.images) - len(seen),
+    )
+    return replace(labels, images=seen)
 
 
 def _match_images(labels: LabelSet, names: Collection[str], problems: Problems) -> dict[str, str]:

@@ -152,7 +152,7 @@ def read_label_studio(path: Path) -> ForeignSet:
     rows = read_json(path, FormatError)
     if not isinstance(rows, list):
         raise FormatError(f"{path}: is no list of tasks; export them from Label Studio as JSON")
-    tasks: list[tuple[str, list[_Result]]] = []
+    tasks: list[tuple[str, list[_Result], bool]] = []
     faults, others, unlabelled = [], 0, 0
     for place, row in enumerate(rows):
         try:
@@ -165,10 +165,10 @@ def read_label_studio(path: Path) -> ForeignSet:
             continue
         areas = [result for result in results if result.label is not None]
         others += len(results) - len(areas)
-        tasks.append((task.name, areas))
+        tasks.append((task.name, areas, not task.done()))
     if not tasks:
         raise FormatError(f"{path}: has no labelled task{'; ' + faults[0] if faults else ''}")
-    names = [result.label or "" for _, results in tasks for result in results]
+    names = [result.label or "" for _, results, _ in tasks for result in results]
     vocabulary = vocabulary_of(path, names)
     ids = {same_name(category.name): category.id for category in vocabulary.categories}
     counts = {
@@ -178,7 +178,7 @@ def read_label_studio(path: Path) -> ForeignSet:
     return ForeignSet(
         path=path,
         vocabulary=vocabulary,
-        images=named(path, (_image(path, name, results, ids) for name, results in tasks)),
+        images=named(path, (_image(path, *task, ids) for task in tasks)),
         pictures=(path.parent, path.parent / "images"),
         lists_classes=False,
         faults=tuple(faults),
@@ -228,22 +228,23 @@ class _Task(BaseModel):
     def name(self) -> str | None:
         """Return the path of the picture; None where none is said."""
         texts = [self.data.get("image"), *self.data.values()]
-        text = next((text for text in texts if isinstance(text, str) and text), None)
-        if text is None:
-            return None
+        text = next((text for text in texts if isinstance(text, str) and text), "")
         if LOCAL_FILES in text:
             return unquote(text.partition(LOCAL_FILES)[2])
-        return _UPLOADED.sub("", text)
+        return _UPLOADED.sub("", text) or None
+
+    def done(self) -> Sequence[_Answer]:
+        """Return what people said."""
+        return [answer for answer in self.annotations if not answer.was_cancelled]
 
     def results(self) -> tuple[_Result, ...] | None:
         """Return what was said last; None where nothing was."""
-        done = [answer for answer in self.annotations if not answer.was_cancelled]
-        answers = done or self.predictions
+        answers = self.done() or self.predictions
         return answers[-1].result if answers else None
 
 
 def _image(
-    path: Path, name: str, results: Sequence[_Result], ids: Mapping[str, int]
+    path: Path, name: str, results: Sequence[_Result], is_proposal: bool, ids: Mapping[str, int]
 ) -> ForeignImage:
     where = f"{path}: {name!r}"
     found = tuple(ids[same_name(result.label or "")] for result in results)
@@ -257,7 +258,8 @@ def _image(
             objects.add(_shape(result, objects.size, category_id, f"{where}, {result.id!r}"))
         return objects.collected()
 
-    return ForeignImage(name, read, next(iter(sizes)) if len(sizes) == 1 else None, found)
+    size = next(iter(sizes)) if len(sizes) == 1 else None
+    return ForeignImage(name, read, size, found, is_proposal)
 
 
 def _shape(result: _Result, size: Size, category_id: int, place: str) -> Shape | None:

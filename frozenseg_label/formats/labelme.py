@@ -34,6 +34,10 @@ from frozenseg_label.vocabulary import Vocabulary, same_name
 
 VERSION = "5.5.0"  # of labelme, whose fields these are
 LARGEST_FILE = 1 << 29  # bytes; labelme puts whole pictures in its files
+_UNREADABLE = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError,
+    Image.DecompressionBombError,
+)  # fmt: skip
 _AREAS = ("mask", "polygon", None)
 
 
@@ -179,6 +183,6 @@ def _read_shape(said: _Shape, size: Size, ids: Mapping[str, int], place: str) ->
             if x < 0 or y < 0 or x + w > size[1] or y + h > size[0]:
                 raise FormatError(f"{place}: its mask leaves the image; draw it again")
             mask = np.asarray(png.convert("L")) > 0  # [h, w]
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise FormatError(f"{place}: no mask that can be read ({error}); draw it again") from error
     return shape_of(mask, category_id, x, y)

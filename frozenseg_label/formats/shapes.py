@@ -71,12 +71,14 @@ class ForeignImage:
             FormatError: they cannot be read.
         size: None: it comes with the shapes.
         category_ids: of the shapes; None: only the pixels tell.
+        is_proposal: it has what a model said, and nobody has looked at it.
     """
 
     name: str
     read: Callable[[Size | None], ImageShapes]
     size: Size | None = None
     category_ids: tuple[int, ...] | None = None
+    is_proposal: bool = False
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def read_yolo(path: Path) -> ForeignSet:
     """Open a YOLO set by its `data.yaml`; polygons are read again when they are asked for."""
     data = parse_yaml(read_text(path, FormatError, LARGEST_YAML), f"{path}", FormatError)[0]
     said = data.get("names") if isinstance(data, dict) else None
-    named_by = said if isinstance(said, dict) else dict(enumerate(said or ()))
+    listed = dict(enumerate(said)) if isinstance(said, list) else {}
+    named_by = said if isinstance(said, dict) else listed
     if not named_by or not all(type(key) is int and key >= 0 for key in named_by):
         raise FormatError(f"{path}: has no `names` of classes, numbered from 0; add them")
     try:

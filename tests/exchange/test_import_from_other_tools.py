@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as run_lengths
 
+from frozenseg_label.errors import FormatError
 from frozenseg_label.evaluation.evaluate_labels import evaluate
 from frozenseg_label.exchange.export_labels import export_labels
-from frozenseg_label.exchange.import_labels import ImportForm, ImportSummary, import_labels
+from frozenseg_label.exchange.import_labels import ImportForm, ImportSummary, OnTop, import_labels
 from frozenseg_label.formats.label_studio import brush_bytes, brush_mask
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
@@ -130,7 +131,8 @@ def edit_label_studio(folder: Path) -> None:
         if mask[3, 22]:
             mask[19] = False
             result["value"]["rle"] = brush_bytes(mask)
-    tasks[0]["annotations"] = [{"result": tasks[0].pop("predictions")[0]["result"]}]
+    for task in tasks:  # a person submits both
+        task["annotations"] = [{"result": task.pop("predictions")[0]["result"]}]
     path.write_text(json.dumps(tasks))
 
 
@@ -236,3 +238,83 @@ def test_two_corrections_are_two(form: ImportForm, out: Path, exported: Path) ->
     assert (outcomes.wrong_class, outcomes.moved) == (1, 1)
     assert (outcomes.missed, outcomes.spurious, outcomes.right) == (0, 0, 8 - kept)
     assert import_labels(out, exported, form=form).images == 0
+
+
+@pytest.mark.parametrize("form", ["label-studio"])
+def test_tasks_that_nobody_has_opened_are_passed_over(
+    form: ImportForm, out: Path, exported: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = exported / "tasks.json"
+    tasks = json.loads(path.read_text())
+    tasks[0]["annotations"] = tasks[0]["predictions"]
+    path.write_text(json.dumps(tasks))
+    with caplog.at_level("INFO", "frozenseg_label"):
+        assert import_labels(out, exported, form=form).images == 1
+    assert "1 images have predictions only" in caplog.text
+    assert {s.state for s in map_of(out, "b/2.png").segments} == {"proposed"}
+
+
+@pytest.mark.parametrize("form", ["coco-instances"])
+def test_stuff_that_instances_cannot_tell_waits_for_a_person(
+    form: ImportForm, out: Path, exported: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "frozenseg_label"):
+        import_labels(out, exported, form=form)
+    assert "2 segments of the run are of classes that the labels do not list" in caplog.text
+    with RunFolder.read(out) as run:
+        states = {entry.labels.state for entry in run.entries() if entry.labels is not None}
+    assert states == {"in review"}
+
+
+@pytest.mark.parametrize("form", ["coco-instances"])
+@pytest.mark.parametrize(("on_top", "removed"), [("last", 0), ("small", 0), ("first", 1)])
+def test_what_lies_on_top_is_chosen_and_told(
+    form: ImportForm,
+    out: Path,
+    exported: Path,
+    on_top: OnTop,
+    removed: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = exported / "instances.json"
+    document = json.loads(path.read_text())
+    square = {"image_id": 1, "category_id": DOG, "segmentation": [[3, 21, 13, 21, 13, 29, 3, 29]]}
+    document["annotations"].insert(0, square)  # around the small cat
+    path.write_text(json.dumps(document))
+    with caplog.at_level("INFO", "frozenseg_label"):
+        summary = import_labels(out, exported, form=form, on_top=on_top)
+    assert (summary.overlapped, summary.overlapped_pixels) == (1, 48)
+    assert (summary.removed, summary.added + summary.changed_class) == (removed, 1)
+    assert "48 pixels are in several shapes" in caplog.text
+    assert import_labels(out, exported, form=form, on_top=on_top).images == 0
+
+
+@pytest.mark.parametrize("form", ["coco-instances"])
+def test_a_shape_of_another_size_and_an_unknown_class_are_told(
+    form: ImportForm, out: Path, exported: Path
+) -> None:
+    path = exported / "instances.json"
+    document = json.loads(path.read_text())
+    document["images"][1] |= {"width": 7}
+    document["annotations"] = [a for a in document["annotations"] if a["image_id"] == 1]
+    document["categories"][0]["name"] = "zebra"
+    path.write_text(json.dumps(document))
+    with pytest.raises(FormatError, match=r"(?s)'zebra' is not in the run's.*b/2.png: is 7 x 30"):
+        import_labels(out, exported, form=form)
+
+
+def test_holes_that_a_polygon_filled_are_open_after_a_correction(out: Path, tmp_path: Path) -> None:
+    export_labels(out, tmp_path / "yolo", "yolo-seg")
+    path = tmp_path / "yolo" / "labels" / "a" / "1.txt"
+    lines = path.read_text().splitlines()
+    (large,) = (n for n, line in enumerate(lines) if line.startswith("0 ") and " 0.05" in line)
+    number, *words = lines[large].split()
+    points = np.array(words, dtype=float).reshape(-1, 2)
+    points[points[:, 1] > 0.6, 1] -= 1 / SIZE[0]  # its lower end is a pixel higher
+    lines[large] = f"{number} {' '.join(map(str, points.ravel()))}"
+    path.write_text("\n".join(lines))
+    summary = import_labels(out, tmp_path / "yolo", form="yolo-seg")
+    assert counts(summary) == {"accepted": 7, "reshaped": 1, "kept": 2}
+    expected = rows()
+    expected[19, 2:18] = 0
+    assert np.array_equal(map_of(out, "a/1.png").ids, expected)
