@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 _ADDED = re.compile(r"(_leftImg8bit|_gtFine_panoptic|_gtFine_labelIds|_gtFine|_panoptic)+$")
 _LONGEST_SUFFIX = 5  # `jpeg`, `tiff`, ...; what is longer belongs to the name
 
+_PARTS = ("train", "val", "test")
+
 _Key = Callable[[str], str]
 
 
@@ -36,10 +38,10 @@ def match_names(there: Collection[str], here: Collection[str]) -> NameMatches:
     """Find for each name there the one here that means the same image.
 
     Tried in this order, each on both sides: the path; the path without the folders that all names
-    of its side begin with; both without suffix; the base name; the base name without suffix and
-    without what data sets add to it. Paths are compared with `/`, without the address of a URL, in
-    Unicode's form NFC. A base name that comes with folders counts only where it is unique on its
-    own side.
+    of its side begin with; both without suffix; one side without the folder of its part (train,
+    val, test); the base name; the base name without suffix and without what data sets add to it.
+    Paths are compared with `/`, without the address of a URL, in Unicode's form NFC. A base name
+    that comes with folders counts only where it is unique on its own side.
     """
     found: dict[str, str] = {}
     ambiguous: dict[str, tuple[str, ...]] = {}
@@ -50,6 +52,8 @@ def match_names(there: Collection[str], here: Collection[str]) -> NameMatches:
         (within_there, within_here),
         (_bare_path, _bare_path),
         (lambda name: _bare_path(within_there(name)), lambda name: _bare_path(within_here(name))),
+        (_without_part, _bare_path),
+        (_bare_path, _without_part),
         (_base_name, _base_name),
         (_stem, _stem),
     ):
@@ -107,6 +111,12 @@ def _without(folders: str) -> _Key:
 def _bare_path(name: str) -> str:
     folder, slash, base = plain_path(name).rpartition("/")
     return f"{folder}{slash}{_without_suffix(base)}"
+
+
+def _without_part(name: str) -> str:
+    """Return the path without suffix and without the folder that a split export adds."""
+    part, slash, rest = _bare_path(name).partition("/")
+    return rest if slash and part in _PARTS else f"{part}{slash}{rest}"
 
 
 def _base_name(name: str) -> str:

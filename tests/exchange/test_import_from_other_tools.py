@@ -267,13 +267,13 @@ def test_stuff_that_instances_cannot_tell_waits_for_a_person(
 
 
 @pytest.mark.parametrize("form", ["coco-instances"])
-@pytest.mark.parametrize(("on_top", "removed"), [("last", 0), ("small", 0), ("first", 1)])
+@pytest.mark.parametrize(("on_top", "renamed"), [("last", 0), ("small", 0), ("first", 1)])
 def test_what_lies_on_top_is_chosen_and_told(
     form: ImportForm,
     out: Path,
     exported: Path,
     on_top: OnTop,
-    removed: int,
+    renamed: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     path = exported / "instances.json"
@@ -284,7 +284,7 @@ def test_what_lies_on_top_is_chosen_and_told(
     with caplog.at_level("INFO", "frozenseg_label"):
         summary = import_labels(out, exported, form=form, on_top=on_top)
     assert (summary.overlapped, summary.overlapped_pixels) == (1, 48)
-    assert (summary.removed, summary.added + summary.changed_class) == (removed, 1)
+    assert (summary.changed_class, summary.added) == (renamed, 1 - renamed)  # the cat is hidden
     assert "48 pixels are in several shapes" in caplog.text
     assert import_labels(out, exported, form=form, on_top=on_top).images == 0
 
@@ -318,3 +318,17 @@ def test_holes_that_a_polygon_filled_are_open_after_a_correction(out: Path, tmp_
     expected = rows()
     expected[19, 2:18] = 0
     assert np.array_equal(map_of(out, "a/1.png").ids, expected)
+
+
+@pytest.mark.parametrize("form", ["labelme", "voc", "class-png", "yolo-seg"])
+def test_the_folders_of_a_split_export_are_no_part_of_the_names(
+    form: ImportForm, out: Path, tmp_path: Path, make_image: MakeImage, make_manifest: MakeManifest
+) -> None:
+    first = make_image("c/1.png", (tmp_path / "photos" / "b" / "2.png").read_bytes() + b" ")
+    with RunFolder.open_or_create(out, make_manifest()) as run:
+        run.commit(first, run.read_map("a/1.png"))
+        run.finish()
+    parts = export_labels(out, tmp_path / "split", form, split="50/50").parts
+    assert len(parts) == 2
+    summary = import_labels(out, tmp_path / "split", form=form)
+    assert (summary.images, summary.unknown) == (3, 0)
