@@ -2,17 +2,15 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from frozenseg_label.checkpoints.header import read_checkpoint_info
 from frozenseg_label.checkpoints.named_weights import find_weights
 from frozenseg_label.errors import ImageError, RunError
 from frozenseg_label.formats.demo_picture import is_demo_picture
 from frozenseg_label.images import ImageRecord
+from frozenseg_label.progress_bar import progress_bar
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.plan import Plan
 
@@ -70,23 +68,20 @@ def shown_progress(
     finished = len(plan.done)
     failed, last = 0, ""
     fewest = min(FEWEST_BEFORE_GIVING_UP, len(plan.done) + len(plan.todo))
-    # disable=None: no bar where stderr is no terminal
-    hidden = None if progress and plan.todo else True
-    bar = tqdm(total=len(plan.todo), unit="image", disable=hidden)
 
     def on_finished(error: ImageError | None) -> None:
         nonlocal finished, failed, last
         finished += 1
-        bar.update()
         if error is not None:
             failed, last = failed + 1, f"{error}"
+            bar.set_postfix_str(f"{failed} failed", refresh=False)
             log.warning("failed: %s", error)
+        bar.update()
         if finished >= fewest and failed > max_failure_rate * finished:
             raise RunError(
                 f"{failed} of {finished} images failed, more than --max-failure-rate "
                 f"{max_failure_rate} allows; mend or remove them. The last one: {last}"
             )
 
-    # Messages go above the bar, not into it.
-    with bar, nullcontext() if bar.disable else logging_redirect_tqdm():
+    with progress_bar(len(plan.todo), show=progress) as bar:
         yield on_finished

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from frozenseg_label.errors import FormatError
 from frozenseg_label.evaluation.confusions import (
@@ -44,6 +42,7 @@ from frozenseg_label.evaluation.worst_images import WorstImages, write_compariso
 from frozenseg_label.formats.class_png import class_indices
 from frozenseg_label.label_sets.class_map import ClassMap
 from frozenseg_label.label_sets.open_label_set import open_label_set
+from frozenseg_label.progress_bar import shown
 from frozenseg_label.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -65,7 +64,6 @@ def compare_sets(
         open_label_set(truth, images) as true_labels,
         open_label_set(predicted, images, like=true_labels) as labels,
         tempfile.TemporaryDirectory(prefix="frozenseg-label-") as folder,
-        logging_redirect_tqdm(),  # messages go above the bar, not into it
     ):
         pairing = pair(labels, true_labels, class_map)
         for detail in pairing.common.report.details():
@@ -76,7 +74,7 @@ def compare_sets(
         lowest = WorstImages(worst)
         faults = [*labels.faults, *true_labels.faults]
         judged = 0
-        for name in tqdm(pairing.images, "images", disable=None if progress else True):
+        for name in shown(pairing.images, show=progress, failed=lambda: len(faults)):
             try:
                 paired = pairing.read(name)
             except FormatError as error:

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from frozenseg_label.errors import RunError
 from frozenseg_label.evaluation.confusions import confused_segments, most_frequent_segments
@@ -35,6 +33,7 @@ from frozenseg_label.pages.html_report import write_html_report
 from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer, existing
 from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
+from frozenseg_label.progress_bar import shown
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.run_reader import RunReader
 
@@ -97,12 +96,12 @@ def compare_with_review(
     path: Path, html: Path | None, images: Path | None, worst: int, progress: bool
 ) -> ReviewedReport:
     """Compare a run's proposals with its present labels; the arguments are those of `evaluate`."""
-    with RunReader.read(path) as run, logging_redirect_tqdm():
+    with RunReader.read(path) as run:
         reviewed = [entry for entry in run.entries() if _was_judged(entry)]
         judged = {entry.image: _is_open(entry) for entry in reviewed if _was_proposed(entry)}
         _refuse_nothing(run, judged, len(reviewed))
         tally, lowest = OutcomeTally(), WorstImages(worst)
-        for image in tqdm(judged, "images", disable=None if progress else True):
+        for image in shown(judged, show=progress):
             overlap = _overlap(run, image, judged[image])
             tally.add(overlap)
             own = PanopticTally()

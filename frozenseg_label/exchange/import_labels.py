@@ -156,14 +156,12 @@ def _take_in(
     progress: bool,
 ) -> "Changes":
     """Write the labels of these images into the run; returns how they differ from before."""
-    from tqdm import tqdm
-
     from frozenseg_label.exchange.adopt_labels import Changes
     from frozenseg_label.exchange.problems import Problems
+    from frozenseg_label.progress_bar import shown
 
     changes = Changes()
-    # disable=None: no bar where stderr is no terminal
-    for image in tqdm(todo, unit="image", disable=None if progress and todo else True):
+    for image in shown(todo, show=progress):
         problems = Problems()
         entry, adoption = _adopted(run, incoming, image, problems)
         problems.refuse(incoming.labels.path)  # a file changed since it was checked

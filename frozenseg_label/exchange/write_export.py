@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from frozenseg_label.errors import FormatError, ImageError
 from frozenseg_label.exchange.export_folder import ExportFolder
@@ -27,6 +26,7 @@ from frozenseg_label.exchange.export_losses import (
 from frozenseg_label.formats.export_image import ExportImage, Place
 from frozenseg_label.label_sets.label_set import ImageLabels, LabelSet
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
+from frozenseg_label.progress_bar import shown
 from frozenseg_label.version import __version__
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -216,6 +216,4 @@ class Export:
 
     def _shown(self, items: Sequence[_Item], doing: str) -> Iterator[_Item]:
         """Yield names or places under a progress bar."""
-        # disable=None: no bar where stderr is no terminal
-        hidden = None if self.progress and items else True
-        yield from tqdm(items, doing, unit="image", disable=hidden)
+        yield from shown(items, show=self.progress, doing=doing)

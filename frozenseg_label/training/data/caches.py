@@ -12,11 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
-from tqdm import tqdm
 
 from frozenseg_label.checkpoints.tensor_file import write_tensors
 from frozenseg_label.errors import FormatError, ImageError, TrainingError
 from frozenseg_label.files import ABANDONED, free_bytes, remove_leftovers
+from frozenseg_label.progress_bar import shown
 
 CHECKSUM = "crc32"
 
@@ -138,7 +138,7 @@ def fill_cache(
         total = sum(source.bytes_of(i) for i, _ in missing)
         cache.announce(f"{len(missing)} of {len(wanted)} images to be kept", total)
     share = missing[process::processes]
-    for index, mirror in tqdm(share, unit="image", disable=None if progress else True):
+    for index, mirror in shown(share, show=progress):
         try:
             source.keep(index, mirror)
         except (ImageError, FormatError) as error:  # the training loop names and counts it

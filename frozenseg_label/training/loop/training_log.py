@@ -5,17 +5,15 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
-
 from frozenseg_label.documents import parse_json
 from frozenseg_label.errors import TrainingError
 from frozenseg_label.files import atomic_write, explained, make_folder, read_regular
+from frozenseg_label.progress_bar import progress_bar
 
 logger = logging.getLogger(__name__)  # `log` is the file of rows here
 
@@ -123,15 +121,9 @@ def shown_steps(
     Args:
         total: steps of the whole training.
         done: steps of earlier runs; they do not count for the time left.
-        progress: False shows no bar; a stderr that is not a terminal shows none either.
+        progress: False shows no bar.
     """
-    bar = tqdm(
-        total=total,
-        initial=done,
-        disable=None if progress and done < total else True,
-        dynamic_ncols=True,
-        bar_format="step {n_fmt}/{total_fmt} |{bar}| {remaining} left{postfix}",  # fits 80 columns
-    )
+    look = "step {n_fmt}/{total_fmt} |{bar}| {remaining} left{postfix}"  # fits 80 columns
 
     def on_step(steps_done: int, losses: Mapping[str, float]) -> None:
         terms = [f"{short} {losses[name]:.2f}" for name, short in LOSSES.items() if name in losses]
@@ -140,6 +132,6 @@ def shown_steps(
             logger.debug("step %d of %d: %s", steps_done, total, " ".join(terms))
         bar.update(steps_done - bar.n)
 
-    # Messages go above the bar, not into it.
-    with bar, nullcontext() if bar.disable else logging_redirect_tqdm():
+    shown = progress_bar(total, show=progress, done=done, unit="step", bar_format=look)
+    with shown as bar:
         yield on_step
