@@ -254,7 +254,7 @@ def test_a_second_start_or_one_with_something_else_is_refused_and_says_why(
         learn(scenes["first"], max_steps=40)
     before = changes_of_files(half_done)
     go_on = {"max_steps": 40, "resume": True}
-    with pytest.raises(TrainingError, match=r"other labels \(4 \+ 1 images there, 6 \+ 2 now"):
+    with pytest.raises(TrainingError, match=r"other labels \(4 \+ 1 images there, 5 \+ 3 now"):
         learn([scenes["first"], scenes["second"]], **go_on)
     with pytest.raises(TrainingError, match=r"other seed \(0 there, 3 now\)"):
         learn(scenes["first"], "seed=3", **go_on)
