@@ -147,10 +147,10 @@ class _Exported:
     def _outline(self, segment: Segment) -> NDArray[np.bool_]:
         """Return what our polygon of a segment fills, within its box [h, w]."""
         if segment.id not in self._filled:
-            x, y, _, _ = segment.bbox
+            x, y, w, h = segment.bbox
             size = self._image.height, self._image.width
             drawn = filled(segment_polygon(self._image, segment), size, segment.category_id)
-            outline = self._image.boxed_mask(segment).copy()
+            outline = np.zeros((h, w), dtype=bool)
             if drawn is not None:
                 part = replace(drawn, x=drawn.x - x, y=drawn.y - y).cut(outline)
                 part |= drawn.mask
@@ -167,23 +167,30 @@ def _of_segments(region: Shape, current: PanopticMap) -> Iterator[Shape]:
     ids = region.cut(current.ids)  # [h, w]
     own = {s.id: s for s in current.segments if s.category_id == region.category_id}
     owners = np.where(region.mask & np.isin(ids, list(own)), ids, UNLABELLED)
-    parts, number = ndimage.label(region.mask & (owners == UNLABELLED), structure=_TOUCHING)
-    for part in range(1, number + 1):
-        inside = parts == part
-        around = owners[ndimage.binary_dilation(inside, structure=_TOUCHING)]
+    parts, _ = ndimage.label(region.mask & (owners == UNLABELLED), structure=_TOUCHING)
+    for part, (rows, columns) in enumerate(ndimage.find_objects(parts), start=1):
+        near = (_wider(rows), _wider(columns))
+        inside = parts[near] == part
+        around = owners[near][ndimage.binary_dilation(inside, structure=_TOUCHING)]
         beside, counts = np.unique(around[around > 0], return_counts=True)
         if len(beside):
-            owners[inside] = beside[np.argmax(counts)]
+            owners[near][inside] = beside[np.argmax(counts)]
         elif len(own) == 1 and not next(iter(own.values())).is_thing:
-            owners[inside] = next(iter(own))  # stuff is one region, wherever its parts are
+            owners[near][inside] = next(iter(own))  # stuff is one region, wherever its parts are
         else:
-            yield _part(region, inside)
+            yield _part(region, inside, near[1].start, near[0].start)
     for id_ in np.unique(owners[owners > 0]).tolist():
         yield replace(_part(region, owners == id_), is_crowd=own[id_].is_crowd)
 
 
-def _part(region: Shape, inside: NDArray[np.bool_]) -> Shape:
-    part = shape_of(inside, region.category_id, region.x, region.y)
+def _wider(side: slice) -> slice:
+    """Return a side of a box with the pixels next to it."""
+    return slice(max(side.start - 1, 0), side.stop + 1)
+
+
+def _part(region: Shape, inside: NDArray[np.bool_], x: int = 0, y: int = 0) -> Shape:
+    """Return the shape of a mask that begins at x, y of the region."""
+    part = shape_of(inside, region.category_id, region.x + x, region.y + y)
     if part is None:
         raise ValueError("a part of a region has at least one pixel")
     return part

@@ -267,3 +267,37 @@ def test_the_same_picture_in_two_sets_is_on_one_side() -> None:
     assert [image.name for image in held] == ["", "again"]
     assert len(train) == 1
     assert split_images(twice[:2], 0.5) == (twice[:2], [])
+
+
+# Sets of other tools.
+
+
+def coco_instances(folder: Path, categories: list[dict[str, object]]) -> Path:
+    """A set of one picture of 4 x 2 pixels: a cat at the left, drawn as a polygon."""
+    write_picture(folder / "1.png", (2, 4))
+    cat = {"image_id": 1, "category_id": 5, "segmentation": [[0, 0, 2, 0, 2, 2, 0, 2]]}
+    document = {
+        "images": [{"id": 1, "file_name": "1.png", "height": 2, "width": 4}],
+        "categories": categories,
+        "annotations": [cat],
+    }
+    (folder / "instances.json").write_text(json.dumps(document))
+    return folder / "instances.json"
+
+
+def test_coco_instances_are_trained_on_as_they_are(tmp_path: Path) -> None:
+    path = coco_instances(tmp_path, [{"id": 5, "name": "cat"}])
+    image = read_one(path)
+    assert image.truth(LABELS, {}).labels == {1: 0}
+    assert image.read_ids().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0]]
+    assert len(image.label_digest) == 64
+    with pytest.raises(FormatError, match="have changed"):
+        replace(image, label_digest="0" * 64).read_ids()
+
+
+def test_kinds_that_a_form_does_not_tell_are_those_of_the_other_sets() -> None:
+    run, shapes = Vocabulary("a", (Category("sky", 1, is_thing=False),)), parse_classes("sky, cat")
+    joined = join_vocabularies([run], [shapes])
+    assert {c.name: c.is_thing for c in joined.categories} == {"sky": False, "cat": True}
+    with pytest.raises(TrainingError, match="'sky' is a thing in one of the sets"):
+        join_vocabularies([run, shapes])
