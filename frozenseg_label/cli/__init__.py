@@ -10,17 +10,19 @@ from pathlib import Path
 import click
 
 from frozenseg_label.cli.options import (
+    CONFIG_FILE,
     PREFIX,
     name_variables,
+    origin_of,
     read_settings,
     start_messages,
     verbosity_options,
+    warn_of_unknown_variables,
 )
 from frozenseg_label.cli.output import INTERRUPTED, say
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.version import __version__
 
-CONFIG_FILE = "frozenseg-label.toml"
 EXIT_CODES = f"""\b
 Exit codes:
   0    success
@@ -98,6 +100,7 @@ def commands(ctx: click.Context) -> None:
     FROZENSEG_LABEL_COMMAND_OPTION, else from frozenseg-label.toml in the working folder (one table
     for each command), else the defaults are used.
     """
+    warn_of_unknown_variables(ctx)
     ctx.default_map = read_settings(Path(CONFIG_FILE), ctx)
 
 
@@ -118,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         usage = io.StringIO()
         error.show(usage)
-        say(usage.getvalue().rstrip(), err=True)
+        say(f"{usage.getvalue().rstrip()}\n{origin_of(error)}".rstrip(), err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("Interrupted; what was finished is kept.", err=True)

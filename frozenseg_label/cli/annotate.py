@@ -11,7 +11,7 @@ import click
 from frozenseg_label.annotation.annotate_folder import FORMATS
 from frozenseg_label.annotation.annotate_folder import annotate as label
 from frozenseg_label.annotation.annotate_summary import AnnotateSummary
-from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import (
     FINISHED_WITH_FAILURES,
     command_line,
@@ -28,9 +28,9 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
 
 
 @click.command()
-@click.argument("images", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, type=FilePath(path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder to write."
+    "-o", "--output", required=True, type=FilePath(path_type=Path), help="Run folder to write."
 )
 @click.option(
     "--from-list",
@@ -125,7 +125,7 @@ def annotate(
     result = label(sources, output, vocabulary, progress=not is_quiet(), **options)
     if as_json:
         print_json(**asdict(result))
-    else:
+    elif options["dry_run"] or not is_quiet():
         _print(result, dry_run=options["dry_run"])
     if result.failed:
         ctx.exit(FINISHED_WITH_FAILURES)
@@ -185,6 +185,6 @@ def _print(result: AnnotateSummary, *, dry_run: bool) -> None:
     say(f"labels: {result.output / 'panoptic.json'}")
     if result.failed:
         say(f"what failed: {result.output / 'failures.jsonl'}")
-    if result.labelled + result.skipped and not is_quiet():
+    if result.labelled + result.skipped:
         page = f"{result.output}-page"
         say(f"look at them: {command_line('review', result.output, '--html', page)}")

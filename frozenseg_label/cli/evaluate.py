@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import (
     FINISHED_WITH_FAILURES,
     GATE_FAILED,
@@ -52,8 +52,8 @@ log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.argument("predicted", type=click.Path(path_type=Path))
-@click.argument("truth", required=False, type=click.Path(path_type=Path))
+@click.argument("predicted", type=FilePath(path_type=Path))
+@click.argument("truth", required=False, type=FilePath(path_type=Path))
 @option_of(
     compare,
     "--reviewed",
@@ -64,14 +64,14 @@ log = logging.getLogger(__name__)
     compare,
     "--html",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     help="Write a page that shows the worst images side by side.",
 )
 @option_of(
     compare,
     "--images",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     help="Folder of the images for the page, if not the one that the run folder names.",
 )
 @option_of(
@@ -84,7 +84,7 @@ log = logging.getLogger(__name__)
     compare,
     "--class-map",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="YAML or JSON: class of one set: class of the other, or null to leave it out.",
 )
 @click.option(
@@ -129,7 +129,7 @@ def evaluate(
     limits = {"pq": min_pq, "miou": min_miou}
     if options["reviewed"] and limits != dict.fromkeys(limits):
         raise click.UsageError("--min-pq and --min-miou need TRUTH, they are not for --reviewed")
-    from frozenseg_label.evaluation.evaluation_report import EvaluationReport, ReviewedReport
+    from frozenseg_label.evaluation.evaluation_report import EvaluationReport
 
     report = compare(predicted, truth, progress=not is_quiet(), **options)
     for note in report.notes:
@@ -137,14 +137,21 @@ def evaluate(
     code = _judge(report, limits, group) if isinstance(report, EvaluationReport) else 0
     if as_json:
         print_json(**asdict(report))
-        return code
+    elif not is_quiet():
+        _print(report)
+    return code
+
+
+def _print(report: "EvaluationReport | ReviewedReport") -> None:
+    """Print the tables of a report on stdout."""
+    from frozenseg_label.evaluation.evaluation_report import ReviewedReport
+
     if isinstance(report, ReviewedReport):
         _print_review(report)
     else:
         _print_comparison(report)
     if report.html is not None:
         say(f"page: {report.html}")
-    return code
 
 
 def _judge(report: "EvaluationReport", limits: Mapping[str, float | None], group: str) -> int:

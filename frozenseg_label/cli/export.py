@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_columns, print_json, say
 from frozenseg_label.exchange.export_labels import (
     ExportForm,
@@ -31,7 +31,7 @@ def _checked_split(_: click.Context, __: click.Parameter, split: str | None) -> 
 
 
 @click.command()
-@click.argument("labels", metavar="LABELS", type=click.Path(exists=True, path_type=Path))
+@click.argument("labels", metavar="LABELS", type=FilePath(exists=True, path_type=Path))
 @click.option(
     "--to", "form", required=True, type=click.Choice(get_args(ExportForm)), help="Format to write."
 )
@@ -40,21 +40,21 @@ def _checked_split(_: click.Context, __: click.Parameter, split: str | None) -> 
     "--output",
     required=True,
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     help="New folder, or the folder of an earlier export, which is updated.",
 )
 @option_of(
     export_labels,
     "--images",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
     help="Folder of the pictures, if the labels do not name it.",
 )
 @option_of(
     export_labels,
     "--pngs",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
     help="Folder of the PNGs of a COCO panoptic JSON file, if it is not beside the file.",
 )
 @option_of(

@@ -6,15 +6,15 @@ from typing import Any, get_args
 
 import click
 
-from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import print_json, say
 from frozenseg_label.exchange.import_labels import ImportForm, ImportSummary, OnTop
 from frozenseg_label.exchange.import_labels import import_labels as take_in
 
 
 @click.command("import")
-@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
-@click.argument("labels", metavar="LABELS", type=click.Path(exists=True, path_type=Path))
+@click.argument("output", metavar="OUT", type=FilePath(path_type=Path))
+@click.argument("labels", metavar="LABELS", type=FilePath(exists=True, path_type=Path))
 @option_of(
     take_in,
     "--from",
@@ -25,7 +25,7 @@ from frozenseg_label.exchange.import_labels import import_labels as take_in
 @option_of(
     take_in,
     "--pngs",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
     help="Folder of COCO's panoptic PNGs, if it is not beside the JSON file and named like it.",
 )
 @option_of(
@@ -53,7 +53,7 @@ from frozenseg_label.exchange.import_labels import import_labels as take_in
     take_in,
     "--class-map",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="YAML or JSON: class there: class of the run, or null to leave it out.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

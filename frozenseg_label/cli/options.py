@@ -6,6 +6,8 @@ environment change them, by the options' names.
 
 import inspect
 import logging
+import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -13,17 +15,46 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from frozenseg_label.cli.output import escaped_lines
 from frozenseg_label.documents import read_toml, shortened
 from frozenseg_label.errors import FrozenSegLabelError
 
+CONFIG_FILE = "frozenseg-label.toml"
 PREFIX = "FROZENSEG_LABEL"
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+OTHER_VARIABLES = (
+    "CACHE",
+    "NEEDS_BROWSER",
+    "BROWSER_TESTS",
+)  # no options; the last two are of tests
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _LOGGER = logging.getLogger("frozenseg_label")
 _LEVELS = {"quiet": logging.ERROR, "verbose": logging.DEBUG}
+
+
+class FilePath(click.Path):
+    """A path on this machine; an address of another one is refused."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as in click
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - as in click
+        """Return the path."""
+        if ADDRESS.match(f"{value}"):
+            self.fail(
+                f"{value} is an address, and a path on this machine is wanted; copy the files, or "
+                "mount the place as a folder",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
 
 
 def default_of(function: Callable[..., Any], parameter: str) -> Any:  # noqa: ANN401 - any default
@@ -103,6 +134,53 @@ def name_variables(command: click.Command, place: str) -> None:
             name_variables(part, f"{place}_{name}")
 
 
+def warn_of_unknown_variables(ctx: click.Context) -> None:
+    """Name environment variables that look like ours and that nobody would read.
+
+    Args:
+        ctx: context of the whole command line.
+    """
+    ours = [name.removeprefix(f"{PREFIX}_") for name in os.environ if name.startswith(f"{PREFIX}_")]
+    for name in sorted(set(ours) - set(OTHER_VARIABLES)):
+        known = [*OTHER_VARIABLES[:1], *_variables(ctx.command, ctx, name)]
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            remedy = f"; did you mean {PREFIX}_{near[0]}?" if near else ""
+            _LOGGER.warning("%s_%s: no such option, it is not used%s", PREFIX, name, remedy)
+
+
+def _variables(command: click.Command, ctx: click.Context, name: str) -> list[str]:
+    """Return the variables of a command, without the prefix; of the subcommand that `name` means.
+
+    The commands are imported only if a variable begins, or nearly begins, with their name.
+    """
+    known = [option.upper() for option in _options(command)]
+    if not isinstance(command, click.Group):
+        return known
+    places = {part.upper().replace("-", "_"): part for part in command.list_commands(ctx)}
+    first = name.split("_")[0]
+    for place in get_close_matches(first, places, n=1):
+        part = command.get_command(ctx, places[place])
+        rest = name.removeprefix(first).lstrip("_")
+        known += [f"{place}_{key}" for key in _variables(part, ctx, rest)] if part else []
+    return known
+
+
+def origin_of(error: click.ClickException) -> str:
+    """Return a sentence that says where a bad value is from; empty for the command line."""
+    option, ctx = getattr(error, "param", None), getattr(error, "ctx", None)
+    if not isinstance(option, click.Option) or not isinstance(ctx, click.Context):
+        return ""
+    source = ctx.get_parameter_source(option.name or "")
+    if source is ParameterSource.DEFAULT_MAP:
+        table = ".".join(ctx.command_path.split()[1:])
+        return f"The value is from {CONFIG_FILE}, table [{table}]."
+    if source is ParameterSource.ENVIRONMENT:
+        variable = option.envvar or f"{ctx.auto_envvar_prefix}_{option.name}".upper()
+        return f"The value is from the environment variable {variable}."
+    return ""
+
+
 def read_settings(path: Path, ctx: click.Context) -> dict[str, Any]:
     """Return the values in a settings file; keys are option names with - or _.
 
@@ -145,6 +223,10 @@ def _default_map(
         if option is None:
             known = [name.replace("_", "-") for name in options]
             raise FrozenSegLabelError(_no_such(place, "option", key, known))
+        if isinstance(value, dict) or (isinstance(value, list) and not option.multiple):
+            raise FrozenSegLabelError(
+                f"{place}{key}: one value is wanted, not {shortened(str(value))}"
+            )
         is_single = option.multiple and isinstance(value, str)
         values[option.name or key] = [value] if is_single else value
     return values

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from frozenseg_label.cli.options import option_of, verbosity_options
+from frozenseg_label.cli.options import FilePath, option_of, verbosity_options
 from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, escaped, print_json, say
 from frozenseg_label.review.review_run import (
     open_review,
@@ -26,18 +26,18 @@ log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.argument("output", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("output", metavar="OUT", type=FilePath(path_type=Path))
 @click.option("--save", is_flag=True, help="Write the corrections into OUT.")
 @click.option(
     "--queue",
     metavar="CSV",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="Write the review queue as a CSV file; needs no FiftyOne.",
 )
 @click.option(
     "--html",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     help="Write a static page of the labels; needs no FiftyOne.",
 )
 @click.option("--search", metavar="WORDS", help="Save a view of the segments most like WORDS.")

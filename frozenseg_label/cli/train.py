@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from frozenseg_label.cli.options import is_quiet, option_of, verbosity_options
+from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import (
     FINISHED_WITH_FAILURES,
     GATE_FAILED,
@@ -20,9 +20,9 @@ from frozenseg_label.training.train import train as learn
 
 
 @click.command()
-@click.argument("labels", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("labels", nargs=-1, required=True, type=FilePath(path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write."
+    "-o", "--output", required=True, type=FilePath(path_type=Path), help="Folder to write."
 )
 @option_of(learn, "--recipe", help="Name of a shipped recipe, or a YAML file.")
 @click.option(
@@ -41,14 +41,14 @@ from frozenseg_label.training.train import train as learn
 @option_of(
     learn,
     "--images",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     help="Folder of the pictures, if not the one that the labels name.",
 )
 @option_of(
     learn,
     "--probe",
-    type=click.Path(path_type=Path),
-    help="COCO panoptic set to measure what is forgotten; nano has its own.",
+    type=FilePath(path_type=Path),
+    help="COCO panoptic set to measure what is forgotten; nano has its own; none: do not measure.",
 )
 @option_of(
     learn,
@@ -59,7 +59,7 @@ from frozenseg_label.training.train import train as learn
 @option_of(
     learn,
     "--cache-folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     help="Folder for cached features; by default in the output folder.",
 )
 @option_of(
@@ -72,7 +72,7 @@ from frozenseg_label.training.train import train as learn
     learn,
     "--class-map",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="YAML or JSON: class of the labels: word of the vocabulary, or null to learn nothing.",
 )
 @option_of(
@@ -102,7 +102,7 @@ def train(
         pass
     elif as_json:
         print_json(**asdict(result))
-    elif not result.stopped:
+    elif not result.stopped and not is_quiet():
         _print(result, options["max_forgetting"])
     if result.stopped:
         ctx.exit(INTERRUPTED)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from frozenseg_label.annotation.annotate_folder import annotate
-from frozenseg_label.cli.options import option_of
+from frozenseg_label.cli.options import FilePath, option_of
 from frozenseg_label.cli.output import print_columns, print_json, say
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def check(vocabulary: str, weights: str, as_json: bool) -> None:
 
 
 @vocab.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=FilePath(dir_okay=False, path_type=Path))
 def init(file: Path) -> None:
     """Write a template of a vocabulary to FILE, a new file."""
     if file.suffix.lower() not in (".yaml", ".yml"):

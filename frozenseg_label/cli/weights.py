@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from frozenseg_label.cli.options import is_quiet, verbosity_options
+from frozenseg_label.cli.options import FilePath, is_quiet, verbosity_options
 from frozenseg_label.cli.output import print_columns, print_json, say
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def fetch(name: str, offline: bool) -> None:
 
 
 @weights.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FilePath(path_type=Path))
 @click.argument("name")
 def add(file: Path, name: str) -> None:
     """Copy a checkpoint into the cache as NAME.
@@ -113,11 +113,11 @@ def add(file: Path, name: str) -> None:
 
 
 @weights.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FilePath(path_type=Path))
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(path_type=Path, dir_okay=False),
     help="Checkpoint to write; by default in the cache, with the model's name.",
 )
 @verbosity_options

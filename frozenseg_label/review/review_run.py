@@ -65,8 +65,10 @@ def review_server(
     """
     from frozenseg_label.review.app.database import require_database
     from frozenseg_label.review.app.server import require_free_port, served_app
+    from frozenseg_label.runs.opening import refuse_no_run
     from frozenseg_label.runs.run_reader import RunReader
 
+    refuse_no_run(Path(output))
     require_database()
     require_free_port(port, address)
     _recover(Path(output))
@@ -124,8 +126,10 @@ def search_review(
     """
     from frozenseg_label.review.app.database import require_database
     from frozenseg_label.runs.embeddings import short_clip_hash
+    from frozenseg_label.runs.opening import refuse_no_run
     from frozenseg_label.runs.run_reader import RunReader
 
+    refuse_no_run(Path(output))
     require_database()
     _recover(Path(output))
     with RunReader.read(Path(output)) as run:
@@ -143,7 +147,9 @@ def save_review(output: str | Path) -> "SaveReport":
         output: the run folder.
     """
     from frozenseg_label.review.app.database import require_database
+    from frozenseg_label.runs.opening import refuse_no_run
 
+    refuse_no_run(Path(output))
     require_database()  # before FiftyOne is imported: it would wait for half a minute
     from frozenseg_label.review.app.save_corrections import save_corrections
 

@@ -43,7 +43,7 @@ def open_to_write(
 @contextmanager
 def open_to_correct(folder: Path) -> Iterator[tuple[Manifest, Journal]]:
     """Yield what `open_to_write` does, of a folder that is there and whose manifest stays."""
-    _refuse_no_run(folder)
+    refuse_no_run(folder)
     with _hold_lock(folder):
         manifest = read_manifest(folder)
         with _mended_journal(folder) as journal:
@@ -69,7 +69,7 @@ def open_to_preview(folder: Path, manifest: Manifest, update: bool) -> tuple[Man
 
 def open_to_read(folder: Path) -> tuple[Manifest, Journal]:
     """Return the present manifest and journal of a run folder; nothing is locked or mended."""
-    _refuse_no_run(folder)
+    refuse_no_run(folder)
     return read_manifest(folder), Journal(folder / JOURNAL, writable=False)
 
 
@@ -112,7 +112,8 @@ def _mended_journal(folder: Path) -> Iterator[Journal]:
         journal.close()
 
 
-def _refuse_no_run(folder: Path) -> None:
+def refuse_no_run(folder: Path) -> None:
+    """Raise RunError where a folder is no run folder."""
     if not (folder / MANIFEST).exists():
         raise RunError(f"{folder} is no run folder, it has no {MANIFEST}; name one that has")
 

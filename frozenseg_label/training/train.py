@@ -81,7 +81,8 @@ def train(
         weights: name or file of the weights to start from.
         vocabulary: words that labels may use; None: those of the labels' own vocabularies.
         images: folder of the pictures; None: the folder that each label set names.
-        probe: COCO panoptic set that shows what is forgotten; None: nano has its own, others none.
+        probe: COCO panoptic set that shows what is forgotten; None: nano has its own, others none;
+            "none": none at all.
         max_forgetting: points of PQ, 0..100, that the probe set may lose, see `report.forgotten`.
         cache_folder: of features, shared by trainings; None: in `output`.
         trust_states: believe the states in sets of other tools; else all of them is truth.
@@ -90,13 +91,16 @@ def train(
         resume: go on with a training that was stopped.
         progress: show a progress bar on stderr.
     """
+    from frozenseg_label.checkpoints.named_weights import find_weights
     from frozenseg_label.label_sets.class_map import read_class_map
-    from frozenseg_label.training.loop.session import Session
-    from frozenseg_label.training.loop.training_folder import TrainingInputs
     from frozenseg_label.training.settings import read_settings
 
     started = time.monotonic()
     chosen = read_settings(recipe, settings).with_steps(max_steps)
+    find_weights(weights)  # what is missing is told before torch is imported, which takes seconds
+    from frozenseg_label.training.loop.session import Session
+    from frozenseg_label.training.loop.training_folder import TrainingInputs
+
     inputs = TrainingInputs(
         labels=_paths(labels),
         weights=weights,

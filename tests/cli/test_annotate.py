@@ -105,6 +105,11 @@ def test_overlays_are_written_where_asked_for(images: Path) -> None:
             assert sorted(drawn.size) == [64, 96]
 
 
+def test_quietly_nothing_is_printed(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert annotate("-q") == 0
+    assert capsys.readouterr().out == ""
+
+
 def annotate_list(*options: str) -> int:
     words = ["--classes", CLASSES, "--weights", "tiny.safetensors", "-o", "out"]
     return main(["annotate", *words, *options])

@@ -51,6 +51,11 @@ def test_what_could_not_be_evaluated_is_a_message_unless_quiet(
     assert not caplog.messages
 
 
+def test_quietly_no_table_is_printed(truth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(truth), str(truth), "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
 def test_verbose_tells_of_every_image(truth: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert main(["evaluate", str(truth), str(truth)]) == 0
     assert "demo-0000.png" not in caplog.text

@@ -74,6 +74,7 @@ def test_the_command_line_beats_the_environment_and_that_the_file(
         ("[weights.fetsh]\noffline = true\n", "did you mean 'fetch'?"),
         ('weights = "nano"\n', "'weights' belongs below the name of a command"),
         ("[annotate\n", "is not valid TOML"),
+        ("[annotate]\nlimit = [1, 2]\n", "[annotate] limit: one value is wanted"),
     ],
 )
 def test_what_nobody_would_read_is_refused(
@@ -110,3 +111,58 @@ def test_a_vocabulary_and_classes_in_one_place_are_a_usage_error(
     write('[annotate]\nvocab = "stickers"\nclasses = "cat"\n')
     assert annotate_nothing() == 2
     assert "either --vocab or --classes" in capsys.readouterr().err
+
+
+def test_a_bad_value_says_where_it_is_from(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("[annotate]\nmin-score = 7\n")
+    assert annotate_nothing("--classes", "cat") == 2
+    error = capsys.readouterr().err
+    assert "'--min-score': 7.0 is not in the range" in error
+    assert f"from {CONFIG_FILE}, table [annotate]." in error
+    monkeypatch.setenv("FROZENSEG_LABEL_ANNOTATE_FORMAT", "jpeg")
+    monkeypatch.setenv("FROZENSEG_LABEL_ANNOTATE_MIN_SCORE", "0.5")
+    assert annotate_nothing("--classes", "cat") == 2
+    assert "the environment variable FROZENSEG_LABEL_ANNOTATE_FORMAT." in capsys.readouterr().err
+    assert annotate_nothing("--classes", "cat", "--format", "png") == 2
+    assert "The value is from" not in capsys.readouterr().err
+
+
+def test_variables_that_nobody_reads_are_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("FROZENSEG_LABEL_CACHE", "cache")
+    monkeypatch.setenv("FROZENSEG_LABEL_QUIET", "0")
+    monkeypatch.setenv("FROZENSEG_LABEL_ANNOTATE_LIMIT", "1")
+    monkeypatch.setenv("FROZENSEG_LABEL_WEIGHTS_LIST_JSON", "1")
+    assert main(["weights", "list"]) == 0
+    assert not caplog.messages
+    monkeypatch.setenv("FROZENSEG_LABEL_ANOTATE_LIMT", "1")
+    monkeypatch.setenv("FROZENSEG_LABEL_ZZZ", "1")
+    assert main(["weights", "list"]) == 0
+    assert caplog.messages == [
+        "FROZENSEG_LABEL_ANOTATE_LIMT: no such option, it is not used; "
+        "did you mean FROZENSEG_LABEL_ANNOTATE_LIMIT?",
+        "FROZENSEG_LABEL_ZZZ: no such option, it is not used",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["annotate", "images", "--classes", "cat", "-o", "s3://bucket/labels"],
+        ["annotate", "https://example.org/a.jpg", "--classes", "cat", "-o", "out"],
+        ["evaluate", "gs://bucket/labels", "truth"],
+        ["export", "labels", "--to", "yolo-seg", "-o", "s3://bucket/yolo"],
+        ["train", "labels", "-o", "hdfs://host/training"],
+        ["review", "labels", "--html", "s3://bucket/page"],
+        ["demo", "s3://bucket/pictures"],
+    ],
+)
+def test_addresses_are_refused_where_files_are_wanted(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert "is an address, and a path on this machine is wanted" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

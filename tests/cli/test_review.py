@@ -130,3 +130,15 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.mark.parametrize("options", [(), ("--save",)])
+def test_a_wrong_path_is_told_before_a_database_is_looked_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr(database, "find_database", None)  # nobody may ask
+    assert main(["review", f"{tmp_path}", *options]) == 1
+    assert "is no run folder" in capsys.readouterr().err

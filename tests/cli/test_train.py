@@ -3,6 +3,8 @@
 import inspect
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -107,3 +109,25 @@ def test_every_option_has_the_default_of_the_python_function() -> None:
     assert parameters.keys() - {"labels", "progress"} <= options.keys()
     for name in parameters.keys() & options.keys() - {"output", "settings"}:
         assert options[name].get_default(context) == parameters[name].default, name
+
+
+def test_missing_weights_are_told_before_anything_heavy_is_imported(
+    labels: Path, tmp_path: Path
+) -> None:
+    words = ["train", str(labels), "-o", str(tmp_path / "out"), "--weights", "nowhere.safetensors"]
+    program = (
+        "import sys; from frozenseg_label.cli import main; "
+        f"code = main({words}); sys.exit(99 if 'torch' in sys.modules else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "nowhere.safetensors: no such file" in done.stderr
+
+
+def test_quietly_and_without_a_probe_set_nothing_is_printed_or_measured(
+    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(labels, tmp_path / "out", "--probe", "none", "-q", rate="0.0001") == 0
+    assert capsys.readouterr().out == ""
+    table = json.loads((tmp_path / "out" / "report.json").read_text())["table"]
+    assert {row["images"] for row in table} == {"held out"}

@@ -31,6 +31,7 @@ from frozenseg_label.training.data.targets import Truth
 from frozenseg_label.training.settings import TrainSettings
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
+NO_PROBE = Path("none")
 EMBEDDED_PROBE = Path(__file__).parents[2] / "weights" / "nano-probe"
 
 FeaturesOf = Callable[[int], Features]
@@ -88,9 +89,13 @@ def read_probe(probe: Path | None, info: CheckpointInfo, data: TrainingData) -> 
     """Return the set that shows what is forgotten; warn of images in it that are trained on.
 
     Args:
-        probe: a COCO panoptic set; None: the embedded one for nano, none for other weights.
+        probe: a COCO panoptic set; None: the embedded one for nano, none for other weights;
+            NO_PROBE: none.
         info: of the checkpoint that the training starts from.
     """
+    if probe == NO_PROBE:
+        log.info("no probe set: what the model forgets is not measured")
+        return None
     if probe is None and info.builder == "nano" and EMBEDDED_PROBE.is_dir():
         probe = EMBEDDED_PROBE
     if probe is None:
