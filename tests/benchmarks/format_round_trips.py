@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     if not (folder / "labels").exists():
-        write_demo(folder / "pictures", count=30)
+        write_demo(folder / "pictures", count=30, style="unseen")
         annotate(folder / "pictures", folder / "labels", "stickers")
     with open_label_set(folder / "labels") as label_set:
         sent = segments(label_set)

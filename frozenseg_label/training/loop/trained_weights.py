@@ -103,6 +103,7 @@ def save_learnt(
         categories,
         frozen_folder=None if start.frozen_inside else frozen_folder(),
         origin=f"fine-tuned from {start.fingerprint[:12]} ({start.origin})",
+        made_for=start.made_for,  # the encoders are the same
     )
     if (info.clip_hash, info.sam_hash) != (start.clip_hash, start.sam_hash):
         raise TrainingError(f"{path}: the frozen encoders have changed; this is a bug, report it")

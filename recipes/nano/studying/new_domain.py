@@ -1,4 +1,4 @@
-"""A domain that nano does not know: scenes of the demonstration style, which no training saw.
+"""A domain that nano does not know: scenes of Twemoji, which no training saw.
 
 Ten kinds of things that the embedded decoder never saw masks of, among twenty kinds and six stuffs
 that it knows; these 36 words are the vocabulary. The truth of some scenes is given, as a reviewer
