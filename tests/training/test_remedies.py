@@ -14,7 +14,7 @@ from frozenseg_label.errors import TrainingError
 from frozenseg_label.training.data.collect import TrainingData
 from frozenseg_label.training.loop.quality import read_probe
 from frozenseg_label.training.settings import TrainSettings
-from frozenseg_label.vocabulary import parse_classes
+from frozenseg_label.vocabulary_files import parse_classes
 
 PACKAGE = Path(frozenseg_label.__file__).parent
 

@@ -44,7 +44,7 @@ PACKAGES = (
 STICKERS_FILE = ROOT / "vocabularies/stickers.yaml"
 TRAINED_SOURCE = (
     "Noto Emoji, versions 1 and 2, (c) Google, Apache-2.0; Fluent Emoji, also flat and 3D, "
-    "(c) Microsoft Corporation, MIT; FxEmojis, (c) Mozilla, Apache-2.0; scaled"
+    "(c) Microsoft Corporation, MIT; FxEmojis, (c) Mozilla, CC-BY-4.0; scaled"
 )
 UNSEEN_SOURCE = (
     "Twemoji, (c) Twitter, Inc and other contributors, CC-BY-4.0, "
