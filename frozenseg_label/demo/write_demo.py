@@ -53,42 +53,26 @@ def write_demo(
         size: height and width in pixels, at least 64.
         style: of the drawings: one of those that the embedded model was trained on, or unseen.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
+    for name, value, least in (("count", count, 1), ("seed", seed, 0), ("size", size, 64)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
     if style not in STYLES:
         raise ValueError(f"style must be one of {', '.join(STYLES)}, got {style!r}")
-    if size < 64:
-        raise ValueError(f"size must be at least 64, got {size}")
     import numpy as np
 
     from frozenseg_label.demo.scenes import draw_scene
     from frozenseg_label.demo.textures import draw_textures
-    from frozenseg_label.files import (
-        atomic_write,
-        explained,
-        make_folder,
-        mark_folder,
-        remove_leftovers,
-    )
+    from frozenseg_label.files import atomic_write, mark_folder
     from frozenseg_label.formats.coco_panoptic import write_coco_panoptic
     from frozenseg_label.formats.demo_picture import encode_demo_picture
     from frozenseg_label.vocabulary_files import read_vocabulary
 
     folder, truth = Path(folder), None if truth is None else Path(truth)
-    for wanted in (folder, truth):
-        if wanted is not None:
-            with explained(wanted):
-                make_folder(wanted)
-                remove_leftovers(wanted)  # of a kill
-                remove_leftovers(wanted / "panoptic")
+    _make_folders(folder, truth)
     vocabulary = read_vocabulary(VOCABULARY)
     things = {category.name for category in vocabulary.categories if category.is_thing}
     stuff = [category.name for category in vocabulary.categories if not category.is_thing]
-    cutouts = {
-        name: drawn for name, drawn in demonstration_cutouts(style).items() if name in things
-    }
+    cutouts = {name: cut for name, cut in demonstration_cutouts(style).items() if name in things}
     textures = draw_textures(np.random.default_rng(TEXTURE_SEED), 1, SHEET, names=stuff)
     paths, annotations = [], []
     for number in range(count):
@@ -102,6 +86,18 @@ def write_demo(
         write_coco_panoptic(truth / "panoptic.json", vocabulary, annotations)
         mark_folder(truth)
     return paths
+
+
+def _make_folders(*folders: Path | None) -> None:
+    """Make the folders, without what a killed demonstration left in them."""
+    from frozenseg_label.files import explained, make_folder, remove_leftovers
+
+    for folder in folders:
+        if folder is not None:
+            with explained(folder):
+                make_folder(folder)
+                remove_leftovers(folder)
+                remove_leftovers(folder / "panoptic")
 
 
 def _generator(style: Style, seed: int) -> "np.random.Generator":

@@ -4,7 +4,7 @@ Heavy imports stay inside the functions: the command line reads its defaults her
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,8 @@ from frozenseg_label.exchange.export_places import places_of, shares_of
 if TYPE_CHECKING:
     from frozenseg_label.exchange.export_formats import Format
     from frozenseg_label.exchange.export_losses import Fact
+    from frozenseg_label.exchange.write_export import Export
+    from frozenseg_label.formats.export_image import Place
     from frozenseg_label.label_sets.label_set import LabelSet
     from frozenseg_label.vocabulary import Vocabulary
 
@@ -93,15 +95,12 @@ def export_labels(
         min_score: segments whose score is lower are left out; people's have none and stay.
         stuff: coco-instances and yolo-seg, too, hold segments of stuff.
         grey: class PNGs without a palette.
-        pictures: copy them into the export, link them, or leave them out; None: copy them for
-            formats that have to have them beside the labels.
-        split: shares of train, val and test, as `80/10/10`; by the hash of an image's name, so
-            that more images change nothing for the others.
+        pictures: copy, link, or none; None: copied for formats that have them beside the labels.
+        split: shares of train, val and test, as `80/10/10`, by the hash of an image's name.
         keep_folders: images of one folder go into the same part.
         strict: FormatError if the format cannot hold all that the labels say.
         progress: show a progress bar on stderr.
     """
-    from frozenseg_label.exchange.export_folder import ExportFolder
     from frozenseg_label.exchange.write_export import Export
     from frozenseg_label.label_sets.open_label_set import open_label_set
 
@@ -121,24 +120,33 @@ def export_labels(
         )
         shares = shares_of(split) if split is not None else ()
         parts = places_of(job.names, label_set.picture, shares, by_folder=keep_folders)
-        job.refuse_missing_pictures()
-        lost = job.count_losses()
-        _tell(form, lost, strict=strict)
-        with ExportFolder.open(job.output, form) as folder:
-            counts = job.write(folder, parts)
+        return _run(job, form, parts, strict=strict)
+
+
+def _run(
+    job: "Export", form: ExportForm, parts: "Mapping[str, Sequence[Place]]", *, strict: bool
+) -> ExportSummary:
+    """Tell what would be lost, then write."""
+    from frozenseg_label.exchange.export_folder import ExportFolder
+
+    job.refuse_missing_pictures()
+    lost = job.count_losses()
+    _tell(form, lost, strict=strict)
+    with ExportFolder.open(job.output, form) as folder:
+        counts = job.write(folder, parts)
     return ExportSummary(
         output=job.output,
         form=form,
         images=len(job.names),
         parts={part or "all": len(places) for part, places in parts.items()},
         segments=counts["segments"],
-        left_out=len(label_set.images) - len(job.names),
+        left_out=len(job.label_set.images) - len(job.names),
         unchanged=counts["unchanged"],
         removed=folder.removed,
         pictures=job.pictures,
         lost=lost,
-        faults=label_set.faults,
-        notes=label_set.notes,
+        faults=job.label_set.faults,
+        notes=job.label_set.notes,
     )
 
 

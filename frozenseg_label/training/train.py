@@ -72,8 +72,7 @@ def train(
     """Train the decoder on labels that people own; CLIP and SAM do not change.
 
     Args:
-        labels: run folders, and labels of other tools that tell segments apart: COCO panoptic or
-            instances, CVAT, Label Studio, labelme, VOC, YOLO.
+        labels: run folders, and labels of other tools that tell segments of a class apart.
         output: folder for checkpoints, states, log, curves and report.
         recipe: name of a shipped recipe, or a YAML file.
         settings: `key=value` each; they win over the recipe.
@@ -81,8 +80,7 @@ def train(
         weights: name or file of the weights to start from.
         vocabulary: words that labels may use; None: those of the labels' own vocabularies.
         images: folder of the pictures; None: the folder that each label set names.
-        probe: COCO panoptic set that shows what is forgotten; None: nano has its own, others none;
-            "none": none at all.
+        probe: COCO panoptic set that shows what is forgotten, or "none"; None: nano has its own.
         max_forgetting: points of PQ, 0..100, that the probe set may lose, see `report.forgotten`.
         cache_folder: of features, shared by trainings; None: in `output`.
         trust_states: believe the states in sets of other tools; else all of them is truth.

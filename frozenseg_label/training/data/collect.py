@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from frozenseg_label.checkpoints.header import CheckpointInfo, TrainingCategory
 from frozenseg_label.errors import FormatError, RunError, TrainingError
 from frozenseg_label.label_sets.class_map import ClassMap
 from frozenseg_label.label_sets.class_report import ClassReport, listed
@@ -19,8 +18,9 @@ from frozenseg_label.training.data.labelled_images import (
 )
 from frozenseg_label.training.data.sample_sources import LabelledPictures
 from frozenseg_label.training.data.targets import Truth
+from frozenseg_label.training.data.words import class_weights, join_vocabularies
 from frozenseg_label.training.settings import TrainSettings
-from frozenseg_label.vocabulary import Category, Vocabulary, same_name
+from frozenseg_label.vocabulary import Vocabulary, same_name
 
 log = logging.getLogger(__name__)
 
@@ -175,35 +175,6 @@ def _say_what_there_is(data: TrainingData) -> None:
         )
 
 
-def join_vocabularies(
-    vocabularies: Sequence[Vocabulary], shapes: Sequence[Vocabulary] = ()
-) -> Vocabulary:
-    """Return one vocabulary of all words; a class of several comes once, with all its synonyms.
-
-    Args:
-        shapes: of sets whose form may not say what is stuff: the kinds of the others count.
-    """
-    joined: dict[str, Category] = {}
-    for place, vocabulary in enumerate([*vocabularies, *shapes]):
-        for category in vocabulary.categories:
-            key = same_name(category.name)
-            before = joined.get(key)
-            if before is None:
-                joined[key] = replace(category, id=len(joined) + 1)
-                continue
-            if before.is_thing != category.is_thing and place < len(vocabularies):
-                raise TrainingError(
-                    f"{category.name!r} is a thing in one of the sets and stuff in another; "
-                    "mend one of the vocabularies"
-                )
-            known = {same_name(name) for name in before.names}
-            new = [name for name in category.synonyms if same_name(name) not in known]
-            joined[key] = replace(before, synonyms=(*before.synonyms, *new))
-    return Vocabulary(
-        " + ".join(dict.fromkeys(v.name for v in [*vocabularies, *shapes])), tuple(joined.values())
-    )
-
-
 def split_images(
     images: Sequence[LabelledImage], share: float
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
@@ -267,39 +238,3 @@ def _tell(report: ClassReport, path: str, used: Collection[str]) -> None:
             path,
             listed([f"{name}{report.doubt(name)}" for name in lost]),
         )
-
-
-def class_weights(counts: Mapping[str, int], settings: TrainSettings) -> dict[str, float]:
-    """Return the weight of the targets of each class, by `same_name`; 1 for the most frequent one.
-
-    Like LVIS's square-root sampling (Gupta et al. 2019, arXiv 1908.03195), but as a weight: a class
-    that is n times rarer weighs n^power.
-    """
-    most = max(counts.values())
-    power, limit = settings.rare_class_power, settings.max_rare_weight
-    return {same_name(name): min((most / n) ** power, limit) for name, n in counts.items()}
-
-
-def trained_categories(
-    info: CheckpointInfo, vocabulary: Vocabulary, named: Mapping[str, int]
-) -> tuple[TrainingCategory, ...]:
-    """Return the training vocabulary of a model that has also learnt the named classes.
-
-    Old classes stay and new ones follow; a new name of an old class joins the names of the old one.
-    """
-    categories = list(info.categories)
-    place = {same_name(name): i for i, c in enumerate(categories) for name in c.names}
-    for category in vocabulary.categories:
-        if category.name not in named:
-            continue
-        names = {same_name(name): name for name in category.names}
-        known = next((place[name] for name in names if name in place), None)
-        if known is None:
-            place |= dict.fromkeys(names, len(categories))
-            categories.append(TrainingCategory(names=category.names, is_thing=category.is_thing))
-        else:
-            old = categories[known]
-            further = {key: name for key, name in names.items() if key not in place}
-            categories[known] = old.model_copy(update={"names": (*old.names, *further.values())})
-            place |= dict.fromkeys(further, known)
-    return tuple(categories)

@@ -14,8 +14,9 @@ from frozenseg_label.checkpoints.header import CheckpointInfo, TrainingCategory
 from frozenseg_label.checkpoints.named_weights import find_weights, frozen_folder
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.training.data.caches import CachedSource, TensorCache, fill_cache
-from frozenseg_label.training.data.collect import TrainingData, collect, trained_categories
+from frozenseg_label.training.data.collect import TrainingData, collect
 from frozenseg_label.training.data.sample_sources import SampleSource
+from frozenseg_label.training.data.words import trained_categories
 from frozenseg_label.training.loop.curves import draw_curves
 from frozenseg_label.training.loop.fine_tune import Progress, fine_tune
 from frozenseg_label.training.loop.learners import Learner, build_learner, build_names, build_source

@@ -11,11 +11,10 @@ from frozenseg_label.errors import TrainingError
 from frozenseg_label.formats.coco_panoptic import png_name
 from frozenseg_label.training.data.collect import (
     TrainingData,
-    class_weights,
     collect,
-    trained_categories,
 )
 from frozenseg_label.training.data.targets import IGNORED
+from frozenseg_label.training.data.words import class_weights, trained_categories
 from frozenseg_label.training.settings import TrainSettings
 from frozenseg_label.vocabulary import Vocabulary
 from frozenseg_label.vocabulary_files import parse_classes, read_vocabulary

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from frozenseg_label.errors import FormatError, ImageError, TrainingError
 from frozenseg_label.formats.coco_panoptic import write_panoptic_png
-from frozenseg_label.training.data.collect import join_vocabularies, split_images
+from frozenseg_label.training.data.collect import split_images
 from frozenseg_label.training.data.labelled_images import (
     LabelledImage,
     LabelledSegment,
@@ -19,6 +19,7 @@ from frozenseg_label.training.data.labelled_images import (
     read_labelled_images,
 )
 from frozenseg_label.training.data.targets import FIRST_REFUSED, IGNORED
+from frozenseg_label.training.data.words import join_vocabularies
 from frozenseg_label.vocabulary import Category, Vocabulary
 from frozenseg_label.vocabulary_files import parse_classes
 from tests.training.small_sets import ANIMALS, map_of, write_picture, write_run, write_set
