@@ -116,20 +116,22 @@ def read_voc(path: Path) -> ForeignSet:
 
 
 def _read_label_map(path: Path) -> dict[int, str]:
-    """Return the name of each colour, as one number; VOC's own where there is no such file."""
+    """Return the name of each colour, as one number; VOC's own where there is no such file.
+
+    Rows without a colour (datumaro) mean VOC's colour of their place, the first one's is black.
+    """
     if not path.exists():
         colors = voc_colors(np.arange(1, len(VOC_CLASSES) + 1))
         return dict(zip(_numbers(colors).tolist(), VOC_CLASSES, strict=True))
     found: dict[int, str] = {}
     lines = read_text(path, FormatError, LARGEST_LABEL_MAP).splitlines()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
+    rows = [(n, line) for n, line in enumerate(lines, start=1) if line.strip() and line[0] != "#"]
+    for place, (number, line) in enumerate(rows):
         name, color, *_ = [*line.split(":"), ""]
-        parts = color.split(",")
+        parts = color.split(",") if color else list(map(str, voc_colors(np.array(place)).tolist()))
         if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts):
             raise FormatError(f"{path}, line {number}: not `name:red,green,blue::`; correct it")
-        red, green, blue = map(int, parts)
+        red, green, blue = (int(part[:9]) for part in parts)
         if max(red, green, blue) > 255:
             raise FormatError(f"{path}, line {number}: colours end at 255; correct it")
         key = red << 16 | green << 8 | blue

@@ -225,6 +225,10 @@ def test_vocs_own_folder_needs_no_label_map(tmp_path: Path) -> None:
     [shape] = shapes_of(labels)
     assert labels.vocabulary.by_id(shape.category_id).name == "bottle"
     assert shape.area == 6
+    rows = ["background", *"abcdecat", "fox"]
+    (tmp_path / "labelmap.txt").write_text("".join(f"{row}{n}:::\n" for n, row in enumerate(rows)))
+    [shape] = shapes_of(read_voc(tmp_path))
+    assert read_voc(tmp_path).vocabulary.by_id(shape.category_id).name == "e5"
     (tmp_path / "labelmap.txt").write_text("cat:1,2,3::\n")
     with pytest.raises(FormatError, match=r"colour 128, 0, 128 is no class of labelmap\.txt"):
         shapes_of(read_voc(tmp_path))
