@@ -82,7 +82,8 @@ def import_labels(
     label is truth, too. Segments of classes that the labels do not list (stuff in instances) stay
     as they are; where some of them are still proposed, the image is in review only. What the format
     changed by itself (filled holes) is no correction. The model's own labels are kept in
-    `proposed/`. All that does not fit is told in one error before anything is written.
+    `proposed/`. All that does not fit, or would overwrite a person's work, is told in one
+    FormatError before anything is written.
 
     Args:
         output: the run folder.
@@ -93,15 +94,9 @@ def import_labels(
             overlap: the last or first in the file, the smaller one, or that of the higher score.
         in_review: the person has not finished with these images: unlabelled pixels are not truth.
         overwrite: replace what people did in the run, too.
-        trust_states: believe the states that the labels say (rejected, edited); else every segment
-            counts as accepted, because other tools hand on fields that they do not know.
-        class_map: class there -> class of the run, or None for classes to leave out; or a YAML or
-            JSON file with such a mapping. Other classes are known by name, synonym, or their place
-            in a published set.
+        trust_states: believe the states that the labels say; else all segments are accepted.
+        class_map: class there -> class of the run, or None to leave it out; or a file with that.
         progress: show a progress bar on stderr.
-
-    Raises:
-        FormatError: the labels do not fit the run, or would overwrite a person's work.
     """
     if form not in get_args(ImportForm) or on_top not in get_args(OnTop):
         raise ValueError(f"there is no form {form!r}, or no rule {on_top!r} for what is on top")
@@ -126,23 +121,28 @@ def import_labels(
         )
         todo = _check(run, incoming, state, None if overwrite else origin, problems)
         problems.refuse(source)
-        _tell_shapes(incoming, on_top)
-        unchanged = len(incoming.names) - len(todo)
-        _announce(len(todo), unchanged, incoming.unknown)
+        _announce(incoming, len(todo), on_top)
         try:
             changes = _take_in(run, incoming, todo, state, origin, progress)
         finally:
             run.finish()  # also when interrupted: every image is whole
+    return _summary(Path(output), len(todo), incoming, changes)
+
+
+def _summary(
+    output: Path, imported: int, incoming: "Incoming", changes: "Changes"
+) -> ImportSummary:
+    counts = incoming.found.values()
     return ImportSummary(
-        Path(output),
-        len(todo),
-        unchanged,
+        output,
+        imported,
+        len(incoming.names) - imported,
         incoming.unknown,
         **vars(changes),
         left_out=incoming.left_out(),
-        kept=sum(counts.kept for counts in incoming.found.values()),
-        overlapped=sum(counts.overlaps.shapes for counts in incoming.found.values()),
-        overlapped_pixels=sum(counts.overlaps.pixels for counts in incoming.found.values()),
+        kept=sum(count.kept for count in counts),
+        overlapped=sum(count.overlaps.shapes for count in counts),
+        overlapped_pixels=sum(count.overlaps.pixels for count in counts),
         classes=incoming.classes.report,
     )
 
@@ -267,11 +267,15 @@ def _tell_shapes(incoming: "Incoming", on_top: OnTop) -> None:
         )
 
 
-def _announce(images: int, unchanged: int, unknown: int) -> None:
-    """Say what was done, and what was passed over."""
+def _announce(incoming: "Incoming", images: int, on_top: OnTop) -> None:
+    """Say what will be done, and what is passed over."""
+    _tell_shapes(incoming, on_top)
+    unchanged = len(incoming.names) - images
     if not images:
         log.info("%d images, all of them have these labels already: nothing to do", unchanged)
     elif unchanged:
         log.info("%d images had these labels already", unchanged)
-    if unknown:
-        log.info("%d images of the labels are not in the run; they were passed over", unknown)
+    if incoming.unknown:
+        log.info(
+            "%d images of the labels are not in the run; they were passed over", incoming.unknown
+        )
