@@ -105,6 +105,19 @@ def test_overlays_are_written_where_asked_for(images: Path) -> None:
             assert sorted(drawn.size) == [64, 96]
 
 
+def test_a_start_that_failed_binds_nobody_to_its_words(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert annotate("--device", "tpu", classes="wombat, lion") == 1
+    assert annotate("--dry-run") == 0
+    assert annotate() == 0
+    content = json.loads(Path("out/panoptic.json").read_text())
+    assert [c["name"] for c in content["categories"]] == ["cat", "dog", "sky", "grass"]
+    assert len(content["images"]) == 3
+    assert annotate(classes="wombat, lion") == 1
+    assert "was made with other vocabulary" in capsys.readouterr().err
+
+
 def test_quietly_nothing_is_printed(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert annotate("-q") == 0
     assert capsys.readouterr().out == ""
