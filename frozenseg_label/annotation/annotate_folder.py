@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from frozenseg_label.annotation.annotate_summary import AnnotateSummary
+from frozenseg_label.annotation.annotate_summary import (
+    AnnotateSummary,
+    MadeWith,
+    failures_of,
+    paths_in,
+    read_failures,
+)
 from frozenseg_label.inference.predictor_spec import Precision, PredictorSpec
 
 if TYPE_CHECKING:
@@ -152,6 +158,7 @@ def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool)
             summary = run.finish()  # also when interrupted: what was labelled is a whole run folder
     return AnnotateSummary(
         output=job.output,
+        made_with=MadeWith.of(manifest),
         labelled=summary.labelled,
         skipped=summary.skipped,
         failed=summary.failed,
@@ -159,6 +166,8 @@ def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool)
         segments={name: total.segments for name, total in summary.totals.classes.items()},
         seconds=time.monotonic() - started,
         warnings=manifest.warnings,
+        paths=paths_in(job.output),
+        failures=read_failures(job.output),
     )
 
 
@@ -199,7 +208,7 @@ def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateS
     with RunFolder.preview(job.output, manifest, update=job.update, semantic=spec.semantic) as run:
         plan = run.plan(records, checksum=job.checksum)
         missing_images = run.manifest.missing_images
-    unreadable = {record for record, _ in _still_unreadable(plan, job.max_pixels)}
+    unreadable = dict(_still_unreadable(plan, job.max_pixels))
     todo = [record for record in plan.todo if record not in unreadable]
     warnings, guess = doubts(records, spec.weights), None
     if todo:
@@ -207,8 +216,8 @@ def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateS
 
         guess = estimate(todo, spec.load(), job.output, job.max_pixels)
     return AnnotateSummary(
-        job.output, 0, len(plan.done), len(unreadable), missing_images,
-        warnings=warnings, estimate=guess,
+        job.output, MadeWith.of(manifest), 0, len(plan.done), len(unreadable), missing_images,
+        warnings=warnings, failures=failures_of(unreadable.items()), estimate=guess,
     )  # fmt: skip
 
 

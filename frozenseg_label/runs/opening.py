@@ -26,7 +26,7 @@ def open_to_write(
     with explained(folder):
         make_folder(folder)
     with _hold_lock(folder):
-        before = read_manifest(folder) if (folder / MANIFEST).exists() else None
+        before = _manifest_of_rows(folder)
         if before is not None and not update:
             _refuse_differences(folder, before, manifest)
         with _mended_journal(folder) as journal:
@@ -55,8 +55,7 @@ def open_to_preview(folder: Path, manifest: Manifest, update: bool) -> tuple[Man
     _refuse_foreign(folder)
     journal = Journal(folder / JOURNAL, writable=False)
     try:
-        if (folder / MANIFEST).exists():
-            before = read_manifest(folder)
+        if (before := _manifest_of_rows(folder)) is not None:
             if not update:
                 _refuse_differences(folder, before, manifest)
             _refuse_lost_classes(folder, journal, before, manifest)
@@ -110,6 +109,16 @@ def _mended_journal(folder: Path) -> Iterator[Journal]:
         yield journal
     finally:
         journal.close()
+
+
+def _manifest_of_rows(folder: Path) -> Manifest | None:
+    """Return the manifest of a folder; None where none is there, or no image has a row yet.
+
+    A start that failed, on a device that is not here for instance, binds nobody to its words.
+    """
+    journal = folder / JOURNAL
+    has_rows = journal.exists() and journal.stat().st_size > 0
+    return read_manifest(folder) if has_rows and (folder / MANIFEST).exists() else None
 
 
 def refuse_no_run(folder: Path) -> None:

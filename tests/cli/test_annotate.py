@@ -105,6 +105,49 @@ def test_overlays_are_written_where_asked_for(images: Path) -> None:
             assert sorted(drawn.size) == [64, 96]
 
 
+def test_json_has_paths_failures_and_what_the_labels_were_made_with(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(105):
+        (images / f"empty-{number:03}.png").touch()
+    assert annotate("--json", "--format", "class-png") == 3
+    result = json.loads(capsys.readouterr().out)
+    assert (result["labelled"], result["failed"]) == (3, 105)
+    assert len(result["failures"]) == 100
+    first = min(result["failures"], key=lambda row: row["image"])
+    assert first["image"].startswith("empty-")
+    assert "cannot be read as an image" in first["reason"]
+    assert {"panoptic.json", "panoptic", "class-png", "failures.jsonl"} <= result["paths"].keys()
+    assert all(Path(path).exists() for path in result["paths"].values())
+    run = json.loads(Path("out/run.json").read_text())
+    made_with = result["made_with"]
+    assert made_with["weights"] == "tiny.safetensors"
+    assert made_with["weights_fingerprint"] == run["weights"]["fingerprint"]
+    assert made_with["vocabulary_fingerprint"] == run["vocabulary"]["fingerprint"]
+    (images / "new.png").write_bytes((images / "a.png").read_bytes())
+    assert annotate("--json", "--dry-run") == 3
+    result = json.loads(capsys.readouterr().out)
+    assert (result["failed"], len(result["failures"]), result["estimate"]["images"]) == (
+        105,
+        100,
+        1,
+    )
+    assert result["made_with"] == made_with
+
+
+def test_a_start_that_failed_binds_nobody_to_its_words(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert annotate("--device", "tpu", classes="wombat, lion") == 1
+    assert annotate("--dry-run") == 0
+    assert annotate() == 0
+    content = json.loads(Path("out/panoptic.json").read_text())
+    assert [c["name"] for c in content["categories"]] == ["cat", "dog", "sky", "grass"]
+    assert len(content["images"]) == 3
+    assert annotate(classes="wombat, lion") == 1
+    assert "was made with other vocabulary" in capsys.readouterr().err
+
+
 def test_quietly_nothing_is_printed(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert annotate("-q") == 0
     assert capsys.readouterr().out == ""
