@@ -80,7 +80,7 @@ def shown_progress(
         if finished >= fewest and failed > max_failure_rate * finished:
             raise RunError(
                 f"{failed} of {finished} images failed, more than --max-failure-rate "
-                f"{max_failure_rate} allows; mend or remove them. The last one: {last}"
+                f"{max_failure_rate} allows; repair or remove them. The last one: {last}"
             )
 
     with progress_bar(len(plan.todo), show=progress) as bar:

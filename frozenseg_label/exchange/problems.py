@@ -6,7 +6,7 @@ from pathlib import Path
 
 from frozenseg_label.errors import FormatError
 
-MEND = "mend the labels where they were made, and write them again"
+MEND = "correct the labels where they were made, and write them again"
 ADD_CLASS = (
     "say what the class is with --class-map FILE (a line `their name: our name`, or `null` to "
     "leave it out), or annotate with a vocabulary that has it (--update)"

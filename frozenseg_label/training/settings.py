@@ -156,7 +156,7 @@ def read_settings(recipe: str | Path, changes: Sequence[str] = ()) -> TrainSetti
         )
     text = read_text(path, SettingsError, LARGEST_YAML)
     data, _ = parse_yaml(text, f"{path}", SettingsError)
-    settings = _checked({} if data is None else data, f"{path}", "mend it there")
+    settings = _checked({} if data is None else data, f"{path}", "correct it there")
     changed = dict(_change(change) for change in changes)
     if not changed:
         return settings

@@ -67,7 +67,7 @@ def segment_of(sample, id_: int):  # noqa: ANN001, ANN201
 
 
 def png(out: Path, name: str) -> np.ndarray:
-    return read_panoptic_png(out / "panoptic" / f"{name}.png")
+    return read_panoptic_png(out / "panoptic" / name)
 
 
 def files(out: Path) -> dict[str, bytes]:

@@ -59,7 +59,7 @@ def test_a_recipe_that_cannot_be_used_is_refused_by_file_and_key(
     message = str(caught.value)
     assert message.startswith(str(path))
     assert problem in " ".join(message.split())
-    assert "mend it there" in message
+    assert "correct it there" in message
 
 
 def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:
