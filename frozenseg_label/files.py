@@ -113,7 +113,29 @@ def mark_folder(folder: Path, error: Kind = RunError) -> None:
     """
     with explained(folder, error):
         make_folder(folder)
-        (folder / MARKER).write_text("frozenseg-label wrote this folder: no images to label here\n")
+        if not os.path.lexists(folder / MARKER):
+            text = "frozenseg-label wrote this folder: no images to label here\n"
+            (folder / MARKER).write_text(text)
+
+
+def refuse_links(folder: Path, file: str, error: Kind = RunError) -> None:
+    """Raise an error where a file in a folder of ours, or a folder above it, is a symbolic link.
+
+    Writing through one would change what is elsewhere.
+
+    Args:
+        folder: of the run, training or export; it may be a link itself.
+        file: path in that folder, with `/`.
+        error: kind of the error.
+    """
+    place = folder
+    for part in file.split("/"):
+        place = place / part
+        if os.path.islink(place):  # noqa: PTH114 - a name that is too long is no link, and no error
+            raise error(
+                f"{place}: is a symbolic link, and nothing is written through links in {folder}; "
+                "put the file itself there"
+            )
 
 
 def remove_leftovers(folder: Path, *, unchanged_for: float = 0.0) -> None:

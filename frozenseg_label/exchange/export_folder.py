@@ -19,6 +19,7 @@ from frozenseg_label.files import (
     make_folder,
     mark_folder,
     read_regular,
+    refuse_links,
     remove_leftovers,
 )
 from frozenseg_label.runs.layout import checked_name
@@ -66,12 +67,14 @@ class ExportFolder:
 
         RunError: it has files of others, or an export in another format.
         """
+        refuse_links(path, RECORD)
         before = _read_record(path, form)
         if not (path / RECORD).exists():
             atomic_write(path / RECORD, _line(_Head(form=form)))
         mark_folder(path)
         with explained(path / RECORD):
-            for parent in {(path / file).parent for row in before.values() for file in row.files}:
+            files = [file for row in before.values() for file in row.files]
+            for parent in {_below(path, file).parent for file in files}:
                 remove_leftovers(parent)
             remove_leftovers(path)
             record = (path / RECORD).open("ab")
@@ -100,7 +103,7 @@ class ExportFolder:
         """
         written = list(more)
         for file, data in files:
-            atomic_write(self.path / checked_name(file), data, lasting=False)
+            atomic_write(_below(self.path, file), data, lasting=False)
             written.append(file)
         self._now[image] = _Row(image=image, key=key, files=tuple(written))
         with explained(self.path / RECORD):
@@ -113,12 +116,12 @@ class ExportFolder:
 
     def claim(self, file: str) -> Path:
         """Return where to write a file that belongs to all images."""
-        self._shared.append(checked_name(file))
-        return self.path / file
+        self._shared.append(file)
+        return _below(self.path, file)
 
     def take_picture(self, source: Path, file: str, mode: "PictureMode") -> None:
         """Copy or link a picture; one that is there already is left as it is."""
-        target = self.path / checked_name(file)
+        target = _below(self.path, file)
         try:
             status = source.stat()
         except OSError as error:
@@ -138,14 +141,26 @@ class ExportFolder:
         wanted = {file for row in rows for file in row.files}
         before = {file for row in self._before.values() for file in row.files}
         for file in before - wanted:
-            with explained(self.path / file):
-                if os.path.lexists(self.path / file):
-                    (self.path / file).unlink()
+            path = _below(self.path, file)
+            with explained(path):
+                if os.path.lexists(path):
+                    path.unlink()
                     self.removed += 1
         with atomic_stream(self.path / RECORD) as record:
             record.write(_line(_Head(form=self._form)))
             for row in rows:
                 record.write(_line(row))
+
+
+def _below(folder: Path, file: str) -> Path:
+    """Return the path of a file in the export; RunError where a folder on its way is a link.
+
+    The file itself may be one: a picture.
+    """
+    parent, _, _ = checked_name(file).rpartition("/")
+    if parent:
+        refuse_links(folder, parent)
+    return folder / file
 
 
 def _read_record(path: Path, form: str) -> dict[str, _Row]:

@@ -18,11 +18,12 @@ from frozenseg_label.files import (
     TEMPORARY_SUFFIX,
     explained,
     publish,
+    refuse_links,
     stage,
 )
 from frozenseg_label.runs.journal import Journal, Known
 from frozenseg_label.runs.journal_rows import Entry, Labels
-from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, refuse_links, staging_key
+from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, staging_key
 
 
 def committed_files(labels: Labels) -> Iterator[tuple[str, str]]:

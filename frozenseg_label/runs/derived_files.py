@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from frozenseg_label.files import atomic_write, explained
+from frozenseg_label.files import atomic_write, explained, refuse_links
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
     write_coco_panoptic,
@@ -140,6 +140,7 @@ def write_failures(folder: Path, journal: Journal) -> None:
 def append_failure(folder: Path, entry: Entry) -> None:
     """Add a row to `failures.jsonl`, so that people see it while the run goes on."""
     path = folder / FAILURES
+    refuse_links(folder, FAILURES)
     with explained(path), path.open("ab", buffering=0) as file:
         file.write(_failure_line(entry))
 

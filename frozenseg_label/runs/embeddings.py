@@ -21,11 +21,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from frozenseg_label.files import atomic_stream, explained, make_folder, sync_folder
+from frozenseg_label.files import atomic_stream, explained, make_folder, refuse_links, sync_folder
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry
-from frozenseg_label.runs.layout import EMBEDDINGS, refuse_links
+from frozenseg_label.runs.layout import EMBEDDINGS
 
 SHARD_BYTES = 64 * 1024**2
 CLIP_DIGITS = 16  # of CLIP's hash, hexadecimal

@@ -1,6 +1,7 @@
 """What is written beside COCO panoptic: files made from an image's panoptic map, semantic maps."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frozenseg_label.errors import ImageError
-from frozenseg_label.files import atomic_write, explained
+from frozenseg_label.files import atomic_write, explained, refuse_links
 from frozenseg_label.formats.class_png import (
     CLASSES_FILE,
     class_png_files,
@@ -29,7 +30,6 @@ from frozenseg_label.runs.layout import (
     OVERLAY,
     PER_CLASS_PNG,
     SEMANTIC,
-    refuse_links,
 )
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.vocabulary import Vocabulary
@@ -129,6 +129,7 @@ class ExtraFiles:
             self._remove(path)
         else:
             png = encode_class_png(indices + 1, self.vocabulary)
+            refuse_links(self.folder, path)
             atomic_write(self.folder / path, png, lasting=False)
 
     def lacking(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Labels]]:
@@ -159,8 +160,10 @@ class ExtraFiles:
             self._remove(f"{name}/{CLASSES_FILE}")
 
     def _remove(self, path: str) -> None:
-        with explained(self.folder / path):
-            (self.folder / path).unlink(missing_ok=True)
+        if os.path.lexists(self.folder / path):
+            refuse_links(self.folder, path)
+            with explained(self.folder / path):
+                (self.folder / path).unlink()
 
 
 def _paths(labels: Labels, formats: Sequence[ExtraFormat]) -> set[str]:

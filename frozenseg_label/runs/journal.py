@@ -21,14 +21,13 @@ from pydantic import ValidationError
 
 from frozenseg_label.documents import parse_json
 from frozenseg_label.errors import RunError
-from frozenseg_label.files import explained, sync_folder
+from frozenseg_label.files import explained, refuse_links, sync_folder
 from frozenseg_label.runs.journal_rows import Entry, Event
 from frozenseg_label.runs.layout import (
     checked_name,
     folded,
     free_png_name,
     long_png_name,
-    refuse_links,
 )
 
 SYNC_SECONDS = 1.0

@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Container
 from pathlib import Path
 
-from frozenseg_label.errors import RunError
 from frozenseg_label.files import staged_name
 from frozenseg_label.formats.coco_panoptic import png_name
 
@@ -37,25 +36,6 @@ def checked_name(image: str) -> str:
     if not image or "\0" in image or image.startswith("/") or ".." in parts:
         raise ValueError(f"an image's name must be a relative path below its folder, got {image!r}")
     return image
-
-
-def refuse_links(folder: Path, file: str) -> None:
-    """Raise RunError where a file of a run folder, or a folder above it, is a symbolic link.
-
-    Writing through one would change what is elsewhere.
-
-    Args:
-        folder: of the run; it may be a link itself.
-        file: path in the run folder, with `/`.
-    """
-    place = folder
-    for part in file.split("/"):
-        place = place / part
-        if os.path.islink(place):  # noqa: PTH114 - a name that is too long is no link, and no error
-            raise RunError(
-                f"{place}: is a symbolic link, and a run folder is not written through links; "
-                "put the file itself there"
-            )
 
 
 def long_png_name(image: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from frozenseg_label.errors import RunError
-from frozenseg_label.files import PREFIX, explained, make_folder
+from frozenseg_label.files import PREFIX, explained, make_folder, refuse_links
 from frozenseg_label.runs.commit import recover
 from frozenseg_label.runs.derived_files import write_failures
 from frozenseg_label.runs.journal import Journal
@@ -80,6 +80,7 @@ def _hold_lock(folder: Path) -> Iterator[None]:
     process that has the lock.
     """
     path = folder / LOCK_FILE
+    refuse_links(folder, LOCK_FILE)
     holder = path.read_text(errors="replace").strip() if path.is_file() else ""
     lock = FileLock(path)
     with explained(path):

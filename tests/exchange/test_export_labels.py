@@ -280,3 +280,22 @@ def test_an_export_without_images_is_an_error(
     with pytest.raises(FormatError, match="0 images to export"):
         export_labels(tmp_path / "out", tmp_path / "coco", "coco-instances", only="reviewed")
     assert not (tmp_path / "coco").exists()
+
+
+@pytest.mark.parametrize("name", ["labels", ".frozenseg-export.jsonl", ".frozenseg-label"])
+def test_an_export_writes_and_removes_nothing_through_a_link(
+    out: Path, tmp_path: Path, name: str
+) -> None:
+    folder, victim = tmp_path / "export", tmp_path / "victim"
+    export_labels(out, folder, "yolo-seg", pictures="none")
+    (folder / name).rename(victim)
+    (folder / name).symlink_to(victim)
+    files = [victim] if victim.is_file() else [p for p in victim.rglob("*") if p.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    assert before
+    if name == ".frozenseg-label":  # it is there: nothing has to be written
+        export_labels(out, folder, "yolo-seg", pictures="none", only="reviewed")
+    else:
+        with pytest.raises(RunError, match="is a symbolic link"):
+            export_labels(out, folder, "yolo-seg", pictures="none", only="reviewed")
+    assert {path: path.read_bytes() for path in before} == before

@@ -72,7 +72,7 @@ def test_a_row_that_does_not_fit_itself_is_one_sentence(
         run.read_map("a.jpg")
 
 
-@pytest.mark.parametrize("name", ["panoptic", "journal.jsonl"])
+@pytest.mark.parametrize("name", ["panoptic", "journal.jsonl", "lock", "class-png"])
 def test_nothing_is_written_through_a_link_in_the_run_folder(
     out: Path,
     tmp_path: Path,
@@ -82,13 +82,15 @@ def test_nothing_is_written_through_a_link_in_the_run_folder(
     make_map: MakeMap,
 ) -> None:
     victim = tmp_path / "victim"
+    if name == "class-png":
+        (out / name).mkdir()
     (out / name).rename(victim)
     (out / name).symlink_to(victim)
     files = sorted(victim.rglob("*")) if victim.is_dir() else [victim]
     before = [path.read_bytes() for path in files if path.is_file()]
 
     def label() -> None:
-        with RunFolder.open_or_create(out, make_manifest()) as run:
+        with RunFolder.open_or_create(out, make_manifest(), formats=("class-png",)) as run:
             run.commit(make_image("b.jpg"), make_map([[1]], {1: (1, "proposed")}))
 
     with pytest.raises(RunError, match="is a symbolic link"):

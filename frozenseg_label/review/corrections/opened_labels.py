@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from frozenseg_label.files import atomic_write, explained, make_folder
+from frozenseg_label.files import atomic_write, explained, make_folder, refuse_links
 from frozenseg_label.formats.coco_panoptic import decode_panoptic_png
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Labels
@@ -51,6 +51,7 @@ def keep_opened(run: RunReader, image: str, labels: Labels) -> OpenedLabels | No
     if not _has_content(kept, labels):
         if not _has_content(source, labels):
             return None
+        refuse_links(run.path, f"{OPENED}/{kept.name}")
         with explained(kept):
             make_folder(kept.parent)
             kept.unlink(missing_ok=True)
@@ -83,8 +84,10 @@ def read_opened(run: RunReader, image: str, labels: Labels | None) -> OpenedLabe
 def forget_opened(run: RunReader, image: str, labels: Labels, *, but: Labels) -> None:
     """Delete kept labels, unless the ones that the App shows now (`but`) have the same pixels."""
     if labels.current.png != but.current.png:
-        with explained(run.path / OPENED):
-            _kept(run, image, labels).unlink(missing_ok=True)
+        kept = _kept(run, image, labels)
+        refuse_links(run.path, f"{OPENED}/{kept.name}")
+        with explained(kept):
+            kept.unlink(missing_ok=True)
 
 
 def key_of(labels: Labels) -> str:

@@ -12,7 +12,13 @@ from typing import Self
 
 from frozenseg_label.documents import parse_json
 from frozenseg_label.errors import TrainingError
-from frozenseg_label.files import atomic_write, explained, make_folder, read_regular
+from frozenseg_label.files import (
+    atomic_write,
+    explained,
+    make_folder,
+    read_regular,
+    refuse_links,
+)
 from frozenseg_label.progress_bar import progress_bar
 
 logger = logging.getLogger(__name__)  # `log` is the file of rows here
@@ -39,6 +45,8 @@ class TrainingLog:
         self._curves = folder / TENSORBOARD
         with explained(folder, TrainingError):
             make_folder(folder)
+        for name in (LOG, TENSORBOARD):
+            refuse_links(folder, name, TrainingError)
         keep_rows_until(self.path, steps_done)
         with explained(self.path, TrainingError):
             self.path.touch()
