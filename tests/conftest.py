@@ -1,6 +1,7 @@
 """What several tests need: a model so small that everything runs, with random but fixed weights."""
 
 import importlib.util
+import logging
 import os
 import socket
 import subprocess
@@ -18,6 +19,12 @@ from frozenseg_label.model.pixel_decoder import PixelDecoder
 from frozenseg_label.model.sam import DecoderSizes, vit_sam
 from frozenseg_label.model.settings import EverythingSettings, InputSize
 from frozenseg_label.model.transformer_decoder import TransformerDecoder
+
+
+@pytest.fixture(autouse=True)
+def _what_a_command_logs_is_its_own_matter() -> None:
+    """Forget the level of the log that an earlier test's command asked for with -q or -v."""
+    logging.getLogger("frozenseg_label").setLevel(logging.NOTSET)
 
 
 def build_tiny_frozenseg() -> FrozenSeg:
