@@ -477,13 +477,13 @@ NANO_RUN = [
 
 @pytest.fixture
 def many(tmp_path: Path) -> int:
-    """Forty pictures of noise, for the embedded model."""
+    """Pictures of noise, for the embedded model."""
     (tmp_path / "many").mkdir()
     rng = np.random.default_rng(0)
-    for number in range(40):
+    for number in range(24):
         pixels = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "many" / f"{number:02}.png")
-    return 40
+    return 24
 
 
 def start_and_wait_for_labels() -> subprocess.Popen[str]:
