@@ -1,6 +1,6 @@
 """The panoptic map: one id per pixel, and what each id means (arXiv 1801.00868)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -93,15 +93,7 @@ class PanopticMap:
 
         Segments without a pixel are left out.
         """
-        measured = measure(ids)
-        return cls(
-            ids,
-            tuple(
-                replace(segment, area=measured[segment.id][0], bbox=measured[segment.id][1])
-                for segment in segments
-                if segment.id in measured
-            ),
-        )
+        return cls(ids, placed(segments, measure(ids)))
 
     def check(self) -> None:
         """Raise ValueError unless ids and segments tell the same story."""
@@ -117,6 +109,21 @@ class PanopticMap:
         if in_map and not 0 < min(in_map) <= max(in_map) <= MAX_SEGMENT_ID:
             span = f"{min(in_map)}..{max(in_map)}"
             raise ValueError(f"segment ids must lie in 1..{MAX_SEGMENT_ID}, got {span}")
+
+
+def placed(
+    segments: Iterable[Segment], measured: Mapping[int, tuple[int, BBox]]
+) -> tuple[Segment, ...]:
+    """Return segments with the areas and boxes that were measured; those without a pixel are gone.
+
+    Args:
+        measured: what `measure` says of the map.
+    """
+    return tuple(
+        replace(segment, area=measured[segment.id][0], bbox=measured[segment.id][1])
+        for segment in segments
+        if segment.id in measured
+    )
 
 
 def measure(ids: NDArray[np.int32]) -> dict[int, tuple[int, BBox]]:

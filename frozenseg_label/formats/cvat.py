@@ -19,7 +19,7 @@ from frozenseg_label.errors import FormatError
 from frozenseg_label.files import atomic_stream
 from frozenseg_label.formats.coco_instances import polygon_mask
 from frozenseg_label.formats.export_image import ExportImage
-from frozenseg_label.formats.run_lengths import unpacked, whole_numbers
+from frozenseg_label.formats.run_lengths import runs_of, unpacked, whole_numbers
 from frozenseg_label.formats.shapes import (
     ForeignImage,
     ForeignSet,
@@ -60,9 +60,7 @@ def write_cvat(path: Path, vocabulary: Vocabulary, images: Iterable[ExportImage]
 
 def row_runs(mask: NDArray[np.bool_]) -> list[int]:
     """Return the run lengths of a mask [h, w], row by row, outside and inside by turns."""
-    pixels = np.concatenate(([False], mask.ravel()))  # [1 + h * w]
-    starts = np.flatnonzero(pixels[1:] != pixels[:-1])
-    runs: list[int] = np.diff(starts, prepend=0, append=mask.size).tolist()
+    runs: list[int] = runs_of(mask.ravel()).tolist()
     return runs
 
 

@@ -23,6 +23,7 @@ from frozenseg_label.errors import FormatError
 from frozenseg_label.files import atomic_stream
 from frozenseg_label.formats.coco_rows import OptionalNumber
 from frozenseg_label.formats.export_image import ExportImage, Place
+from frozenseg_label.formats.run_lengths import runs_of
 from frozenseg_label.formats.shapes import (
     ForeignImage,
     ForeignSet,
@@ -82,9 +83,7 @@ def brush_bytes(mask: NDArray[np.bool_]) -> list[int]:
     A head (32 bits: number of values; 5: bits of a value, less 1; 4 times 4: bits of a length, less
     1), then for each run: 1, two bits (which of the four lengths), its length less 1, its value.
     """
-    values = np.concatenate(([False], mask.ravel()))  # [1 + H * W]
-    starts = np.flatnonzero(values[1:] != values[:-1])
-    lengths = np.diff(starts, prepend=0, append=mask.size) * CHANNELS
+    lengths = runs_of(mask.ravel()) * CHANNELS
     inside = np.arange(len(lengths)) % 2 == 1
     most = 2**LONGEST_BITS
     pieces = -(-lengths // most)  # of each run; 0 where the mask begins at once

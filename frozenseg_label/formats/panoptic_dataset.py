@@ -21,7 +21,7 @@ from frozenseg_label.formats.coco_panoptic import (
     read_panoptic_png,
 )
 from frozenseg_label.formats.coco_rows import AnnotationRow, AnyRow, CategoryRow, Id, ImageRow
-from frozenseg_label.panoptic import PanopticMap, measure
+from frozenseg_label.panoptic import PanopticMap, measure, placed
 from frozenseg_label.vocabulary import Category, Vocabulary
 
 _SHOWN_IDS = 100
@@ -68,7 +68,7 @@ class PanopticDataset:
         problems += _only(np.setdiff1d(listed, found, assume_unique=True), "is in the JSON only")
         if problems:
             raise FaultyLabelsError(self.folder / annotation.png_name, problems)
-        return PanopticMap.of(ids, annotation.segments)
+        return PanopticMap(ids, placed(annotation.segments, measured))
 
 
 def _only(ids: NDArray[np.integer], what: str) -> list[str]:

@@ -1,8 +1,10 @@
-"""Run lengths of COCO's masks, from files that anybody may have written: checked, then unpacked.
+"""Run lengths of masks: made, unpacked, and checked where anybody may have written them.
 
 COCO counts column by column, outside and inside by turns. Its texts are as pycocotools writes them:
 five bits a character, and from the third count on the difference to the count before the last.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,18 @@ def coco_mask(counts: object, height: int, width: int, place: str) -> NDArray[np
     return unpacked(runs, height * width, place).reshape(width, height).T
 
 
+def runs_of(pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the run lengths of pixels [N], outside and inside by turns; the first may be 0."""
+    whole = np.concatenate(([False], pixels))  # [1 + N]
+    starts = np.flatnonzero(whole[1:] != whole[:-1])
+    return np.diff(starts, prepend=0, append=pixels.size)
+
+
+def pixels_of(runs: Sequence[int] | NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return the pixels [N] of run lengths that fit."""
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+
+
 def unpacked(runs: NDArray[np.int64], pixels: int, place: str) -> NDArray[np.bool_]:
     """Return the pixels of runs, outside and inside by turns [N]; FormatError: not so many."""
     # Checked one by one first: their sum may not be what the numbers say.
@@ -30,7 +44,7 @@ def unpacked(runs: NDArray[np.int64], pixels: int, place: str) -> NDArray[np.boo
         raise FormatError(f"{place}: run lengths below 0, or above the {pixels} pixels there are")
     if len(runs) > 2 * pixels + 2 or int(runs.sum()) != pixels:
         raise FormatError(f"{place}: run lengths that do not sum to {pixels} pixels")
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return pixels_of(runs)
 
 
 def whole_numbers(values: object, place: str) -> NDArray[np.int64]:

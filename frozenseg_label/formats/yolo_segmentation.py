@@ -96,8 +96,11 @@ def read_yolo(path: Path) -> ForeignSet:
     root = root if root.is_dir() else path.parent
     pictures = _pictures(root, data)
     labels = {name: _Labels(picture, set(named_by)) for name, picture in pictures.items()}
-    found = {name: tuple(number for number, _, _ in label.rows()) for name, label in labels.items()}
-    boxes = sum(label.boxes() for label in labels.values())
+    found, boxes = {}, 0
+    for name, label in labels.items():
+        lines = label.lines()
+        found[name] = tuple(number for number, _, _ in label.rows(lines))
+        boxes += sum(len(words) == BOX for words in lines)
     note = f"{boxes} rows are boxes, not polygons; they were passed over"
     parts = [root / "images" / part for part in ("", *PARTS)]
     return ForeignSet(
@@ -136,13 +139,9 @@ class _Labels:
             return []
         return [line.split() for line in read_text(self.path, FormatError, LARGEST).splitlines()]
 
-    def boxes(self) -> int:
-        """Return the number of rows that are boxes."""
-        return sum(len(words) == BOX for words in self.lines())
-
-    def rows(self) -> Iterator[tuple[int, list[str], str]]:
+    def rows(self, lines: Sequence[list[str]]) -> Iterator[tuple[int, list[str], str]]:
         """Yield the class, the coordinates and the place of each polygon."""
-        for number, words in enumerate(self.lines(), start=1):
+        for number, words in enumerate(lines, start=1):
             if not words or len(words) == BOX:
                 continue
             place = f"{self.path}, line {number}"
@@ -158,7 +157,7 @@ class _Labels:
             )
         objects = Objects(checked_size(*size, f"{self.path}"))
         width_height = np.array([size[1], size[0]])
-        for category_id, words, place in self.rows():
+        for category_id, words, place in self.rows(self.lines()):
             # A pixel holds all points from its corner to the next one.
             share = checked_points(words, (1, 1), place)
             points = np.minimum(np.floor(share * width_height), width_height - 1)

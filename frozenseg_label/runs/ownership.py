@@ -11,6 +11,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from frozenseg_label.formats.run_lengths import pixels_of, runs_of
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -45,8 +46,7 @@ class RejectedSegment:
 
     def mask(self) -> NDArray[np.bool_]:
         """Return the mask [H, W]."""
-        inside = np.arange(len(self.counts)) % 2 == 1  # of each run
-        return np.repeat(inside, self.counts).reshape(self.size[1], self.size[0]).T
+        return pixels_of(self.counts).reshape(self.size[1], self.size[0]).T
 
 
 def fuse(
@@ -108,7 +108,7 @@ def withdraw_rejected(
         RejectedSegment(
             category=vocabulary.by_id(segment.category_id).name,
             size=(panoptic_map.ids.shape[0], panoptic_map.ids.shape[1]),
-            counts=_run_lengths(panoptic_map.ids == segment.id),
+            counts=tuple(runs_of((panoptic_map.ids == segment.id).T.ravel()).tolist()),
             source=segment.source,
             score=segment.score,
         )
@@ -128,10 +128,3 @@ def _unused_ids(used: set[int]) -> Iterator[int]:
 def _iou(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     union = int((mask | other).sum())
     return int((mask & other).sum()) / union if union else 0.0
-
-
-def _run_lengths(mask: NDArray[np.bool_]) -> tuple[int, ...]:
-    """Return COCO's run lengths; the first run is outside and may be of length 0."""
-    columns = np.concatenate(([False], mask.T.ravel()))  # [1 + W * H]
-    starts = np.flatnonzero(columns[1:] != columns[:-1])
-    return tuple(np.diff(starts, prepend=0, append=mask.size).tolist())
