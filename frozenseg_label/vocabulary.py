@@ -107,6 +107,11 @@ class Vocabulary:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     @cached_property
+    def ids_by_name(self) -> dict[str, int]:
+        """Return the id of each category by its name, as `same_name` gives it."""
+        return {same_name(category.name): category.id for category in self.categories}
+
+    @cached_property
     def _index(self) -> dict[int, int]:
         return {category.id: index for index, category in enumerate(self.categories)}
 

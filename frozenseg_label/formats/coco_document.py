@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -16,15 +16,22 @@ AddRow = Callable[[JsonValue], None]
 
 
 @contextmanager
-def coco_document(path: Path, categories: Sequence[JsonValue]) -> Iterator[tuple[AddRow, AddRow]]:
+def coco_document(path: Path, head: Mapping[str, JsonValue]) -> Iterator[tuple[AddRow, AddRow]]:
     """Yield two functions, for a row of `images` and for one of `annotations`.
 
     `images` comes last in the file: until then its rows are in a temporary file beside it, so that
-    the memory needed does not depend on their number.
+    the memory needed does not depend on their number. Names of files that are no Unicode survive,
+    as JSON escapes.
+
+    Args:
+        head: what the document has beside these two.
     """
     with atomic_stream(path) as file, tempfile.TemporaryFile(dir=path.parent) as images:
-        file.write(b'{"info": {},\n"licenses": [],\n"categories": ' + _json(list(categories)))
-        file.write(b',\n"annotations": [')
+        begin = b"{"
+        for key, value in head.items():
+            file.write(begin + json.dumps(key).encode() + b": " + _json(value))
+            begin = b",\n"
+        file.write(begin + b'"annotations": [')
         yield _rows(images), _rows(file)
         file.write(b'\n],\n"images": [')
         images.seek(0)

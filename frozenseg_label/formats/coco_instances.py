@@ -15,10 +15,17 @@ from pycocotools import mask as run_lengths
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError
 
 from frozenseg_label.documents import read_json
-from frozenseg_label.errors import FormatError, VocabularyError
+from frozenseg_label.errors import FormatError
 from frozenseg_label.formats.coco_document import coco_document
 from frozenseg_label.formats.coco_panoptic import categories_of
-from frozenseg_label.formats.coco_rows import AnyRow, CategoryRow, Id, ImageRow, OptionalNumber
+from frozenseg_label.formats.coco_rows import (
+    AnyRow,
+    CategoryRow,
+    Id,
+    ImageRow,
+    OptionalNumber,
+    vocabulary_of_rows,
+)
 from frozenseg_label.formats.export_image import ExportImage
 from frozenseg_label.formats.run_lengths import coco_mask
 from frozenseg_label.formats.shapes import (
@@ -34,13 +41,18 @@ from frozenseg_label.formats.shapes import (
     shape_of,
 )
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.vocabulary import Category, Vocabulary
+from frozenseg_label.vocabulary import Vocabulary
 
 
 def write_coco_instances(path: Path, vocabulary: Vocabulary, images: Iterable[ExportImage]) -> None:
     """Write the JSON; images are taken one at a time and not kept."""
     number = 0
-    with coco_document(path, categories_of(vocabulary)) as (add_image, add_annotation):
+    head: dict[str, JsonValue] = {
+        "info": {},
+        "licenses": [],
+        "categories": categories_of(vocabulary),
+    }
+    with coco_document(path, head) as (add_image, add_annotation):
         for image in images:
             add_image(image.coco_row())
             for annotation in _annotations(image.panoptic_map):
@@ -71,14 +83,8 @@ def read_coco_instances(path: Path) -> ForeignSet:
         raise FormatError(f"{path}: has no list of `annotations`; name a COCO instances JSON")
     images = _rows(path, document.get("images"), "images", ImageRow)
     categories = _rows(path, document.get("categories"), "categories", CategoryRow)
-    try:
-        kinds = [isinstance(row, dict) and "isthing" in row for row in document["categories"]]
-        vocabulary = Vocabulary(
-            path.stem,
-            tuple(Category(c.name, c.id, c.synonyms, c.isthing, c.color) for c in categories),
-        )
-    except VocabularyError as error:
-        raise FormatError(f"{path}: in `categories`, {error}") from error
+    kinds = [isinstance(row, dict) and "isthing" in row for row in document["categories"]]
+    vocabulary = vocabulary_of_rows(path, categories)
     known = {category.id for category in vocabulary.categories}
     by_image: dict[Id, list[tuple[str, _Annotation]]] = {image.id: [] for image in images}
     faults, boxes, strange = [], 0, 0

@@ -6,7 +6,6 @@ Our own fields are beside COCO's in `segments_info`; readers that do not know th
 
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from PIL import Image, PngImagePlugin
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from frozenseg_label.errors import FormatError
-from frozenseg_label.files import atomic_stream, atomic_write, read_regular
+from frozenseg_label.files import atomic_write, read_regular
+from frozenseg_label.formats.coco_document import coco_document
 from frozenseg_label.panoptic import (
     MAX_SEGMENT_ID,
     UNLABELLED,
@@ -216,28 +216,22 @@ def write_coco_panoptic(
     annotations: Iterable[PanopticAnnotation],
     info: Mapping[str, JsonValue] | None = None,
 ) -> None:
-    """Write the JSON; annotations are taken one at a time and not kept.
-
-    `images` comes last in the file: a pass over the annotations then serves both lists. Names of
-    files that are no Unicode survive, as JSON escapes.
-    """
-    images: list[bytes] = []
-    with atomic_stream(path) as file:
-        file.write(b'{"info": ' + _json(dict(info or {})))
-        file.write(b',\n"categories": ' + _json(categories_of(vocabulary)))
-        file.write(b',\n"annotations": [')
-        separator = b"\n"
+    """Write the JSON; annotations are taken one at a time and not kept."""
+    head: dict[str, JsonValue] = {
+        "info": dict(info or {}),
+        "categories": categories_of(vocabulary),
+    }
+    with coco_document(path, head) as (add_image, add_annotation):
         for annotation in annotations:
-            image: dict[str, JsonValue] = {
-                "id": annotation.image_id,
-                "file_name": annotation.file_name,
-                "width": annotation.width,
-                "height": annotation.height,
-            }
-            images.append(_json(image))
-            file.write(separator + _json(_annotation_row(annotation)))
-            separator = b",\n"
-        file.write(b'\n],\n"images": [\n' + b",\n".join(images) + b"\n]}\n")
+            add_image(
+                {
+                    "id": annotation.image_id,
+                    "file_name": annotation.file_name,
+                    "width": annotation.width,
+                    "height": annotation.height,
+                }
+            )
+            add_annotation(_annotation_row(annotation))
 
 
 def _annotation_row(annotation: PanopticAnnotation) -> dict[str, JsonValue]:
@@ -247,7 +241,3 @@ def _annotation_row(annotation: PanopticAnnotation) -> dict[str, JsonValue]:
         "state": annotation.state,
         "segments_info": [segment_row(segment) for segment in annotation.segments],
     }
-
-
-def _json(value: JsonValue) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()

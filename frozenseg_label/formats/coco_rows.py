@@ -1,14 +1,17 @@
 """Rows of COCO's JSON files as any tool may write them; only what labels need is checked."""
 
 import math
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 from PIL import ImageColor
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from frozenseg_label.errors import FormatError, VocabularyError
 from frozenseg_label.formats.coco_panoptic import SegmentInfo
 from frozenseg_label.panoptic import IMPORTED, ImageState, State
-from frozenseg_label.vocabulary import NO_COLOR, Color
+from frozenseg_label.vocabulary import NO_COLOR, Category, Color, Vocabulary
 
 
 def _color(value: Any) -> Any:  # noqa: ANN401 - whatever a foreign file holds
@@ -88,6 +91,19 @@ class SegmentRow(SegmentInfo):
     state: Annotated[
         State, BeforeValidator(lambda state: state if state in get_args(State) else "accepted")
     ] = "accepted"
+
+
+def vocabulary_of_rows(path: Path, rows: Iterable[CategoryRow]) -> Vocabulary:
+    """Return the classes of `categories`; FormatError where they are none.
+
+    Args:
+        path: of the file.
+    """
+    try:
+        categories = [Category(r.name, r.id, r.synonyms, r.isthing, r.color) for r in rows]
+        return Vocabulary(path.stem, tuple(categories))
+    except VocabularyError as error:
+        raise FormatError(f"{path}: in `categories`, {error}") from error
 
 
 class AnnotationRow(_Row):

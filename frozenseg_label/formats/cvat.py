@@ -104,7 +104,7 @@ def read_cvat(path: Path) -> ForeignSet:
     images = document.images
     drawn = [shape.said.get("label", "") for image in images for shape in image.areas()]
     vocabulary = vocabulary_of(path, [*document.labels, *drawn])
-    ids = {same_name(category.name): category.id for category in vocabulary.categories}
+    ids = vocabulary.ids_by_name
     others = sum(len(image.shapes) - len(image.areas()) for image in images)
     note = f"{others} shapes are neither masks nor polygons; they were passed over"
     return ForeignSet(

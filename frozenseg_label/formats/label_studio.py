@@ -169,7 +169,7 @@ def read_label_studio(path: Path) -> ForeignSet:
         raise FormatError(f"{path}: has no labelled task{'; ' + faults[0] if faults else ''}")
     names = [result.label or "" for _, results, _ in tasks for result in results]
     vocabulary = vocabulary_of(path, names)
-    ids = {same_name(category.name): category.id for category in vocabulary.categories}
+    ids = vocabulary.ids_by_name
     counts = {
         "results are neither brush masks nor polygons": others,
         "tasks have no annotation": unlabelled,

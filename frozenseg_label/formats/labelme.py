@@ -105,7 +105,7 @@ def read_labelme(path: Path) -> ForeignSet:
         raise FaultyLabelsError(path, faults)
     names = [shape.label for _, document in documents for shape in document.areas()]
     vocabulary = vocabulary_of(path, names)
-    ids = {same_name(category.name): category.id for category in vocabulary.categories}
+    ids = vocabulary.ids_by_name
     notes = {
         "JSON files are not labelme's": others,
         "shapes are neither masks nor polygons": passed_over,

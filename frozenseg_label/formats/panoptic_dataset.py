@@ -5,7 +5,7 @@ it is left out and told, and so is what was passed over.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,21 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from frozenseg_label.documents import read_json
-from frozenseg_label.errors import FaultyLabelsError, FormatError, VocabularyError
+from frozenseg_label.errors import FaultyLabelsError, FormatError
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
     read_panoptic_png,
 )
-from frozenseg_label.formats.coco_rows import AnnotationRow, AnyRow, CategoryRow, Id, ImageRow
+from frozenseg_label.formats.coco_rows import (
+    AnnotationRow,
+    AnyRow,
+    CategoryRow,
+    Id,
+    ImageRow,
+    vocabulary_of_rows,
+)
 from frozenseg_label.panoptic import PanopticMap, measure, placed
-from frozenseg_label.vocabulary import Category, Vocabulary
+from frozenseg_label.vocabulary import Vocabulary
 
 _SHOWN_IDS = 100
 
@@ -102,7 +109,8 @@ def read_coco_panoptic(
     rows, faults = _read_annotations(document)
     notes = []
     used = {info.category_id for row in rows for info in row.segments_info}
-    vocabulary = _vocabulary_of(path, categories, used)
+    named = (row for row in categories if row.name.strip() or row.id in used)
+    vocabulary = vocabulary_of_rows(path, named)
     by_id = {image.id: image for image in images}
     faults += [f"image {id_} is listed twice" for id_ in _twice(image.id for image in images)]
     twice = set(_twice(row.image_id for row in rows))
@@ -199,18 +207,6 @@ def _sentences(where: str, error: ValidationError) -> list[str]:
     return [
         f"{'.'.join([where, *map(str, fault['loc'])])}: {fault['msg']}" for fault in error.errors()
     ]
-
-
-def _vocabulary_of(path: Path, rows: Sequence[CategoryRow], used: set[int]) -> Vocabulary:
-    try:
-        categories = [
-            Category(row.name, row.id, row.synonyms, row.isthing, row.color)
-            for row in rows
-            if row.name.strip() or row.id in used
-        ]
-        return Vocabulary(path.stem, tuple(categories))
-    except VocabularyError as error:
-        raise FormatError(f"{path}: in `categories`, {error}") from error
 
 
 def _twice(ids: Iterator[Id]) -> list[Id]:

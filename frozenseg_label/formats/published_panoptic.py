@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from frozenseg_label.formats.coco_document import coco_document
-from frozenseg_label.formats.coco_panoptic import encode_panoptic_png
+from frozenseg_label.formats.coco_panoptic import categories_of, encode_panoptic_png
 from frozenseg_label.formats.export_image import ExportImage
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -25,17 +25,12 @@ def write_published_panoptic(
     path: Path, vocabulary: Vocabulary, images: Iterable[ExportImage]
 ) -> None:
     """Write the JSON; images are taken one at a time and not kept."""
+    rows = (row for row in categories_of(vocabulary) if isinstance(row, dict))
     categories: list[JsonValue] = [
-        {
-            "id": category.id,
-            "name": category.name,
-            "supercategory": "thing" if category.is_thing else "stuff",
-            "isthing": int(category.is_thing),
-            "color": list(category.color),
-        }
-        for category in vocabulary.categories
+        {key: value for key, value in row.items() if key != "synonyms"} for row in rows
     ]
-    with coco_document(path, categories) as (add_image, add_annotation):
+    head: dict[str, JsonValue] = {"info": {}, "licenses": [], "categories": categories}
+    with coco_document(path, head) as (add_image, add_annotation):
         for image in images:
             add_image(image.coco_row())
             add_annotation(_annotation(image))

@@ -102,7 +102,7 @@ def read_voc(path: Path) -> ForeignSet:
     names = sorted(png.relative_to(folder).as_posix() for png in folder.rglob("*.png"))
     label_map = _read_label_map(path / LABEL_MAP)
     vocabulary = vocabulary_of(path, label_map.values())
-    ids = {same_name(category.name): category.id for category in vocabulary.categories}
+    ids = vocabulary.ids_by_name
     classes = {color: ids[same_name(name)] for color, name in label_map.items()}
     objects = (path / OBJECTS).is_dir()
     note = f"{path} has no folder {OBJECTS}: each class of an image is one segment"

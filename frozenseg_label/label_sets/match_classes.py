@@ -179,12 +179,11 @@ def _from_map(
     there: Vocabulary, here: Vocabulary, class_map: ClassMap
 ) -> tuple[dict[int, tuple[Category, How]], frozenset[int], tuple[str, ...]]:
     """Return the classes that the user names, those to leave out, and names of no class there."""
-    by_name = {same_name(category.name): category.id for category in there.categories}
     ours = {same_name(category.name): category for category in here.categories}
     found: dict[int, tuple[Category, How]] = {}
     ignored, unused = set(), []
     for name, meant in class_map.items():
-        id_ = by_name.get(same_name(name))
+        id_ = there.ids_by_name.get(same_name(name))
         if id_ is None:
             unused.append(name)
         elif meant is None:
