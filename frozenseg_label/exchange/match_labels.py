@@ -17,7 +17,6 @@ from frozenseg_label.exchange.problems import ADD_CLASS, MEND, NAME_IMAGES, REST
 from frozenseg_label.exchange.restore_segments import restored
 from frozenseg_label.formats.shapes import ImageShapes, OnTop, Overlaps
 from frozenseg_label.label_sets.class_map import ClassMap
-from frozenseg_label.label_sets.class_report import ClassReport
 from frozenseg_label.label_sets.foreign_sets import read_shapes
 from frozenseg_label.label_sets.label_set import Form, LabelSet
 from frozenseg_label.label_sets.match_classes import ClassMatches, match_classes
@@ -239,7 +238,7 @@ def match_labels(
     classes = match_classes(
         labels.vocabulary, run.vocabulary, class_map, compare_kinds=labels.tells_kinds
     )
-    _tell(classes.report, source)
+    classes.report.tell(f"{source}", "the run")
     unknown = len(labels.images) - len(images)
     incoming = Incoming(run, labels, images, classes, unknown, on_top)
     for remedy, sentences in incoming.unclear_classes().items():
@@ -277,11 +276,3 @@ def _match_images(labels: LabelSet, names: Collection[str], problems: Problems) 
 
 def _file_of(labels: LabelSet, name: str) -> str:
     return f"{labels.labels_of(name).png}" if labels.foreign is None else repr(name)
-
-
-def _tell(report: ClassReport, source: Path) -> None:
-    """Say how the classes were matched: in short, and with -v one by one."""
-    for note in report.notes(f"{source}", "the run"):
-        log.info("%s", note)
-    for detail in report.details():
-        log.debug("%s", detail)

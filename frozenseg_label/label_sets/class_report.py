@@ -1,8 +1,11 @@
 """How classes of two sets were brought together, for people and for `--json`."""
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+log = logging.getLogger(__name__)
 
 How = Literal["map", "name", "case", "published", "synonym", "list", "suffix"]
 
@@ -88,6 +91,17 @@ class ClassReport:
         for match in self.matches:
             kind = "" if match.is_thing_there == match.is_thing_here else ", of another kind"
             yield f"class {match.there} is {match.here}: {HOW[match.how]}{kind}"
+
+    def tell(self, there: str, here: str) -> None:
+        """Log how the classes were brought together: in short, and with -v one by one.
+
+        Args:
+            there: what people call that set; likewise `here`, whose kinds count.
+        """
+        for note in self.notes(there, here):
+            log.info("%s", note)
+        for detail in self.details():
+            log.debug("%s", detail)
 
     def doubt(self, name: str) -> str:
         """Return what a class there without a match may mean, to follow its name; or nothing."""

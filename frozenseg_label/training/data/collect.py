@@ -226,10 +226,7 @@ def _tell(report: ClassReport, path: str, used: Collection[str]) -> None:
     Args:
         used: names of the classes that its images have.
     """
-    for note in report.notes(path, "the vocabulary"):
-        log.info("%s", note)
-    for detail in report.details():
-        log.debug("%s", detail)
+    report.tell(path, "the vocabulary")
     lost = [name for name in (*report.ambiguous, *report.unmatched) if name in used]
     if lost:
         log.warning(
