@@ -37,7 +37,7 @@ from frozenseg_label.evaluation.panoptic_quality import (
     mean_quality,
 )
 from frozenseg_label.evaluation.segment_overlap import overlap_of
-from frozenseg_label.evaluation.semantic_iou import SemanticTally
+from frozenseg_label.evaluation.semantic_iou import SemanticTally, class_overlap
 from frozenseg_label.evaluation.worst_images import WorstImages, write_comparison_pages
 from frozenseg_label.formats.class_png import class_indices
 from frozenseg_label.label_sets.class_map import ClassMap
@@ -135,7 +135,7 @@ class Tallies:
         overlap = overlap_of(paired.predicted, paired.truth)
         self._panoptic.add_overlap(overlap)
         self._recall.add(overlap)
-        self.instances.add(paired.predicted, paired.truth, overlap)
+        self.instances.add(overlap)
         self.confused.update(class_pairs(overlap))
         self._hotcoco.add(
             (paired.predicted, paired.predicted_png), (paired.truth, paired.truth_png)
@@ -196,12 +196,13 @@ class Tallies:
 
 def _mean_iou(predicted: NDArray[np.uint16], truth: NDArray[np.uint16]) -> float | None:
     """Return the mean IoU of one image over the classes of its truth."""
-    values = []
-    known = truth > 0
-    for index in np.unique(truth[known]).tolist():
-        one, other = (predicted == index) & known, truth == index
-        values.append(float((one & other).sum() / (one | other).sum()))
-    return sum(values) / len(values) if values else None
+    rows, columns, pixels = class_overlap(predicted, truth)
+    known = columns > 0
+    columns, pixels = columns[known], pixels[:, known]
+    both = np.where(rows[:, None] == columns, pixels, 0)
+    of_class = pixels.sum(axis=1) @ (rows[:, None] == columns)  # predicted, on known pixels
+    union = of_class + pixels.sum(axis=0) - both.sum(axis=0)
+    return float((both.sum(axis=0) / union).mean()) if len(columns) else None
 
 
 def _report(pairing: Pairing, tallies: Tallies, worst: tuple[ImageFigure, ...]) -> EvaluationReport:

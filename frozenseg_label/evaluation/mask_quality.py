@@ -8,18 +8,22 @@ the names are wrong, not the masks.
 
 import contextlib
 import io
+from array import array
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frozenseg_label.evaluation.segment_overlap import IGNORED_ABOVE, SegmentOverlap
-from frozenseg_label.panoptic import UNLABELLED, PanopticMap
+
+if TYPE_CHECKING:
+    from pycocotools.cocoeval import COCOeval
 
 THRESHOLDS = (0.5, 0.75, 0.9)  # of recall: IoU of at least
+MOST_DETECTIONS = 100  # of a class in an image, the surest; COCO's limit
 
 
 class Precision(NamedTuple):
@@ -32,7 +36,10 @@ class Precision(NamedTuple):
 
 @dataclass
 class InstanceTally:
-    """Collects the masks of things, run-length coded; they stay in memory.
+    """Matches the things of one image after the other; keeps twelve bytes for each predicted one.
+
+    pycocotools' COCOeval does both halves: it matches an image's masks, and makes the figures of
+    all matches. Between the two only what the second half reads is kept.
 
     Attributes:
         things: ids of the categories that are things.
@@ -43,33 +50,28 @@ class InstanceTally:
     things: Collection[int]
     scored: int = 0
     unscored: int = 0
-    _images: list[dict[str, Any]] = field(default_factory=list)
-    _predicted: list[dict[str, Any]] = field(default_factory=list)
-    _truth: list[dict[str, Any]] = field(default_factory=list)
+    _classes: dict[int, "_Matches"] = field(default_factory=lambda: defaultdict(_Matches))
 
-    def add(self, predicted: PanopticMap, truth: PanopticMap, overlap: SegmentOverlap) -> None:
-        """Collect one image.
+    def add(self, overlap: SegmentOverlap) -> None:
+        """Match the things of one image.
 
         COCO knows no void: predicted masks lose their pixels there, and those that lie mostly on
         void are left out, as in panoptic quality.
         """
-        number = len(self._images) + 1
-        height, width = truth.ids.shape
-        self._images.append({"id": number, "height": height, "width": width})
-        known = replace(predicted, ids=np.where(truth.ids == UNLABELLED, UNLABELLED, predicted.ids))
-        for place, segment in enumerate(overlap.predicted):
-            on_void = overlap.on_void[place] > IGNORED_ABOVE * overlap.predicted_areas[place]
-            if segment.category_id in self.things and not on_void:
-                score = 1.0 if segment.score is None else segment.score
+        predicted, truth = defaultdict(list), defaultdict(list)  # places by category
+        judged = overlap.on_void <= IGNORED_ABOVE * overlap.predicted_areas
+        for place in judged.nonzero()[0].tolist():
+            segment = overlap.predicted[place]
+            if segment.category_id in self.things:
+                predicted[segment.category_id].append(place)
                 self.scored += segment.score is not None
                 self.unscored += segment.score is None
-                row = _row(number, segment.category_id, known.ids == segment.id)
-                self._predicted.append(row | {"id": len(self._predicted) + 1, "score": score})
-        for segment in overlap.truth:
+        for place, segment in enumerate(overlap.truth):
             if segment.category_id in self.things:
-                row = _row(number, segment.category_id, truth.ids == segment.id)
-                crowd = int(segment.is_crowd)
-                self._truth.append(row | {"id": len(self._truth) + 1, "iscrowd": crowd})
+                truth[segment.category_id].append(place)
+        for category_id in predicted.keys() | truth.keys():
+            matched = _match(overlap, predicted[category_id], truth[category_id])
+            self._classes[category_id].add(matched)
 
     def categories(self) -> dict[int, Precision]:
         """Return AP by category id for the things of the truth; empty if no prediction has a score.
@@ -78,31 +80,8 @@ class InstanceTally:
         """
         if not self.scored:
             return {}
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
-            truth, predicted = COCO(), COCO()
-            for coco, rows in ((truth, self._truth), (predicted, self._predicted)):
-                coco.dataset = {
-                    "images": self._images,
-                    "categories": [{"id": category_id} for category_id in sorted(self.things)],
-                    "annotations": rows,
-                }
-                coco.createIndex()
-            evaluation = COCOeval(truth, predicted, "segm")
-            evaluation.evaluate()
-            evaluation.accumulate()
-        # [IoU thresholds, recall levels, categories, areas (all first), detections (100 last)]
-        precision: NDArray[np.float64] = evaluation.eval["precision"][:, :, :, 0, -1]
-        found = {}
-        for place, category_id in enumerate(evaluation.params.catIds):
-            of_class = precision[:, :, place]  # -1 where the truth has none of the class
-            if (of_class > -1).any():
-                found[int(category_id)] = Precision(
-                    float(of_class.mean()), float(of_class[0].mean()), float(of_class[5].mean())
-                )
-        return found
+        figures = ((id_, matches.precision()) for id_, matches in sorted(self._classes.items()))
+        return {id_: precision for id_, precision in figures if precision is not None}
 
     def notes(self) -> Iterator[str]:
         """Yield what to keep in mind about the figures."""
@@ -123,19 +102,96 @@ def mean_precision(
     return Precision(*np.mean(chosen, axis=0).tolist()) if chosen else None
 
 
-def _row(image: int, category_id: int, mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return a mask [H, W] as COCO writes it."""
-    from pycocotools import mask as run_lengths
+@dataclass
+class _Matches:
+    """What is kept of the masks of one class: of each predicted one in how many ways it is right.
 
-    coded = run_lengths.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {
-        "image_id": image,
-        "category_id": category_id,
-        "segmentation": coded,
-        "area": int(mask.sum()),
-        "bbox": [0, 0, 0, 0],
-        "iscrowd": 0,
+    Attributes:
+        scores: of the N predicted masks.
+        matched, ignored: likewise; bit i is set if it has a partner at the i-th IoU threshold, and
+            if it does not count there.
+        truths: number of true masks that count.
+    """
+
+    scores: "array[float]" = field(default_factory=lambda: array("d"))
+    matched: "array[int]" = field(default_factory=lambda: array("H"))
+    ignored: "array[int]" = field(default_factory=lambda: array("H"))
+    truths: int = 0
+
+    def add(self, found: Mapping[str, Any]) -> None:
+        """Add what COCOeval says of one image."""
+        self.scores.extend(found["dtScores"])
+        for kept, flags in ((self.matched, found["dtMatches"]), (self.ignored, found["dtIgnore"])):
+            kept.extend((_BITS @ (flags > 0)).tolist())  # flags [IoU thresholds, N of this image]
+        self.truths += int((found["gtIgnore"] == 0).sum())
+
+    def precision(self) -> Precision | None:
+        """Return the figures of the class; None if the truth has none of it."""
+        if not self.truths:
+            return None
+        evaluation = _coco_evaluation()
+        evaluation.params.maxDets = [max(1, len(self.scores))]  # each image was cut already
+        evaluation.evalImgs = [
+            {
+                "dtScores": np.array(self.scores),
+                "dtMatches": (np.array(self.matched) & _BITS[:, None]) > 0,
+                "dtIgnore": (np.array(self.ignored) & _BITS[:, None]) > 0,
+                "gtIgnore": np.zeros(self.truths),
+            }
+        ]
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
+            evaluation.accumulate()
+        # [IoU thresholds, recall levels, 1 class, 1 range of areas, 1 number of detections]
+        precision: NDArray[np.float64] = evaluation.eval["precision"][:, :, 0, 0, 0]
+        of_threshold = precision.mean(axis=1)
+        return Precision(float(precision.mean()), float(of_threshold[0]), float(of_threshold[5]))
+
+
+_BITS = 1 << np.arange(10, dtype=np.int64)  # one for each of COCO's IoU thresholds
+
+
+def _match(
+    overlap: SegmentOverlap, predicted: Sequence[int], truth: Sequence[int]
+) -> Mapping[str, Any]:
+    """Return what COCOeval says of the masks of one class in one image, given by their places."""
+    evaluation = _coco_evaluation()
+    sizes = overlap.predicted_areas - overlap.on_void  # what is left of each mask beside void
+    scores = [segment.score for segment in overlap.predicted]
+    evaluation._dts = {  # its own way to these three would code and decode each mask
+        (0, 0): [
+            {"id": number, "area": 0, "score": 1.0 if scores[place] is None else scores[place]}
+            for number, place in enumerate(predicted, start=1)
+        ]
     }
+    evaluation._gts = {
+        (0, 0): [
+            {"id": number, "area": 0, "iscrowd": crowd, "ignore": crowd}
+            for number, place in enumerate(truth, start=1)
+            for crowd in [int(overlap.truth[place].is_crowd)]
+        ]
+    }
+    order = np.argsort([-row["score"] for row in evaluation._dts[0, 0]], kind="stable")
+    rows = np.array(predicted, dtype=np.int64)[order]
+    iou = overlap.iou[np.ix_(rows, truth)]
+    crowds = [overlap.truth[place].is_crowd for place in truth]
+    if any(crowds):
+        on_crowd = overlap.pixels[1:, 1:][np.ix_(rows, truth)] / sizes[rows][:, None]
+        iou = np.where(crowds, on_crowd, iou)
+    evaluation.ious = {(0, 0): iou}
+    found: Mapping[str, Any] = evaluation.evaluateImg(0, 0, (0, 1), MOST_DETECTIONS)
+    return found
+
+
+def _coco_evaluation() -> "COCOeval":
+    """Return COCO's evaluation of one class in one image, of any area."""
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(iouType="segm")
+    evaluation.params.imgIds = evaluation.params.catIds = [0]
+    evaluation.params.areaRng = [(0, 1)]
+    evaluation._paramsEval = evaluation.params
+    return evaluation
 
 
 @dataclass

@@ -6,6 +6,7 @@ are reported. Both are tested against panopticapi's on a saved set.
 """
 
 import json
+import shutil
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
 
 TOLERANCE = 1e-9  # on every share; both counts add up the same integers, in another order
+IMAGES_AT_A_TIME = 200  # that hotcoco counts; it keeps all segments of its files in memory
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,14 @@ class CategoryQuality:
     true_positives: int = 0
     false_positives: int = 0
     false_negatives: int = 0
+
+    def __add__(self, other: "CategoryQuality") -> "CategoryQuality":
+        return CategoryQuality(
+            self.iou_sum + other.iou_sum,
+            self.true_positives + other.true_positives,
+            self.false_positives + other.false_positives,
+            self.false_negatives + other.false_negatives,
+        )
 
     @property
     def occurs(self) -> bool:
@@ -131,16 +141,14 @@ class PanopticTally:
 
 
 class HotcocoQuality:
-    """Collects images, then lets hotcoco read them from disk and count.
-
-    Keeps the list of segments of each image, and no pixels.
-    """
+    """Collects images, and lets hotcoco read some hundred of them at a time from disk and count."""
 
     def __init__(self, vocabulary: Vocabulary, folder: Path) -> None:
         """Start with the vocabulary of all maps, and an empty temporary folder."""
         self._vocabulary = vocabulary
         self._folder = folder
         self._rows: dict[str, list[JsonValue]] = {"predicted": [], "truth": []}
+        self._counted: dict[int, CategoryQuality] = {}
 
     def add(
         self,
@@ -148,6 +156,8 @@ class HotcocoQuality:
         truth: tuple[PanopticMap, Path | None],
     ) -> None:
         """Add an image: its maps, and the PNGs with their ids or None if there are none."""
+        if len(self._rows["truth"]) == IMAGES_AT_A_TIME:
+            self._count()
         number = len(self._rows["truth"]) + 1
         for side, (panoptic_map, png) in (("predicted", predicted), ("truth", truth)):
             if png is None or not _is_unicode(png.absolute()):
@@ -163,6 +173,11 @@ class HotcocoQuality:
 
     def categories(self) -> dict[int, CategoryQuality]:
         """Return hotcoco's counts by category id, for the classes that occur."""
+        self._count()
+        return dict(sorted(self._counted.items()))
+
+    def _count(self) -> None:
+        """Count the images that are waiting."""
         from hotcoco.panoptic import PanopticEval  # not pq_compute, which prints
 
         images: list[JsonValue] = [
@@ -182,13 +197,14 @@ class HotcocoQuality:
             pred_folder=self._folder,
         )
         evaluation.evaluate()
-        qualities = {
-            int(category_id): CategoryQuality(row["iou"], row["tp"], row["fp"], row["fn"])
-            for category_id, row in evaluation.results()["per_class"].items()
-        }
-        return {
-            category_id: quality for category_id, quality in qualities.items() if quality.occurs
-        }
+        for category_id, row in evaluation.results()["per_class"].items():
+            found = CategoryQuality(row["iou"], row["tp"], row["fp"], row["fn"])
+            if found.occurs:
+                before = self._counted.get(int(category_id), CategoryQuality())
+                self._counted[int(category_id)] = before + found
+        for side, rows in self._rows.items():
+            rows.clear()
+            shutil.rmtree(self._folder / side, ignore_errors=True)  # PNGs that were made for it
 
 
 def _is_unicode(path: Path) -> bool:

@@ -28,42 +28,45 @@ class SemanticTally:
     Attributes:
         classes: K, number of classes.
         confusion: int64 [1 + K, 1 + K], pixels by predicted (row) and true class; 0 = unlabelled.
+        predicted_pixels: int64 [K], pixels that are predicted as the class where truth has a label.
+        true_pixels: int64 [K], pixels of the class in the truth.
         boundary: int64 [3, 1 + K], boundary pixels of each class: of both, predicted, true.
     """
 
     classes: int
     confusion: NDArray[np.int64] = field(init=False)
+    predicted_pixels: NDArray[np.int64] = field(init=False)
+    true_pixels: NDArray[np.int64] = field(init=False)
     boundary: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         self.confusion = np.zeros((self.classes + 1, self.classes + 1), dtype=np.int64)
+        self.predicted_pixels = np.zeros(self.classes, dtype=np.int64)
+        self.true_pixels = np.zeros(self.classes, dtype=np.int64)
         self.boundary = np.zeros((3, self.classes + 1), dtype=np.int64)
 
     def add(self, predicted: NDArray[np.integer], truth: NDArray[np.integer]) -> None:
         """Count one image: the class of each pixel [H, W], 1..K, 0 = unlabelled."""
-        if predicted.shape != truth.shape:
-            raise ValueError(f"maps of sizes {predicted.shape} and {truth.shape}")
-        size = self.classes + 1
-        codes = predicted.astype(np.int64) * size + truth  # [H, W]
-        self.confusion += np.bincount(codes.ravel(), minlength=size * size).reshape(size, size)
-        known = truth > 0  # [H, W]
-        edges = [np.where(known & is_boundary(labels), labels, 0) for labels in (predicted, truth)]
+        rows, columns, pixels = class_overlap(predicted, truth)
+        self.confusion[np.ix_(rows, columns)] += pixels
+        known = columns > 0
+        self.true_pixels[columns[known] - 1] += pixels.sum(axis=0)[known]
+        labelled = rows > 0
+        self.predicted_pixels[rows[labelled] - 1] += pixels[:, known].sum(axis=1)[labelled]
+        is_known = truth > 0  # [H, W]
+        edges = [
+            np.where(is_known & is_boundary(labels), labels, 0) for labels in (predicted, truth)
+        ]
         both = np.where(edges[0] == edges[1], edges[0], 0)
         for row, labels in enumerate((both, *edges)):
-            self.boundary[row] += np.bincount(labels.ravel(), minlength=size)
-
-    @property
-    def true_pixels(self) -> NDArray[np.int64]:
-        """Return the pixels of each class [K] in the truth."""
-        pixels: NDArray[np.int64] = self.confusion[:, 1:].sum(axis=0)
-        return pixels
+            self.boundary[row] += np.bincount(labels.ravel(), minlength=self.classes + 1)
 
     @property
     def iou(self) -> NDArray[np.float64]:
         """Return the IoU of each class [K]; NaN if it is not in the truth."""
         both = self.confusion.diagonal()[1:]
-        predicted = self.confusion[1:, 1:].sum(axis=1)  # on known pixels
-        return _share(both, predicted + self.true_pixels - both, self.true_pixels > 0)
+        union = self.predicted_pixels + self.true_pixels - both
+        return _share(both, union, self.true_pixels > 0)
 
     @property
     def boundary_iou(self) -> NDArray[np.float64]:
@@ -86,6 +89,27 @@ class SemanticTally:
         if not known.any():
             return None
         return float(np.average(values[known], weights=weights[known]))
+
+
+def class_overlap(
+    predicted: NDArray[np.integer], truth: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the classes in each of two maps [H, W], ascending, and the pixels of each pair.
+
+    The table is as large as the image's own classes want, however many there are in all.
+    """
+    if predicted.shape != truth.shape:
+        raise ValueError(f"maps of sizes {predicted.shape} and {truth.shape}")
+    (rows, row), (columns, column) = _places(predicted), _places(truth)
+    codes = row[predicted] * len(columns) + column[truth]  # [H, W]
+    pixels = np.bincount(codes.ravel(), minlength=len(rows) * len(columns))
+    return rows, columns, pixels.reshape(len(rows), len(columns))
+
+
+def _places(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the classes that occur, and by class its place among them."""
+    occurs = np.bincount(labels.ravel()) > 0
+    return occurs.nonzero()[0], occurs.cumsum() - 1
 
 
 def is_boundary(labels: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/export_labels.py FOLDER --images 2000 20000
 
-For each number, a run folder of maps of 160 x 120 with 20 segments is written (it is kept, and used
+For each number, a run folder of maps of 160 x 128 with 20 segments is written (it is kept, and used
 again); then each format is exported in a process of its own. Prints the seconds, those that the
 process itself worked, the peak of its memory, and with --twice the same of a second export.
 """
@@ -15,16 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
+from made_run import make_run
 
 from frozenseg_label.exchange.export_labels import export_labels
-from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import PanopticMap, Segment, measure
-from frozenseg_label.runs.manifest import Manifest
-from frozenseg_label.runs.run_folder import RunFolder
-from frozenseg_label.vocabulary import Category, Vocabulary
-
-VOCABULARY = Vocabulary("twenty", tuple(Category(f"class {i}", i) for i in range(1, 21)))
 
 
 def main() -> None:
@@ -42,7 +35,7 @@ def main() -> None:
     for count in given.images:
         folder = given.folder / f"{count}"
         if not folder.exists():
-            make_run(folder, count)
+            make_run(folder, count, cell=32)
         for form in given.forms:
             command = [sys.executable, __file__, folder, "--export", form]
             command += ["--twice"] if given.twice else []
@@ -59,41 +52,6 @@ def export(folder: Path, form: str, turns: int) -> None:
         wall, own = time.perf_counter() - start, time.process_time() - worked
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{wall:.1f} s ({own:.1f} s), peak {peak:.0f} MiB", end="; ")  # noqa: T201
-
-
-def labels(seed: int) -> PanopticMap:
-    """Twenty rough blobs in a picture of 160 x 120."""
-    rng = np.random.default_rng(seed)
-    cells = np.kron(np.arange(1, 21).reshape(4, 5), np.ones((30, 32), np.int32)).astype(np.int32)
-    ids = np.where(rng.random((30, 40)).repeat(4, 0).repeat(4, 1) < 0.8, cells, 0)
-    segments = tuple(
-        Segment(id_, id_, True, area, bbox, 0.5, 0.2, 1 + id_ % 20, 0.3, "model:abc")
-        for id_, (area, bbox) in measure(ids).items()
-    )
-    return PanopticMap(ids.astype(np.int32), segments)
-
-
-def make_run(folder: Path, images: int) -> None:
-    """Write a run folder, and files in place of photographs."""
-    (folder / "photos").mkdir(parents=True)
-    manifest = Manifest.of(
-        tool_version="0",
-        arguments={},
-        weights="none",
-        weights_fingerprint="none",
-        vocabulary=VOCABULARY,
-        seen_names=[],
-        options={},
-    )
-    with RunFolder.open_or_create(folder / "out", manifest) as run:
-        paths = [folder / "photos" / f"{number:05d}.jpg" for number in range(images)]
-        for path in paths:
-            path.touch()
-        records = [ImageRecord(path, path.name, 0, path.stat().st_mtime_ns) for path in paths]
-        run.plan(records)
-        for number, record in enumerate(records):
-            run.commit(record, labels(number % 10))
-        run.finish()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ CAT, DOG, SKY = 1, 2, 3
 def tally_of(*pairs: tuple[PanopticMap, PanopticMap]) -> InstanceTally:
     tally = InstanceTally([CAT, DOG])
     for predicted, truth in pairs:
-        tally.add(predicted, truth, overlap_of(predicted, truth))
+        tally.add(overlap_of(predicted, truth))
     return tally
 
 

@@ -1,0 +1,88 @@
+"""How time and memory of work on a whole folder grow with the number of images.
+
+    python tests/benchmarks/growth.py FOLDER --jobs evaluate queue --images 500 2000 --classes 181
+
+For each number of images and classes, a run folder with maps of 80 x 100 and 20 segments is made
+(it is kept, and used again); then each job runs on it in a process of its own. Prints the seconds
+that the process worked, those of the clock, and the peak of its memory; and, from the first to the
+last number of images, what each further image costs.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from made_run import make_run
+
+
+def evaluate_with_itself(run: Path) -> None:
+    """Compare the labels with themselves."""
+    from frozenseg_label import evaluate
+
+    evaluate(run, run)
+
+
+def queue(run: Path) -> None:
+    """Write the queue of what to look at first."""
+    from frozenseg_label.review.review_run import queue_csv
+
+    queue_csv(run, run.parent / "queue.csv")
+
+
+JOBS: dict[str, Callable[[Path], None]] = {"evaluate": evaluate_with_itself, "queue": queue}
+
+
+def main() -> None:
+    """Make the runs, do the jobs, print the figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS))
+    parser.add_argument("--images", type=int, nargs="+", default=[500, 2000])
+    parser.add_argument("--classes", type=int, nargs="+", default=[181])
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # in this process
+    given = parser.parse_args()
+    if given.one:
+        do(given.folder, JOBS[given.jobs[0]])
+        return
+    for classes in given.classes:
+        for job in given.jobs:
+            figures = []
+            for count in given.images:
+                folder = given.folder / f"{count}-{classes}"
+                if not folder.exists():
+                    make_run(folder, count, cell=20, classes=classes)
+                command = [sys.executable, __file__, folder / "out"]
+                said = subprocess.check_output([*command, "--one", "--jobs", job])
+                figures.append(json.loads(said))
+                print(f"{job}, {classes} classes, {count} images: {said.decode().strip()}")  # noqa: T201
+            further = given.images[-1] - given.images[0]
+            seconds = figures[-1]["worked_s"] - figures[0]["worked_s"]
+            mebibytes = figures[-1]["peak_mib"] - figures[0]["peak_mib"]
+            print(  # noqa: T201
+                f"  each further image: {1000 * seconds / further:.2f} ms, "
+                f"{1024 * mebibytes / further:.2f} KiB"
+            )
+
+
+def do(run: Path, job: Callable[[Path], None]) -> None:
+    """Do one job in this process, and print its figures as JSON."""
+    start, worked = time.perf_counter(), time.process_time()
+    job(run)
+    print(  # noqa: T201
+        json.dumps(
+            {
+                "worked_s": round(time.process_time() - worked, 2),
+                "clock_s": round(time.perf_counter() - start, 2),
+                "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
