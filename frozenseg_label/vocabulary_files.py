@@ -1,11 +1,14 @@
 """Reads vocabularies from YAML files, from text files, and from the command line."""
 
 import difflib
+import itertools
 import logging
 import os
 import re
 import reprlib
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -13,11 +16,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from frozenseg_label.documents import LARGEST_YAML, parse_yaml, read_text, shortened
 from frozenseg_label.errors import VocabularyError
-from frozenseg_label.vocabulary import NO_COLOR, Category, Vocabulary, refuse_many, refuse_repeats
+from frozenseg_label.vocabulary import (
+    NO_COLOR,
+    Category,
+    Vocabulary,
+    refuse_many,
+    refuse_repeats,
+    same_name,
+)
 
 log = logging.getLogger(__name__)
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_COUNTS = re.compile(r"Counts: (\d+) classes \((\d+) things, (\d+) stuff\)")
 
 
 def read_vocabulary(source: str | Path) -> Vocabulary:
@@ -57,6 +68,48 @@ def shipped_vocabularies() -> dict[str, Path]:
     inside = package / "vocabularies"
     folder = inside if inside.is_dir() else package.parent / "vocabularies"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+@dataclass(frozen=True)
+class VocabularyCounts:
+    """How many classes a vocabulary has."""
+
+    name: str
+    classes: int
+    things: int
+    stuff: int
+
+
+def shipped_counts() -> list[VocabularyCounts]:
+    """Return the counts of each shipped vocabulary, as its header tells them.
+
+    The classes are not read, which takes a second for all files together.
+    """
+    found = []
+    for name, path in shipped_vocabularies().items():
+        with path.open(encoding="utf-8") as file:
+            header = "".join(itertools.takewhile(lambda line: line.startswith("#"), file))
+        counts = _COUNTS.search(" ".join(header.replace("#", " ").split()))
+        if counts is None:
+            raise VocabularyError(f"{path}: its header tells no counts; install it again")
+        found.append(VocabularyCounts(name, *map(int, counts.groups())))
+    return found
+
+
+def likely_stuff(words: Vocabulary) -> list[str]:
+    """Return the names of things that most shipped vocabularies call stuff, such as sky or wall.
+
+    Vocabularies in which all classes are stuff do not count: their sources tell no kinds.
+    """
+    votes: Counter[str] = Counter()  # name -> how many call it stuff, less how many a thing
+    for shipped in shipped_vocabularies():
+        categories = read_vocabulary(shipped).categories
+        if any(category.is_thing for category in categories):
+            for category in categories:
+                names = {same_name(name) for name in category.names}
+                votes.update(dict.fromkeys(names, -1 if category.is_thing else 1))
+    things = (category.name for category in words.categories if category.is_thing)
+    return [name for name in things if votes[same_name(name)] > 0]
 
 
 class _Entry(BaseModel):

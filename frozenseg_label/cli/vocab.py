@@ -1,6 +1,8 @@
 """`frozenseg-label vocab`: lists, shows, checks and creates vocabularies."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,15 +41,13 @@ def vocab() -> None:
 @as_json_option
 def list_command(as_json: bool) -> None:
     """List the shipped vocabularies."""
-    from frozenseg_label.vocabulary_files import read_vocabulary, shipped_vocabularies
+    from frozenseg_label.vocabulary_files import shipped_counts
 
-    found = {name: read_vocabulary(name).categories for name in shipped_vocabularies()}
-    rows = [(name, len(some), sum(c.is_thing for c in some)) for name, some in found.items()]
+    rows = shipped_counts()
     if as_json:
-        listed = [{"name": n, "classes": k, "things": t, "stuff": k - t} for n, k, t in rows]
-        print_json(vocabularies=listed)
+        print_json(vocabularies=[asdict(row) for row in rows])
         return
-    lines = [(n, str(k), str(t), str(k - t)) for n, k, t in rows]
+    lines = [(row.name, f"{row.classes}", f"{row.things}", f"{row.stuff}") for row in rows]
     print_columns([("name", "classes", "things", "stuff"), *lines])
 
 
@@ -97,14 +97,16 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
 def check(vocabulary: str, weights: str, as_json: bool) -> None:
     """Check VOCABULARY, a file or a shipped name.
 
-    Warns of names that belong to several classes, and of words that the text encoder of the weights
-    does not know. Only a file that cannot be used is an error.
+    Warns of names that belong to several classes, of words that the text encoder of the weights
+    does not know, and of things that are stuff in most published lists. Only a file that cannot be
+    used is an error.
     """
     from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
     from frozenseg_label.checkpoints.named_weights import find_weights
-    from frozenseg_label.vocabulary_files import read_vocabulary
+    from frozenseg_label.vocabulary_files import likely_stuff, read_vocabulary, shipped_vocabularies
 
     words = read_vocabulary(vocabulary)
+    regions = [] if vocabulary in shipped_vocabularies() else likely_stuff(words)
     shared = _shared_names(words)
     stored = stored_tokens(find_weights(weights))
     unknown = {c.name: found for c in words.categories if (found := unknown_words(c.names, stored))}
@@ -117,6 +119,7 @@ def check(vocabulary: str, weights: str, as_json: bool) -> None:
             classes=len(words),
             shared_names=shared,
             unknown_words=unknown,
+            likely_stuff=regions,
             unseen=unseen,
         )
         return
@@ -127,9 +130,11 @@ def check(vocabulary: str, weights: str, as_json: bool) -> None:
         say(f"{name!r} names {len(owners)} classes ({', '.join(owners)}): the first is used")
     for name, found in unknown.items():
         say(f"{name}: {weights} does not know {', '.join(map(repr, found))}")
+    if regions:
+        say(f"likely stuff, regions that nobody counts: {', '.join(regions)}; {_as_stuff(regions)}")
     if unknown:
         say("Labels by words that the text encoder does not know are guesses.")
-    elif not shared:
+    elif not shared and not regions:
         say("no problems found")
 
 
@@ -156,6 +161,11 @@ def _seen(words: "Vocabulary", weights: str) -> tuple[bool, ...]:
     from frozenseg_label.vocabulary import seen_categories
 
     return seen_categories(words, read_checkpoint_info(find_weights(weights)).seen_names)
+
+
+def _as_stuff(regions: Sequence[str]) -> str:
+    """Return the advice how classes are marked as stuff."""
+    return f"write `{regions[0]}: stuff` in a text file, or `kind: stuff` in YAML"
 
 
 def _shared_names(words: "Vocabulary") -> dict[str, list[str]]:

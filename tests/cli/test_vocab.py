@@ -22,8 +22,20 @@ def test_list_names_every_shipped_vocabulary_with_its_counts(
     assert main(["vocab", "list", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["vocabularies"]}
     assert set(rows) == set(shipped_vocabularies())
-    coco = rows["coco-panoptic-133"]
-    assert (coco["classes"], coco["things"], coco["stuff"]) == (133, 80, 53)
+    for name, row in rows.items():
+        categories = read_vocabulary(name).categories
+        things = sum(category.is_thing for category in categories)
+        assert (row["classes"], row["things"]) == (len(categories), things)
+        assert row["stuff"] == len(categories) - things
+
+
+def test_check_hints_at_stuff_among_things(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.txt").write_text("cat\nSky\nsoil\nwater: stuff\nwall\nperson\n")
+    assert main(["vocab", "check", "mine.txt"]) == 0
+    shown = capsys.readouterr().out
+    assert "likely stuff, regions that nobody counts: Sky, soil, wall; write `Sky: stuff`" in shown
+    assert main(["vocab", "check", "mine.txt", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["likely_stuff"] == ["Sky", "soil", "wall"]
 
 
 def test_show_tells_seen_from_unseen_classes(capsys: pytest.CaptureFixture[str]) -> None:
