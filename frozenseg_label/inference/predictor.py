@@ -123,12 +123,12 @@ class Predictor:
                 chosen = further.chosen
                 vectors = torch.cat([vectors, further.embeddings[chosen].to(vectors.dtype)])
                 valid = torch.cat([valid, further.valid[chosen]])  # [Q + N]
-            labels = self.label(masks, framing, further)
+            labels = self.merge_masks(masks, framing, further)
             of_segments = segment_embeddings(labels.parts, vectors, valid)
             predictions.append(Prediction(labels.panoptic, seen[i], of_segments, labels.semantic))
         return predictions
 
-    def label(
+    def merge_masks(
         self, masks: ClassifiedMasks, framing: Framing, further: FurtherMasks | None = None
     ) -> ImageLabels:
         """Turn the classified masks of one image into its labels.

@@ -148,7 +148,7 @@ def _label_masks(
         semantic=True,
     )
     size = scene.image.shape[:2]
-    labels = predictor.label(masks, Framing(size, size, size), further)
+    labels = predictor.merge_masks(masks, Framing(size, size, size), further)
     if labels.semantic is None:
         raise ValueError("the predictor gives no semantic map")
     return labels.panoptic, labels.semantic
