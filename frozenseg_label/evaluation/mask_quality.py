@@ -154,30 +154,25 @@ def _match(
     overlap: SegmentOverlap, predicted: Sequence[int], truth: Sequence[int]
 ) -> Mapping[str, Any]:
     """Return what COCOeval says of the masks of one class in one image, given by their places."""
-    evaluation = _coco_evaluation()
+    scores = [overlap.predicted[place].score for place in predicted]
+    certain = np.array([1.0 if score is None else score for score in scores])
+    crowds = np.array([overlap.truth[place].is_crowd for place in truth], dtype=bool)
+    rows = np.array(predicted, dtype=np.int64)[np.argsort(-certain, kind="stable")]
+    pairs = np.ix_(rows, np.array(truth, dtype=np.int64))
     sizes = overlap.predicted_areas - overlap.on_void  # what is left of each mask beside void
-    scores = [segment.score for segment in overlap.predicted]
-    evaluation._dts = {  # its own way to these three would code and decode each mask
-        (0, 0): [
-            {"id": number, "area": 0, "score": 1.0 if scores[place] is None else scores[place]}
-            for number, place in enumerate(predicted, start=1)
-        ]
+    on_crowd = overlap.pixels[1:, 1:][pairs] / sizes[rows, None]
+    evaluation = _coco_evaluation()
+    # Its own way to these three would code and decode each mask.
+    evaluation.ious = {(0, 0): np.where(crowds, on_crowd, overlap.iou[pairs])}
+    evaluation._dts = {
+        (0, 0): [{"id": i, "area": 0, "score": s} for i, s in enumerate(certain.tolist(), 1)]
     }
     evaluation._gts = {
         (0, 0): [
-            {"id": number, "area": 0, "iscrowd": crowd, "ignore": crowd}
-            for number, place in enumerate(truth, start=1)
-            for crowd in [int(overlap.truth[place].is_crowd)]
+            {"id": i, "area": 0, "iscrowd": crowd, "ignore": crowd}
+            for i, crowd in enumerate(crowds.tolist(), 1)
         ]
     }
-    order = np.argsort([-row["score"] for row in evaluation._dts[0, 0]], kind="stable")
-    rows = np.array(predicted, dtype=np.int64)[order]
-    iou = overlap.iou[np.ix_(rows, truth)]
-    crowds = [overlap.truth[place].is_crowd for place in truth]
-    if any(crowds):
-        on_crowd = overlap.pixels[1:, 1:][np.ix_(rows, truth)] / sizes[rows][:, None]
-        iou = np.where(crowds, on_crowd, iou)
-    evaluation.ious = {(0, 0): iou}
     found: Mapping[str, Any] = evaluation.evaluateImg(0, 0, (0, 1), MOST_DETECTIONS)
     return found
 

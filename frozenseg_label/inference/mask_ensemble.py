@@ -1,6 +1,6 @@
 """SAM's own masks beside the queries', for categories that training never saw.
 
-`everything_masks` makes them and `name_further_masks` names them. They join an image's
+`sam_proposals` makes them and `name_further_masks` names them. They join an image's
 labels in two ways: as votes in the semantic scores (published), and as further proposals for the
 panoptic map (this project's own form).
 """
@@ -18,12 +18,13 @@ from segment_anything.utils.amg import (
 from torch import Tensor
 from torchvision.ops import nms
 
+from frozenseg_label.inference.image_proposals import SamProposals
 from frozenseg_label.inference.mask_tiles import single_image
 from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.inference.semantic_map import Votes, query_votes
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.mask_classification import classify_by_clip
-from frozenseg_label.model.proposals import ClassifiedMasks
+from frozenseg_label.model.proposals import ClassifiedMasks, Features
 from frozenseg_label.model.sam import FrozenSam
 from frozenseg_label.model.settings import EverythingSettings
 from frozenseg_label.model.text_classifier import TextClassifier
@@ -46,6 +47,24 @@ class FurtherMasks:
     embeddings: Tensor
     valid: Tensor
     chosen: Tensor
+
+
+def sam_proposals(
+    model: FrozenSeg, features: Features, framings: Sequence[Framing]
+) -> list[SamProposals]:
+    """Return for each image the masks of everything that SAM finds, with CLIP's vectors of them.
+
+    Args:
+        model: whose SAM, CLIP and `everything` settings decide.
+        features: of the images.
+        framings: of the same images.
+    """
+    found = everything_masks(model.sam, features.sam, framings, model.everything)
+    proposals = []
+    for place, logits in enumerate(found):
+        embeddings, valid = model.clip.embed_masks(features.dense[place : place + 1], logits[None])
+        proposals.append(SamProposals(logits, embeddings[0], valid[0]))
+    return proposals
 
 
 def everything_masks(
@@ -73,22 +92,20 @@ def everything_masks(
 
 
 def name_further_masks(
-    model: FrozenSeg, names: TextClassifier, masks: ClassifiedMasks, dense: Tensor, logits: Tensor
+    model: FrozenSeg, names: TextClassifier, masks: ClassifiedMasks, further: SamProposals
 ) -> FurtherMasks:
     """Let CLIP name further masks of one image, and choose those that become proposals.
 
     Args:
-        model: whose CLIP and `everything` settings decide.
+        model: whose scale, void and `everything` settings decide.
         names: the text classifier of the vocabulary.
         masks: the queries' masks of the image, classified with the same names.
-        dense: [1, C_4, h, w], CLIP's last map of the image before pooling.
-        logits: [M, m, m], the further masks.
+        further: the masks to name.
     """
-    embeddings, valid = model.clip.embed_masks(dense, logits[None])
-    scale = model.clip.logit_scale
-    probs = classify_by_clip(embeddings, names, model.void_embedding, scale)[0]
-    chosen = choose_extra(masks, logits, probs, names.seen, model.everything)
-    return FurtherMasks(logits, probs, embeddings[0], valid[0], chosen)
+    embeddings, valid = further.embeddings, further.valid
+    probs = classify_by_clip(embeddings[None], names, model.void_embedding, model.clip.logit_scale)
+    chosen = choose_extra(masks, further.logits, probs[0], names.seen, model.everything)
+    return FurtherMasks(further.logits, probs[0], embeddings, valid, chosen)
 
 
 def combine_semantic(

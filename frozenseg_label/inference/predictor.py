@@ -6,22 +6,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from frozenseg_label.inference.image_proposals import ImageProposals, SamProposals
 from frozenseg_label.inference.mask_ensemble import (
     FurtherMasks,
     combine_semantic,
-    everything_masks,
     join_masks,
     name_further_masks,
     sam_disagreement,
+    sam_proposals,
 )
 from frozenseg_label.inference.panoptic_merge import MergedMasks, panoptic_merge
 from frozenseg_label.inference.preprocess import Framing, PreparedImage
 from frozenseg_label.inference.segment_embeddings import image_embeddings, segment_embeddings
 from frozenseg_label.inference.semantic_map import query_votes, semantic_map
 from frozenseg_label.model.frozenseg import FrozenSeg
-from frozenseg_label.model.proposals import ClassifiedMasks, Features
+from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
@@ -95,38 +95,45 @@ class Predictor:
             features = self.model.extract_features(pixels, sizes)
         return self.predict_from_features(features, framings)
 
-    @torch.inference_mode()
     def predict_from_features(
         self, features: Features, framings: Sequence[Framing]
     ) -> list[Prediction]:
-        """Label images that the encoders have seen.
+        """Label images that the encoders have seen; arguments as of `propose`."""
+        return [self.name_proposals(proposals) for proposals in self.propose(features, framings)]
+
+    @torch.inference_mode()
+    def propose(self, features: Features, framings: Sequence[Framing]) -> list[ImageProposals]:
+        """Return the masks of images that the encoders have seen, without names.
 
         Args:
             features: of all images, on `device`.
             framings: of the same images.
         """
+        sam: Sequence[SamProposals | None] = [None] * len(framings)
         with self._autocast():
             proposals = self.model.propose(features)
             seen = image_embeddings(self.model.clip, features.dense, framings)
-        classified = self.model.classify(proposals, self.names)
-        everything = self._everything_masks(features, framings)
-        predictions = []
-        for i, framing in enumerate(framings):
-            masks, further = _of_image(classified, i), None
-            vectors, valid = proposals.clip_embeddings[i], proposals.valid[i]  # [Q, D], [Q]
-            if everything is not None:
-                dense = features.dense[i : i + 1]
-                with self._autocast():
-                    further = name_further_masks(
-                        self.model, self.names, masks, dense, everything[i]
-                    )
-                chosen = further.chosen
-                vectors = torch.cat([vectors, further.embeddings[chosen].to(vectors.dtype)])
-                valid = torch.cat([valid, further.valid[chosen]])  # [Q + N]
-            labels = self.merge_masks(masks, framing, further)
-            of_segments = segment_embeddings(labels.parts, vectors, valid)
-            predictions.append(Prediction(labels.panoptic, seen[i], of_segments, labels.semantic))
-        return predictions
+            if self._names_sam_masks:
+                sam = sam_proposals(self.model, features, framings)
+        return [
+            ImageProposals(framing, _of_image(proposals, i), sam[i], seen[i])
+            for i, framing in enumerate(framings)
+        ]
+
+    @torch.inference_mode()
+    def name_proposals(self, proposals: ImageProposals) -> Prediction:
+        """Turn what is known of an image without words into its labels; no encoder is needed."""
+        queries, further = proposals.queries, None
+        masks = self.model.classify(queries, self.names)
+        vectors, valid = queries.clip_embeddings[0], queries.valid[0]  # [Q, D], [Q]
+        if proposals.sam is not None and self._names_sam_masks:
+            further = name_further_masks(self.model, self.names, masks, proposals.sam)
+            chosen = further.chosen
+            vectors = torch.cat([vectors, further.embeddings[chosen].to(vectors.dtype)])
+            valid = torch.cat([valid, further.valid[chosen]])  # [Q + N]
+        labels = self.merge_masks(masks, proposals.framing, further)
+        of_segments = segment_embeddings(labels.parts, vectors, valid)
+        return Prediction(labels.panoptic, proposals.embedding, of_segments, labels.semantic)
 
     def merge_masks(
         self, masks: ClassifiedMasks, framing: Framing, further: FurtherMasks | None = None
@@ -165,25 +172,24 @@ class Predictor:
         semantic = semantic_map(votes, framing) if self.semantic else None
         return ImageLabels(panoptic, merged.parts, semantic)
 
-    def _everything_masks(
-        self, features: Features, framings: Sequence[Framing]
-    ) -> list[Tensor] | None:
-        """Return SAM's masks of each image; None where they are not asked for or serve no name."""
-        if not self.sam_masks or bool(self.names.seen.all()):  # only unseen names need them
-            return None
-        with self._autocast():
-            return everything_masks(self.model.sam, features.sam, framings, self.model.everything)
+    @property
+    def _names_sam_masks(self) -> bool:
+        """Tell whether SAM's masks are asked for and serve a name: only unseen ones need them."""
+        return self.sam_masks and not bool(self.names.seen.all())
 
     def _autocast(self) -> torch.autocast:
         """Return the context in which encoders and decoder run."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
 
-def _of_image(masks: ClassifiedMasks, index: int) -> ClassifiedMasks:
+def _of_image(proposals: MaskProposals, index: int) -> MaskProposals:
     """Return one image's masks, with a batch dimension of one."""
     one = slice(index, index + 1)
-    return ClassifiedMasks(
-        masks.mask_logits[one].float(), masks.class_probs[one], masks.disagreement[one]
+    return MaskProposals(
+        proposals.mask_logits[one].float(),
+        proposals.class_embeddings[one],
+        proposals.clip_embeddings[one],
+        proposals.valid[one],
     )
 
 

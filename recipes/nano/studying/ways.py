@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frozenseg_label.demo.scenes import Scene
+from frozenseg_label.inference.image_proposals import SamProposals
 from frozenseg_label.inference.mask_ensemble import (
     FurtherMasks,
     everything_masks,
@@ -159,7 +160,9 @@ def _name_further(
 ) -> FurtherMasks:
     """Let CLIP name the further masks of a way, and choose those that join the queries'."""
     logits = seen.further[way.extra]
-    found = name_further_masks(model, way.names, masks, seen.features.dense, logits)
+    embeddings, valid = model.clip.embed_masks(seen.features.dense, logits[None])
+    unnamed = SamProposals(logits, embeddings[0], valid[0])
+    found = name_further_masks(model, way.names, masks, unnamed)
     if most is None:
         return found
     places = found.chosen
