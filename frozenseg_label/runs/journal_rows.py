@@ -72,22 +72,21 @@ class StoredMap(BaseModel):
 
     def lost_classes(self, vocabulary: Vocabulary) -> set[str]:
         """Return names of the classes that occur here and are missing from the vocabulary."""
-        known = {same_name(category.name) for category in vocabulary.categories}
+        known = vocabulary.ids_by_name
         return {name for name in self.class_names() if same_name(name) not in known}
 
     def segments(self, vocabulary: Vocabulary) -> tuple[Segment, ...]:
         """Return the segments with the ids of this vocabulary, those of lost classes left out."""
-        by_name = {same_name(category.name): category for category in vocabulary.categories}
+        # The names of one image are few, the vocabulary's may be thousands.
+        ids = {id_: vocabulary.ids_by_name.get(same_name(name)) for id_, name in self.names.items()}
         segments = []
         for info in self.segments_info:
-            category = by_name.get(same_name(self.names[info.category_id]))
-            second = None
-            if info.second is not None:
-                second = by_name.get(same_name(self.names[info.second]))
-            if category is not None:
-                segment = info.segment(category.is_thing, info.area, info.bbox)
-                second_id = second.id if second is not None else None
-                segments.append(replace(segment, category_id=category.id, second=second_id))
+            category_id = ids[info.category_id]
+            if category_id is not None:
+                is_thing = vocabulary.by_id(category_id).is_thing
+                segment = info.segment(is_thing, info.area, info.bbox)
+                second = None if info.second is None else ids[info.second]
+                segments.append(replace(segment, category_id=category_id, second=second))
         return tuple(segments)
 
 
