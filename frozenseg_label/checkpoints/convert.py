@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from frozenseg_label.checkpoints.checkpoint import build_filled, save_checkpoint
-from frozenseg_label.checkpoints.downloads import file_sha256
-from frozenseg_label.checkpoints.header import TrainingCategory, is_pickled
+from frozenseg_label.checkpoints.downloads import REMEDY, file_sha256, refuse_other_files
+from frozenseg_label.checkpoints.header import TrainingCategory
 from frozenseg_label.checkpoints.named_weights import frozen_folder, named_file
 from frozenseg_label.checkpoints.official_keys import convert_official_state_dict
 from frozenseg_label.checkpoints.tensor_file import refuse_damaged_numbers
@@ -22,7 +22,6 @@ from frozenseg_label.vocabulary_files import read_vocabulary
 # The size of CLIP's embeddings tells the two published models apart.
 BUILDER_OF_EMBEDDING_SIZE = {768: "convnext-large", 1024: "rn50x64"}
 TRAINING_VOCABULARY = "coco-panoptic-133"  # of both; with the names that they were trained on
-REMEDY = "give the .pth that the FrozenSeg authors offer for ConvNeXt-L or R50x64, unchanged"
 
 # Errors of torch.load when bytes are missing or wrong.
 UNREADABLE = (
@@ -72,10 +71,7 @@ def convert_published(source: Path, output: Path | None = None) -> Path:
 
 def read_published(path: Path) -> Mapping[str, Tensor]:
     """Read the tensors of a detectron2 checkpoint without running any code that it may hold."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; {REMEDY}")
-    if not is_pickled(path):
-        raise CheckpointError(f"{path} is no PyTorch checkpoint; {REMEDY}")
+    refuse_other_files(path)
     try:
         # Tensors are mapped, not copied, except from files older than PyTorch 1.6.
         content = torch.load(

@@ -40,14 +40,12 @@ class Download:
         url: of the file; empty where only `drive_id` is known.
         drive_id: Google Drive's id of the file.
         sha256: of the whole file, or its first digits; empty where nobody has published it.
-        builder: our model that it is converted to; empty for parts.
     """
 
     file_name: str
     url: str = ""
     drive_id: str = ""
     sha256: str = ""
-    builder: str = ""
 
     @property
     def address(self) -> str:
@@ -61,23 +59,14 @@ class Download:
         return f"{self.address} (fetching not tried yet)" if self.drive_id else self.url
 
 
-# FrozenSeg: the authors' model table. SAM: segment-anything's model table, whose file names end in
-# the first digits of their SHA-256.
+# Name of our weights -> what they are converted from: the model table of FrozenSeg's authors.
 DOWNLOADS = {
     "convnext-large": Download(
-        "frozenseg_convnext_large.pth",
-        drive_id="1ThjVgY7nawm1AAP1LhrmGVlI3zr1EYMG",
-        builder="convnext-large",
+        "frozenseg_convnext_large.pth", drive_id="1ThjVgY7nawm1AAP1LhrmGVlI3zr1EYMG"
     ),
-    "rn50x64": Download(
-        "frozenseg_rn50x64.pth", drive_id="1wiPKPczTXrH1cPrDbf-l9NGdOkMUUikw", builder="rn50x64"
-    ),
-    "sam-vit-b": Download(
-        "sam_vit_b_01ec64.pth",
-        url="https://dl.fbaipublicfiles.com/segment_anything/sam_vit_b_01ec64.pth",
-        sha256="01ec64",
-    ),
+    "rn50x64": Download("frozenseg_rn50x64.pth", drive_id="1wiPKPczTXrH1cPrDbf-l9NGdOkMUUikw"),
 }
+REMEDY = "give the .pth that the FrozenSeg authors offer for ConvNeXt-L or R50x64, unchanged"
 
 
 def fetch(
@@ -147,6 +136,14 @@ def check_download(path: Path, download: Download, book: Path | None = None) -> 
         content = json.dumps(recorded | {path.name: found}, indent=1)
         atomic_write(book, content.encode(), error=CheckpointError)
     return found
+
+
+def refuse_other_files(path: Path) -> None:
+    """Raise CheckpointError unless a file looks like a published checkpoint."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; {REMEDY}")
+    if not is_pickled(path):
+        raise CheckpointError(f"{path} is no PyTorch checkpoint; {REMEDY}")
 
 
 def file_sha256(path: Path) -> str:

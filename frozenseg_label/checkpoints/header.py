@@ -86,14 +86,13 @@ class CheckpointInfo(BaseModel):
 
     def missing_parts(self, folder: Path | None) -> dict[str, str]:
         """Name the frozen parts that are neither inside nor in the folder, with their files."""
-        if self.frozen_inside:
-            return {}
-        files = {
-            part: frozen_file(folder or Path(), part, self.part_hash(part)) for part in FROZEN_PARTS
-        }
-        return {
-            part: file.name for part, file in files.items() if folder is None or not file.is_file()
-        }
+        files = zip(FROZEN_PARTS, self.shared_files(folder or Path()), strict=False)
+        return {part: file.name for part, file in files if folder is None or not file.is_file()}
+
+    def shared_files(self, folder: Path) -> list[Path]:
+        """Return the files of the frozen parts in the folder; none if they are inside."""
+        parts = () if self.frozen_inside else FROZEN_PARTS
+        return [frozen_file(folder, part, self.part_hash(part)) for part in parts]
 
 
 def frozen_file(folder: Path, part: str, digest: str) -> Path:

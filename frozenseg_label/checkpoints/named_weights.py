@@ -11,7 +11,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from frozenseg_label.checkpoints.downloads import DOWNLOADS, check_download
+import platformdirs
+
+from frozenseg_label.checkpoints.downloads import DOWNLOADS
 from frozenseg_label.checkpoints.header import CheckpointInfo, read_checkpoint_info
 from frozenseg_label.errors import CheckpointError
 from frozenseg_label.files import ABANDONED, atomic_path, remove_leftovers
@@ -26,13 +28,17 @@ class NamedWeights:
     Attributes:
         name: for `--weights`.
         here: whether they are on this machine, whole as far as their headers tell.
-        place: where they come from, for people.
+        place: where one gets them, for people.
+        bytes: of the file that is here and of the frozen parts that it shares with others; 0: none.
+        origin: what the file that is here was made from, as its header says.
         problem: what is wrong with the file that is here; empty where it is good.
     """
 
     name: str
     here: bool
     place: str
+    bytes: int = 0
+    origin: str = ""
     problem: str = ""
 
 
@@ -40,9 +46,7 @@ def cache_folder() -> Path:
     """Return FROZENSEG_LABEL_CACHE, else the system's place for caches."""
     if chosen := os.environ.get("FROZENSEG_LABEL_CACHE"):
         return Path(chosen).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("frozenseg-label"))
+    return platformdirs.user_cache_path("frozenseg-label")
 
 
 def frozen_folder() -> Path:
@@ -65,19 +69,14 @@ def find_weights(name_or_path: str | Path) -> Path:
         return path
     if (cached := named_file(name)).is_file():
         return cached
-    models = ["nano", *(known for known, download in DOWNLOADS.items() if download.builder)]
-    if name in models:
+    if name in DOWNLOADS:
         file_name = DOWNLOADS[name].file_name
         raise CheckpointError(
             f"the weights {name!r} are not on this machine; run `frozenseg-label weights fetch "
             f"{name}`, or, where there is no network, copy {file_name} here and run "
             f"`frozenseg-label weights convert {file_name}`"
         )
-    models = sorted({*models, *added_names()})
-    if name in DOWNLOADS:
-        raise CheckpointError(
-            f"{name!r} is a part of other models and labels nothing; use {', '.join(models)}"
-        )
+    models = sorted({"nano", *DOWNLOADS, *added_names()})
     near = difflib.get_close_matches(name, models, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known names are {', '.join(models)}"
     raise CheckpointError(f"{name}: no such file, and no weights of that name; {hint}")
@@ -128,11 +127,7 @@ def list_weights() -> list[NamedWeights]:
     """Describe all weights that have a name."""
     rows = [_describe("nano", EMBEDDED, "embedded in the package")]
     for name, download in DOWNLOADS.items():
-        if download.builder:
-            rows.append(_describe(name, named_file(name), download.place))
-        else:
-            here = (downloads_folder() / download.file_name).is_file()
-            rows.append(NamedWeights(name, here, download.place))
+        rows.append(_describe(name, named_file(name), download.place))
     added = (name for name in added_names() if name not in DOWNLOADS)
     return rows + [_describe(name, named_file(name), "added here") for name in added]
 
@@ -142,22 +137,13 @@ def is_whole(name: str) -> bool:
     return _describe(name, named_file(name), "").here
 
 
-def verify_part(name: str) -> Path:
-    """Compare a published file that is no model with its SHA-256; return its path."""
-    download = DOWNLOADS[name]
-    path = downloads_folder() / download.file_name
-    if not path.is_file():
-        raise CheckpointError(f"{path} is not there; run `frozenseg-label weights fetch {name}`")
-    check_download(path, download)
-    return path
-
-
 def _describe(name: str, path: Path, place: str) -> NamedWeights:
     """Say whether the weights of a name are on this machine, and what is wrong with them."""
     if not path.is_file():
         return NamedWeights(name, False, place)
     try:
-        read_whole_info(path)
+        info = read_whole_info(path)
     except CheckpointError as error:
-        return NamedWeights(name, False, place, str(error))
-    return NamedWeights(name, True, place)
+        return NamedWeights(name, False, place, path.stat().st_size, problem=f"{error}")
+    files = [path, *info.shared_files(frozen_folder())]
+    return NamedWeights(name, True, place, sum(f.stat().st_size for f in files), info.origin)

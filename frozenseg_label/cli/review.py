@@ -113,10 +113,12 @@ def _write_page(output: Path, folder: Path) -> None:
 
 def _search(output: Path, words: str) -> None:
     """Save a view of the segments whose CLIP vectors are nearest to that of the words."""
-    from frozenseg_label.checkpoints.text_embeddings import encode_words
     from frozenseg_label.runs.manifest import read_manifest
 
-    vector, clip_hash = encode_words(words, read_manifest(output).weights.name)
+    weights = read_manifest(output).weights.name  # before torch is imported, which takes seconds
+    from frozenseg_label.checkpoints.text_embeddings import encode_words
+
+    vector, clip_hash = encode_words(words, weights)
     name, count = search_review(output, words, vector, clip_hash)
     log.info("%d segments, the most similar first: see view %r in the App", count, name)
 

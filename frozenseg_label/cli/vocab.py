@@ -101,14 +101,16 @@ def check(vocabulary: str, weights: str, as_json: bool) -> None:
     does not know, and of things that are stuff in most published lists. Only a file that cannot be
     used is an error.
     """
-    from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
     from frozenseg_label.checkpoints.named_weights import find_weights
     from frozenseg_label.vocabulary_files import likely_stuff, read_vocabulary, shipped_vocabularies
 
     words = read_vocabulary(vocabulary)
+    file = find_weights(weights)  # before torch is imported, which takes seconds
+    from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
+
     regions = [] if vocabulary in shipped_vocabularies() else likely_stuff(words)
     shared = _shared_names(words)
-    stored = stored_tokens(find_weights(weights))
+    stored = stored_tokens(file)
     unknown = {c.name: found for c in words.categories if (found := unknown_words(c.names, stored))}
     rows = zip(words.categories, _seen(words, weights), strict=True)
     unseen = [c.name for c, is_seen in rows if not is_seen]

@@ -30,10 +30,11 @@ def list_command(as_json: bool) -> None:
     if as_json:
         print_json(weights=[asdict(row) for row in rows])
         return
-    lines = [("name", "on this machine", "from")]
+    lines = [("name", "on this machine", "size", "from")]
     for row in rows:
         here = "damaged" if row.problem else "yes" if row.here else "no"
-        lines.append((row.name, here, row.place))
+        size = f"{row.bytes / 1e6:.1f} MB" if row.bytes else "-"
+        lines.append((row.name, here, size, row.origin or row.place))
     print_columns(lines)
     for row in rows:
         if row.problem:
@@ -90,13 +91,13 @@ def fetch(name: str, offline: bool) -> None:
     path, digest = downloads.fetch(
         name, pretrained.downloads_folder(), offline=offline, progress=not is_quiet()
     )
-    download = downloads.DOWNLOADS[name]
-    how = "as published" if download.sha256 else "none is published; later fetches have to match it"
+    how = (
+        "as published"
+        if downloads.DOWNLOADS[name].sha256
+        else "none is published; later fetches have to match it"
+    )
     log.info("%s: SHA-256 %s (%s)", path, digest, how)
-    if download.builder:
-        _convert(path, pretrained.named_file(name))
-    else:
-        say(path)
+    _convert(path, pretrained.named_file(name))
 
 
 @weights.command()
@@ -139,20 +140,19 @@ def verify(name: str) -> None:
     NAME is a name from `weights list`, or a file.
     """
     from frozenseg_label.checkpoints import named_weights as pretrained
-    from frozenseg_label.checkpoints.downloads import DOWNLOADS
 
-    if name in DOWNLOADS and not DOWNLOADS[name].builder:
-        path = pretrained.verify_part(name)
-    else:
-        from frozenseg_label.checkpoints.checkpoint import verify_checkpoint
+    path = pretrained.find_weights(name)  # before torch is imported, which takes seconds
+    from frozenseg_label.checkpoints.checkpoint import verify_checkpoint
 
-        path = pretrained.find_weights(name)
-        log.debug("reading %s and the frozen parts that it needs", path)
-        verify_checkpoint(path, pretrained.frozen_folder())
+    log.debug("reading %s and the frozen parts that it needs", path)
+    verify_checkpoint(path, pretrained.frozen_folder())
     say(f"{path}: all hashes are correct")
 
 
 def _convert(source: Path, output: Path | None) -> None:
+    from frozenseg_label.checkpoints.downloads import refuse_other_files
+
+    refuse_other_files(source)  # before torch is imported, which takes seconds
     from frozenseg_label.checkpoints.convert import convert_published
 
     log.info("converting %s", source)

@@ -1,6 +1,6 @@
 """Opens whatever labels a path names: which form they have is seen from what is there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -106,12 +106,19 @@ def form_of(path: Path, form: Form | None = None) -> tuple[Form, Path]:
     if found:
         may_be = ", ".join(f"{place} ({kind})" for kind, place in found)
         raise FormatError(f"{path}: may be any of {may_be}; name one of these")
-    what = "has none of these" if path.is_dir() else "is none" if path.exists() else "is absent"
+    refuse_absent([path])
+    what = "has none of these" if path.is_dir() else "is none"
     raise FormatError(
         f"{path} {what}: a run folder ({MANIFEST}), a COCO JSON, a folder with a {PANOPTIC_JSON}, "
         f"a folder of class PNGs ({CLASSES_FILE}), labels of CVAT (XML), Label Studio (JSON), "
         f"labelme (folder), VOC ({VOC_FOLDER}) or YOLO (data.yaml); name one of them"
     )
+
+
+def refuse_absent(paths: Iterable[Path]) -> None:
+    """Raise FormatError that names the paths at which there is nothing."""
+    if absent := [f"{path}" for path in paths if not path.exists()]:
+        raise FormatError(f"{', '.join(absent)}: there is no such file or folder; check the path")
 
 
 def _candidates(folder: Path) -> Iterator[tuple[Form, Path]]:

@@ -91,16 +91,18 @@ def train(
     """
     from frozenseg_label.checkpoints.named_weights import find_weights
     from frozenseg_label.label_sets.class_map import read_class_map
+    from frozenseg_label.label_sets.open_label_set import refuse_absent
     from frozenseg_label.training.settings import read_settings
 
     started = time.monotonic()
     chosen = read_settings(recipe, settings).with_steps(max_steps)
     find_weights(weights)  # what is missing is told before torch is imported, which takes seconds
+    refuse_absent(places := _paths(labels))
     from frozenseg_label.training.loop.session import Session
     from frozenseg_label.training.loop.training_folder import TrainingInputs
 
     inputs = TrainingInputs(
-        labels=_paths(labels),
+        labels=places,
         weights=weights,
         vocabulary=_vocabulary(vocabulary),
         images=_path(images),

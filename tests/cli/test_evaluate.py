@@ -108,7 +108,7 @@ def test_errors_are_one_sentence(truth: Path, capsys: pytest.CaptureFixture[str]
     assert main(["evaluate", str(truth), "--reviewed"]) == 1
     assert capsys.readouterr().err.startswith(f"Error: {truth} is no run folder")
     assert main(["evaluate", str(truth), "absent"]) == 1
-    assert capsys.readouterr().err.startswith("Error: absent is absent")
+    assert capsys.readouterr().err.startswith("Error: absent: there is no such file or folder")
 
 
 def test_every_option_has_the_default_of_the_python_function() -> None:

@@ -90,7 +90,7 @@ def test_what_is_wrong_is_an_error_of_one_sentence(
         f"Error: {labels} is not the folder of a training, and it is not empty; name a new one\n"
     )
     assert main(["train", str(tmp_path / "nowhere"), "-o", str(tmp_path / "out")]) == 1
-    assert "nowhere is absent: a run folder (run.json)" in capsys.readouterr().err
+    assert "nowhere: there is no such file or folder" in capsys.readouterr().err
 
 
 def test_a_setting_that_is_not_there_is_an_error(

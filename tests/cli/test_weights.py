@@ -3,6 +3,8 @@
 import functools
 import http.server
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import torch
 
 from frozenseg_label.checkpoints import convert
 from frozenseg_label.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from frozenseg_label.checkpoints.downloads import DOWNLOADS, Download
+from frozenseg_label.checkpoints.downloads import DOWNLOADS, Download, file_sha256
 from frozenseg_label.checkpoints.header import TrainingCategory
 from frozenseg_label.checkpoints.official_keys import rename_official_key
 from frozenseg_label.cli import main
@@ -73,7 +75,7 @@ def server(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/tiny.pth"
-        monkeypatch.setitem(DOWNLOADS, "tiny", Download("tiny.pth", url=url, builder="tiny"))
+        monkeypatch.setitem(DOWNLOADS, "tiny", Download("tiny.pth", url=url))
         yield
         server.shutdown()
 
@@ -114,6 +116,18 @@ def test_fetched_weights_are_converted_and_can_be_used(
     assert {"person", "child", "tree"} <= info.seen_names
 
 
+def test_the_list_tells_what_converted_weights_were_made_from_and_their_size(
+    published: Path, cache: Path, listed: Callable[[str], dict[str, object]]
+) -> None:
+    digest = file_sha256(published)
+    assert main(["weights", "convert", str(published), "-o", "theirs.safetensors"]) == 0
+    assert main(["weights", "add", "theirs.safetensors", "theirs"]) == 0
+    row = listed("theirs")
+    assert row["origin"] == f"published FrozenSeg checkpoint, SHA-256 {digest}"
+    shared = sum(path.stat().st_size for path in (cache / "frozen").iterdir())
+    assert row["bytes"] == Path("theirs.safetensors").stat().st_size + shared
+
+
 def test_weights_that_are_here_are_not_fetched_again(
     server: None, published: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -135,27 +149,6 @@ def test_a_published_file_that_was_brought_by_hand_is_converted_offline(
     published.rename(cache / "downloads" / "tiny.pth")
     assert main(["weights", "fetch", "--offline", "tiny"]) == 0
     assert (cache / "weights" / "tiny.safetensors").is_file()
-
-
-def test_a_part_is_fetched_and_verified_but_not_converted(
-    server: None,
-    published: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    listed: Callable[[str], dict[str, object]],
-) -> None:
-    url = DOWNLOADS["tiny"].url
-    monkeypatch.setitem(DOWNLOADS, "sam-vit-b", Download("sam.pth", url=url))
-    assert main(["weights", "verify", "sam-vit-b"]) == 1
-    assert "run `frozenseg-label weights fetch sam-vit-b`" in capsys.readouterr().err
-    assert main(["weights", "fetch", "sam-vit-b"]) == 0
-    path = Path(capsys.readouterr().out.strip())
-    assert path.read_bytes() == published.read_bytes()
-    assert listed("sam-vit-b")["here"]
-    assert main(["weights", "verify", "sam-vit-b"]) == 0
-    path.write_bytes(path.read_bytes()[:-1])
-    assert main(["weights", "verify", "sam-vit-b"]) == 1
-    assert "was written down in" in capsys.readouterr().err
 
 
 def test_a_quiet_fetch_shows_no_bar(server: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,7 +198,8 @@ def test_list_names_all_weights_and_where_they_come_from(
     rows = {line.split()[0]: line for line in lines if line}
     assert "no " in rows["convnext-large"]
     assert rows["convnext-large"].endswith("(fetching not tried yet)")
-    assert rows["mine"].endswith("added here")
+    assert rows["mine"].split()[1:3] == ["yes", f"{checkpoint.stat().st_size / 1e6:.1f}"]
+    assert rows["mine"].endswith(" MB   a test")
     assert " damaged " in rows["half"]
     assert "half.safetensors is damaged or cut off" in lines[-1]
 
@@ -231,3 +225,28 @@ def test_what_goes_wrong_is_one_sentence(
     error = said.err.splitlines()[-1]
     assert error.startswith("Error: ")
     assert message in error
+
+
+def test_a_missing_file_is_told_before_torch_is_imported() -> None:
+    commands = [
+        ["annotate", "nowhere", "--classes", "cat", "-o", "out"],
+        ["annotate", ".", "--classes", "cat", "--weights", "nowhere", "-o", "out"],
+        ["evaluate", "nowhere", "nowhere"],
+        ["review", "nowhere", "--search", "cat"],
+        ["train", "nowhere", "-o", "out"],
+        ["vocab", "check", "nowhere"],
+        ["weights", "convert", "nowhere.pth"],
+        ["weights", "verify", "nowhere"],
+    ]
+    program = (
+        "import sys\nfrom frozenseg_label.cli import main\n"
+        f"for arguments in {commands!r}:\n    assert main(arguments) == 1\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(commands)
+    assert all("nowhere" in line for line in lines)

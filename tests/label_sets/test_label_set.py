@@ -92,7 +92,9 @@ def test_two_images_of_one_name_are_refused(
         pass
 
 
-@pytest.mark.parametrize(("name", "said"), [("absent", "is absent"), (".", "has none of these")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("absent", "there is no such file or folder"), (".", "has none of these")]
+)
 def test_what_is_no_set_is_told(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(FormatError, match=said), open_label_set(tmp_path / name):
         pass

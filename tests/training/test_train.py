@@ -331,8 +331,9 @@ def test_all_label_sets_are_read_before_one_is_refused(
     learn: Learn, scenes: Mapping[str, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "broken.json").write_text("{")
-    sources = [tmp_path / "nowhere", scenes["first"], tmp_path / "broken.json"]
-    with pytest.raises(TrainingError, match=r"(?s)nowhere is absent: a run folder .*broken\.json"):
+    (tmp_path / "none.txt").write_text("no labels")
+    sources = [tmp_path / "none.txt", scenes["first"], tmp_path / "broken.json"]
+    with pytest.raises(TrainingError, match=r"(?s)none\.txt is none: a run folder .*broken\.json"):
         learn(sources)
 
 
