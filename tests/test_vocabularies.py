@@ -17,10 +17,11 @@ COUNTS = {  # classes, things, names
     "pascal-context-459": (459, 0, 559),
     "pascal-context-59": (59, 0, 160),
     "pascal-voc-21": (21, 20, 151),
+    "street-19": (19, 8, 62),
 }
 
 
-def test_the_ten_published_lists_are_shipped() -> None:
+def test_the_published_lists_are_shipped() -> None:
     assert set(COUNTS) <= set(shipped_vocabularies())
 
 
@@ -55,3 +56,19 @@ def test_ids_and_names_are_those_of_the_datasets() -> None:
 def test_classes_of_ade20k_that_share_a_name_are_told_apart_and_keep_it_as_a_synonym() -> None:
     bags = [c.name for c in read_vocabulary("ade20k-847").categories if "bag" in c.names]
     assert bags == ["bag", "traveling bag", "handbag"]
+
+
+def test_streets_are_cityscapes_classes_without_the_odd_synonyms_and_both_headers_say_so() -> None:
+    plain, research = read_vocabulary("street-19"), read_vocabulary("cityscapes-19")
+    assert [(c.name, c.id, c.is_thing, c.color) for c in plain.categories] == [
+        (c.name, c.id, c.is_thing, c.color) for c in research.categories
+    ]
+    odd = {"railroad", "ceiling", "river", "sea", "snow", "mountain"}
+    assert odd <= set(research.all_names())
+    assert not odd & set(plain.all_names())
+    names = plain.all_names()
+    assert len(set(names)) == len(names)  # no name is in two classes
+    files = shipped_vocabularies()
+    assert "take cityscapes-19" in files["street-19"].read_text(encoding="utf-8")
+    header = files["cityscapes-19"].read_text(encoding="utf-8").replace("\n# ", " ")
+    assert "take street-19" in header

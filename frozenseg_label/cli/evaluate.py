@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -16,7 +16,9 @@ from frozenseg_label.cli.output import (
     print_table,
     say,
 )
+from frozenseg_label.evaluation.evaluate_labels import HIGHEST_VALUE
 from frozenseg_label.evaluation.evaluate_labels import evaluate as compare
+from frozenseg_label.formats.published_layouts import PublishedSet
 
 if TYPE_CHECKING:
     from frozenseg_label.evaluation.confusions import Confusion
@@ -87,6 +89,18 @@ log = logging.getLogger(__name__)
     type=FilePath(dir_okay=False, path_type=Path),
     help="YAML or JSON: class of one set: class of the other, or null to leave it out.",
 )
+@option_of(
+    compare,
+    "--truth-format",
+    type=click.Choice(get_args(PublishedSet)),
+    help="Read TRUTH as this data set publishes it: name the folder of its PNGs.",
+)
+@option_of(
+    compare,
+    "--ignore-index",
+    type=click.IntRange(0, HIGHEST_VALUE),
+    help="Value in TRUTH's class PNGs that does not count.",
+)
 @click.option(
     "--min-pq", type=click.FloatRange(0, 100), help="Exit with 4 if PQ is less, in per cent."
 )
@@ -119,13 +133,20 @@ def evaluate(
     relative path, or by a file name that occurs once; classes by their names, synonyms, or place in
     a published set. Pixels without a label in TRUTH do not count.
 
+    With --truth-format, TRUTH is a folder of a data set as it is published: Cityscapes' gtFine,
+    ADE20K's annotations, VOC's SegmentationClass, COCO-Stuff's stuffthingmaps. Only Cityscapes'
+    files tell objects apart; with the others there is mIoU, and no PQ.
+
     With --reviewed, PREDICTED is a run folder, and the model's own labels are compared with the
     labels after the review.
     """
     if (truth is None) != options["reviewed"]:
         raise click.UsageError("give either TRUTH, labels to compare with, or --reviewed")
-    if options["reviewed"] and options["class_map"]:
-        raise click.UsageError("--class-map is for two sets; --reviewed has one vocabulary only")
+    of_two_sets = ("class_map", "truth_format", "ignore_index")
+    for name in of_two_sets if options["reviewed"] else ():
+        if options[name] is not None:
+            option = f"--{name}".replace("_", "-")
+            raise click.UsageError(f"{option} is for two sets, and --reviewed looks at one")
     limits = {"pq": min_pq, "miou": min_miou}
     if options["reviewed"] and limits != dict.fromkeys(limits):
         raise click.UsageError("--min-pq and --min-miou need TRUTH, they are not for --reviewed")

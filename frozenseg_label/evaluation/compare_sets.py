@@ -42,6 +42,7 @@ from frozenseg_label.evaluation.worst_images import WorstImages, write_compariso
 from frozenseg_label.formats.class_png import class_indices
 from frozenseg_label.label_sets.class_map import ClassMap
 from frozenseg_label.label_sets.open_label_set import open_label_set
+from frozenseg_label.label_sets.truth_source import TruthSource
 from frozenseg_label.progress_bar import shown
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -52,7 +53,7 @@ CONFUSIONS = 15  # pairs of classes in the report
 
 def compare_sets(
     predicted: Path,
-    truth: Path,
+    truth: TruthSource,
     html: Path | None,
     images: Path | None,
     worst: int,
@@ -61,7 +62,7 @@ def compare_sets(
 ) -> EvaluationReport:
     """Compare two sets of labels; the arguments are those of `evaluate`."""
     with (
-        open_label_set(truth, images) as true_labels,
+        truth.open(images) as true_labels,
         open_label_set(predicted, images, like=true_labels) as labels,
         tempfile.TemporaryDirectory(prefix="frozenseg-label-") as folder,
     ):

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Literal, overload
 
 if TYPE_CHECKING:
     from frozenseg_label.evaluation.evaluation_report import EvaluationReport, ReviewedReport
+    from frozenseg_label.formats.published_layouts import PublishedSet
     from frozenseg_label.label_sets.class_map import ClassMap
+
+HIGHEST_VALUE = 65535  # of a pixel of a PNG
 
 
 @overload
@@ -21,6 +24,8 @@ def evaluate(
     images: str | Path | None = None,
     worst: int = 12,
     class_map: "str | Path | ClassMap | None" = None,
+    truth_format: "PublishedSet | None" = None,
+    ignore_index: int | None = None,
     progress: bool = False,
 ) -> "EvaluationReport": ...
 
@@ -35,6 +40,8 @@ def evaluate(
     images: str | Path | None = None,
     worst: int = 12,
     class_map: None = None,
+    truth_format: None = None,
+    ignore_index: None = None,
     progress: bool = False,
 ) -> "ReviewedReport": ...
 
@@ -48,6 +55,8 @@ def evaluate(
     images: str | Path | None = None,
     worst: int = 12,
     class_map: "str | Path | ClassMap | None" = None,
+    truth_format: "PublishedSet | None" = None,
+    ignore_index: int | None = None,
     progress: bool = False,
 ) -> "EvaluationReport | ReviewedReport":
     """Return how well labels agree.
@@ -67,12 +76,22 @@ def evaluate(
         worst: number of worst images to list, and to show on the page.
         class_map: names in one set -> names in the other, or None for classes to leave out; or a
             YAML or JSON file with such a mapping.
+        truth_format: read the truth as a data set publishes it: `cityscapes` (the PNGs of gtFine,
+            or the JSON that createPanopticImgs makes), `ade20k` (annotations), `voc`
+            (SegmentationClass) or `coco-stuff` (stuffthingmaps); name that folder or one below it.
+            Only Cityscapes' tell objects apart; of the others, only pixels are compared.
+        ignore_index: pixel value of the truth's class PNGs that does not count, beside those of the
+            format.
         progress: show a bar on stderr.
     """
     if (truth is None) != reviewed:
         raise ValueError("give either true labels to compare with, or reviewed=True")
     if reviewed and class_map is not None:
         raise ValueError("a review has one vocabulary only: no class_map with reviewed=True")
+    if reviewed and (truth_format is not None or ignore_index is not None):
+        raise ValueError("truth_format and ignore_index are for two sets, not for reviewed=True")
+    if ignore_index is not None and not 0 <= ignore_index <= HIGHEST_VALUE:
+        raise ValueError(f"ignore_index must be in 0..{HIGHEST_VALUE}, got {ignore_index}")
     if worst < 0:
         raise ValueError(f"worst must be at least 0, got {worst}")
     pages = None if html is None else Path(html)
@@ -83,6 +102,7 @@ def evaluate(
         return compare_with_review(Path(predicted), pages, pictures, worst, progress)
     from frozenseg_label.evaluation.compare_sets import compare_sets
     from frozenseg_label.label_sets.class_map import read_class_map
+    from frozenseg_label.label_sets.truth_source import TruthSource
 
-    said = read_class_map(class_map)
-    return compare_sets(Path(predicted), Path(truth), pages, pictures, worst, progress, said)
+    said, source = read_class_map(class_map), TruthSource(Path(truth), truth_format, ignore_index)
+    return compare_sets(Path(predicted), source, pages, pictures, worst, progress, said)

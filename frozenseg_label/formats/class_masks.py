@@ -74,4 +74,9 @@ def class_regions(folder: ClassPngFolder) -> ForeignSet:
         return ForeignImage(name, read)
 
     images = {name: image(name) for name in folder.images}
-    return ForeignSet(path=folder.path, vocabulary=folder.vocabulary, images=images)
+    return ForeignSet(
+        path=folder.path,
+        vocabulary=folder.vocabulary,
+        images=images,
+        tells_kinds=folder.tells_kinds,
+    )

@@ -7,7 +7,7 @@ shows their colours. A palette holds 256 colours: with more than 255 classes the
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -115,45 +115,70 @@ class ClassPngFolder:
 
     Attributes:
         path: of the folder.
-        vocabulary: the classes in the order of the pixel values 1..K; that they are things or stuff
-            is not in the file, all count as things.
-        images: the PNGs' paths without their last `.png`: names of images without suffix.
+        vocabulary: the K classes.
+        images: the PNGs' paths without `ending`: names of images without suffix.
+        classes: pixel value -> class 1..K in the order of the vocabulary, or 0: unlabelled. A PNG
+            with any other value is refused.
+        ending: of the PNGs' names.
+        tells_kinds: the vocabulary knows things from stuff; else all count as things.
     """
 
     path: Path
     vocabulary: Vocabulary
     images: tuple[str, ...]
+    classes: Mapping[int, int]
+    ending: str = ".png"
+    tells_kinds: bool = False
 
     def png(self, image: str) -> Path:
         """Return the class PNG of an image."""
-        return self.path / f"{image}.png"
+        return self.path / f"{image}{self.ending}"
 
     def read(self, image: str) -> NDArray[np.int32]:
         """Return the class of each pixel [H, W]: 0 = unlabelled, 1..K."""
         path = self.png(image)
-        try:
-            with Image.open(io.BytesIO(read_regular(path, FormatError))) as file:
-                pixels = np.asarray(file)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise FormatError(f"{path}: no whole PNG file ({error}); write it again") from error
-        if pixels.ndim != 2 or int(pixels.max(initial=0)) > len(self.vocabulary):
+        pixels = read_class_values(path)
+        classes = np.full(int(max(pixels.max(initial=0), *self.classes)) + 1, -1, np.int32)
+        classes[list(self.classes)] = list(self.classes.values())
+        found: NDArray[np.int32] = classes[pixels]
+        if found.min(initial=0) < 0:
+            value = int(pixels[found < 0].min())
             raise FormatError(
-                f"{path}: a class PNG has one channel with values 0..{len(self.vocabulary)}, this "
-                f"one has shape {pixels.shape} and values up to {int(pixels.max(initial=0))}; make "
-                f"it fit {CLASSES_FILE}"
+                f"{path}: value {value} is no class of {self.vocabulary.name} "
+                f"({len(self.vocabulary)} classes); correct the PNG, or leave these pixels out "
+                f"with --ignore-index {value} (evaluate)"
             )
-        return pixels.astype(np.int32)
+        return found
 
 
-def read_class_png_folder(path: Path) -> ClassPngFolder:
+def read_class_values(path: Path) -> NDArray[np.int32]:
+    """Return the value of each pixel [H, W] of a PNG with one channel; of a palette, the place."""
+    try:
+        with Image.open(io.BytesIO(read_regular(path, FormatError))) as file:
+            pixels = np.asarray(file)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise FormatError(f"{path}: no whole PNG file ({error}); write it again") from error
+    if pixels.ndim != 2:
+        raise FormatError(
+            f"{path}: a class PNG has one channel, this one has shape {pixels.shape}; write the "
+            "numbers of the classes, not their colours"
+        )
+    return pixels.astype(np.int32)
+
+
+def read_class_png_folder(path: Path, ignore_index: int | None = None) -> ClassPngFolder:
     """Open a folder of class PNGs, which are read when they are asked for.
 
     Args:
         path: of the folder; `classes.json` is in it or beside it.
+        ignore_index: pixel value that means unlabelled, beside 0.
     """
     vocabulary = _read_classes(classes_path(path) or path / CLASSES_FILE)
     images = sorted(png.relative_to(path).as_posix()[: -len(".png")] for png in path.rglob("*.png"))
-    return ClassPngFolder(path, vocabulary, tuple(images))
+    classes = {value: value for value in range(len(vocabulary) + 1)}
+    if ignore_index is not None:
+        classes[ignore_index] = 0
+    return ClassPngFolder(path, vocabulary, tuple(images), classes)
 
 
 def classes_path(folder: Path) -> Path | None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from frozenseg_label.errors import FormatError
 from frozenseg_label.formats.class_masks import class_regions
-from frozenseg_label.formats.class_png import read_class_png_folder
+from frozenseg_label.formats.class_png import ClassPngFolder
 from frozenseg_label.formats.panoptic_dataset import PanopticDataset, read_coco_panoptic
 from frozenseg_label.formats.shapes import ForeignSet
 from frozenseg_label.panoptic import ImageState, PanopticMap, Segment, measure
@@ -25,7 +25,7 @@ PICTURE_FOLDERS = ("", "images")  # below the folder of a COCO panoptic JSON
 
 Form = Literal[
     "run", "coco-panoptic", "class-png", "coco-instances", "cvat", "label-studio", "labelme", "voc",
-    "yolo-seg",
+    "yolo-seg", "cityscapes",
 ]  # fmt: skip
 
 
@@ -57,7 +57,7 @@ class LabelSet:
     Attributes:
         path: that the user named.
         form: a run folder, COCO panoptic, class PNGs, where each class of an image is one segment,
-            or shapes of another tool.
+            Cityscapes' PNGs of objects, or shapes of another tool.
         vocabulary: its classes.
         images: names (relative paths, with suffix) in the order of the set.
         labels_of: what is said of an image, with the category ids of `vocabulary`.
@@ -210,15 +210,22 @@ def open_run(run: RunReader, pictures: Path | None) -> LabelSet:
     )
 
 
-def open_class_pngs(path: Path, pictures: Path | None) -> LabelSet:
-    """Return the labels of a folder of class PNGs."""
-    folder = read_class_png_folder(path)
+def open_class_pngs(folder: ClassPngFolder, pictures: Path | None, ending: str = "") -> LabelSet:
+    """Return the labels of a folder of class PNGs.
+
+    Args:
+        pictures: folder of the pictures; None: not known.
+        ending: of a picture's name, before its suffix.
+    """
 
     def read_map(image: str) -> PanopticMap:
         ids = folder.read(image)
         categories = folder.vocabulary.categories
         found = ((index, categories[index - 1]) for index in measure(ids))
         return PanopticMap.of(ids, (Segment(i, c.id, c.is_thing) for i, c in found))
+
+    def picture(image: str) -> Path | None:
+        return None if pictures is None else of_any_suffix(pictures / f"{image}{ending}")
 
     return LabelSet(
         path=folder.path,
@@ -227,7 +234,7 @@ def open_class_pngs(path: Path, pictures: Path | None) -> LabelSet:
         images=folder.images,
         labels_of=lambda image: ImageLabels(read_map(image).segments, "reviewed"),
         read_map=read_map,
-        picture=lambda image: of_any_suffix(pictures / image) if pictures is not None else None,
+        picture=picture,
         foreign=class_regions(folder),
     )
 

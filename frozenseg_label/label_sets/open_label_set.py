@@ -6,7 +6,7 @@ from pathlib import Path
 
 from frozenseg_label.errors import FormatError
 from frozenseg_label.files import read_regular
-from frozenseg_label.formats.class_png import CLASSES_FILE, classes_path
+from frozenseg_label.formats.class_png import CLASSES_FILE, classes_path, read_class_png_folder
 from frozenseg_label.formats.shapes import OnTop
 from frozenseg_label.formats.voc import CLASSES as VOC_FOLDER
 from frozenseg_label.label_sets.foreign_sets import ON_TOP, open_foreign
@@ -77,7 +77,7 @@ def open_form(
     if form == "coco-panoptic":
         return open_coco_panoptic(path, pictures, pngs, like=like, trust_states=trust_states)
     if form == "class-png":
-        return open_class_pngs(path, pictures)
+        return open_class_pngs(read_class_png_folder(path), pictures)
     return open_foreign(form, path, pictures, on_top)
 
 
