@@ -19,15 +19,21 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from frozenseg_label.checkpoints.checkpoint import load_checkpoint
 from frozenseg_label.checkpoints.named_weights import cache_folder as usual_cache
 from frozenseg_label.checkpoints.named_weights import find_weights, frozen_folder
 from frozenseg_label.checkpoints.text_cache import Vector, keep_vectors, read_vectors
 from frozenseg_label.model.clip_backbone import FrozenClip
-from frozenseg_label.model.text_classifier import TEMPLATES, TextClassifier, encode_names
+from frozenseg_label.model.text_classifier import (
+    TEMPLATES,
+    RivalWords,
+    TextClassifier,
+    encode_names,
+)
 from frozenseg_label.progress_bar import progress_bar
-from frozenseg_label.vocabulary import Vocabulary, seen_categories
+from frozenseg_label.vocabulary import Vocabulary, same_name, seen_categories
 
 log = logging.getLogger(__name__)
 
@@ -55,22 +61,50 @@ def build_text_classifier(
 
     Args:
         clip: whose text tower is asked.
-        vocabulary: its categories become the classifier's, in the same order.
+        vocabulary: its categories become the classifier's, in the same order; the words that
+            compete with them become its rivals.
         seen_names: all names of the training vocabulary.
         clip_fingerprint: hash of CLIP's weights.
         cache_folder: where vectors are kept, in a file for each CLIP; what is damaged is made
             again. None keeps nothing.
-        templates: prompts with `{}` where the name goes.
+        templates: prompts with `{}` where the name goes, for categories without their own.
     """
-    wordings = [_Wording(name, tuple(templates)) for name in vocabulary.all_names()]  # S
+    usual, categories = tuple(templates), vocabulary.categories
+    prompts = [category.templates or usual for category in categories]  # K
+    names = [  # S
+        _Wording(name, of_category)
+        for category, of_category in zip(categories, prompts, strict=True)
+        for name in category.names
+    ]
+    against = [place for place, category in enumerate(categories) for _ in category.not_names]  # M
+    not_names = (name for category in categories for name in category.not_names)
+    confusable = [_Wording(n, prompts[of]) for n, of in zip(not_names, against, strict=True)]  # M
+    background = [_Wording(word, usual) for word in vocabulary.background]  # N
+
     path = None if cache_folder is None else cache_folder / f"{clip_fingerprint}.sqlite"
-    vectors = _vectors(clip, wordings, path)
+    vectors = _vectors(clip, [*names, *confusable, *background], path)
     device = clip.logit_scale.device
-    seen = seen_categories(vocabulary, seen_names)
+
+    def stacked(wordings: Sequence[_Wording]) -> Tensor:
+        rows = np.empty((len(wordings), clip.embedding_size), np.float32)
+        for row, wording in zip(rows, wordings, strict=True):
+            row[:] = vectors[wording]
+        return torch.from_numpy(rows).to(device)
+
+    rivals = None
+    if confusable or background:
+        in_training = _are_trained(vocabulary.background, seen_names)
+        rivals = RivalWords(
+            stacked(background),
+            torch.tensor(in_training, dtype=torch.bool, device=device),
+            stacked(confusable),
+            torch.tensor(against, dtype=torch.int64, device=device),
+        )
     return TextClassifier(
-        torch.from_numpy(np.stack([vectors[wording] for wording in wordings])).to(device),
+        stacked(names),
         vocabulary.names_per_category,
-        torch.tensor(seen, device=device),
+        torch.tensor(seen_categories(vocabulary, seen_names), device=device),
+        rivals,
     )
 
 
@@ -85,6 +119,12 @@ def encode_words(words: str, weights: str | Path) -> tuple[NDArray[np.float32], 
     wording = _Wording(words, TEMPLATES)
     path = usual_cache() / "text" / f"{info.clip_hash}.sqlite"
     return _vectors(model.clip, [wording], path)[wording], info.clip_hash
+
+
+def _are_trained(words: Iterable[str], seen_names: Iterable[str]) -> list[bool]:
+    """Return for each word whether it was in a training."""
+    trained = {same_name(name) for name in seen_names}
+    return [same_name(word) in trained for word in words]
 
 
 def _vectors(

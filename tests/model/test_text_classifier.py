@@ -229,6 +229,24 @@ def test_a_folder_that_cannot_be_written_costs_time_only(
     assert "cannot be written" in caplog.text
 
 
+def test_a_class_may_have_its_own_prompts_and_words_that_speak_against_it(
+    clip: ConvNextClip,
+) -> None:
+    own = ("an x-ray of a {}", "{}")
+    bone = Category("bone", 1, ("rib",), not_names=("screw",), templates=own)
+    words = Vocabulary("clinic", (Category("cat", 3), bone), background=("wall", "floor"))
+    found = build_text_classifier(clip, words, ["Wall"], clip_fingerprint="a")
+    assert_close(found.embeddings[:1], encode_names(clip, ["cat"]), atol=1e-6, rtol=0)
+    assert_close(found.embeddings[1:], encode_names(clip, ["bone", "rib"], own), atol=1e-6, rtol=0)
+    assert found.rivals is not None
+    screw = encode_names(clip, ["screw"], own)
+    assert_close(found.rivals.confusable, screw, atol=1e-6, rtol=0)
+    assert found.rivals.speaks_against.tolist() == [1]
+    background = encode_names(clip, ["wall", "floor"])
+    assert_close(found.rivals.background, background, atol=1e-6, rtol=0)
+    assert found.rivals.background_seen.tolist() == [True, False]
+
+
 def test_a_classifier_whose_parts_disagree_is_refused() -> None:
     with pytest.raises(ValueError, match="3 names"):
         TextClassifier(torch.ones(3, 2), (2, 2), torch.ones(2, dtype=torch.bool))
