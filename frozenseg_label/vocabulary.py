@@ -31,6 +31,11 @@ class Category:
         is_thing: thing (countable: cat, car) or stuff (a region: sky, grass).
         color: RGB 0..255 for pictures; black means `default_color(id)`.
         min_score: segments of this class below this probability are not kept, 0..1.
+        not_names: names of what is taken for it; a region that one of them fits better than all of
+            `names` does not get this class.
+        templates: its own prompts, with `{}` where a name goes; empty: the usual ones.
+        supercategory: what COCO's files say beside it; empty: "thing" or "stuff".
+        made_from: names of the finer classes that it was made from; empty: it was not.
     """
 
     name: str
@@ -39,14 +44,13 @@ class Category:
     is_thing: bool = True
     color: Color = NO_COLOR
     min_score: float = 0.0
+    not_names: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    supercategory: str = ""
+    made_from: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if any(not name.strip() for name in self.names):
-            raise VocabularyError(f"category {self.name!r} has an empty name; fill it in")
-        for name in self.names:
-            _refuse_unprintable(name)
-        if len({same_name(name) for name in self.names}) < len(self.names):
-            raise VocabularyError(f"category {self.name!r} lists one of its names twice; keep one")
+        self._check_words(f"category {self.name!r}")
         if self.id < 0:
             raise VocabularyError(f"category {self.name!r} has id {self.id}; ids start at 0")
         if self.id > LARGEST_ID:
@@ -62,6 +66,26 @@ class Category:
         if self.color == NO_COLOR:
             object.__setattr__(self, "color", default_color(self.id))
 
+    def _check_words(self, who: str) -> None:
+        """Raise where names or templates cannot be used; `who` begins the message."""
+        who = f"category {self.name!r}"
+        if any(not name.strip() for name in (*self.names, *self.not_names)):
+            raise VocabularyError(f"{who} has an empty name; fill it in")
+        for name in (*self.names, *self.not_names):
+            _refuse_unprintable(who, name)
+        if len({same_name(name) for name in self.names}) < len(self.names):
+            raise VocabularyError(f"{who} lists one of its names twice; keep one")
+        own = {same_name(name) for name in self.names}
+        if wrong := [name for name in self.not_names if same_name(name) in own]:
+            raise VocabularyError(
+                f"{who} has {wrong[0]!r} among its names and under `not`; keep one"
+            )
+        for template in self.templates:
+            if "{}" not in template or set("{}") & set(template.replace("{}", "")):
+                raise VocabularyError(
+                    f"{who} has the template {shortened(template)}; write {{}} where the name goes"
+                )
+
     @property
     def names(self) -> tuple[str, ...]:
         """Return the name and its synonyms, the name first."""
@@ -76,15 +100,19 @@ class Vocabulary:
         name: of the vocabulary, for people and manifests.
         categories: at least one; names (upper and lower case alike) and ids are unique. A synonym
             may belong to several categories, as it does in published lists.
+        background: words that compete with the categories; a region that one of them wins stays
+            unlabelled.
     """
 
     name: str
     categories: tuple[Category, ...]
+    background: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.categories:
             raise VocabularyError(f"vocabulary {self.name!r} is empty; it needs at least one class")
-        refuse_many(f"vocabulary {self.name!r}", sum(self.names_per_category))
+        refuse_many(f"vocabulary {self.name!r}", len(self.all_words()))
+        self._check_background()
         places = [f"class {number}" for number in range(1, len(self.categories) + 1)]
         refuse_repeats(self.categories, places)
 
@@ -95,6 +123,11 @@ class Vocabulary:
         """Return all S names, category by category, each category's name before its synonyms."""
         return tuple(name for category in self.categories for name in category.names)
 
+    def all_words(self) -> tuple[str, ...]:
+        """Return all names, and the words that compete with them: `not_names`, `background`."""
+        rivals = (name for category in self.categories for name in category.not_names)
+        return (*self.all_names(), *rivals, *self.background)
+
     @property
     def names_per_category(self) -> tuple[int, ...]:
         """Return how many of `all_names()` belong to each of the K categories; they sum to S."""
@@ -102,9 +135,35 @@ class Vocabulary:
 
     @property
     def fingerprint(self) -> str:
-        """Return the SHA-256 (hex) of what changes labels: names, order, ids, kinds, min_score."""
-        facts = [[c.id, c.names, c.is_thing, float(c.min_score)] for c in self.categories]
+        """Return the SHA-256 (hex) of what changes labels.
+
+        That is names, order, ids, kinds, min_score, not_names, templates and background. What is
+        not used does not count, so vocabularies of earlier versions keep their fingerprints.
+        """
+        facts: list[object] = []
+        for c in self.categories:
+            own = {"not": c.not_names, "templates": c.templates}
+            used = {key: words for key, words in own.items() if words}
+            facts.append([c.id, c.names, c.is_thing, float(c.min_score), *([used] if used else ())])
+        if self.background:
+            facts.append({"background": self.background})
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def _check_background(self) -> None:
+        """Raise where a background word is no name, occurs twice, or is a name of a category."""
+        owners = {same_name(n): c.name for c in self.categories for n in c.names}
+        known: set[str] = set()
+        for word in self.background:
+            _refuse_unprintable("the background", word)
+            key = same_name(word)
+            if not key or key in known:
+                problem = "is empty; take it out" if not key else "occurs twice; keep one"
+                raise VocabularyError(f"background word {word!r} {problem}")
+            if key in owners:
+                raise VocabularyError(
+                    f"background word {word!r} is a name of category {owners[key]!r} too; keep one"
+                )
+            known.add(key)
 
     @cached_property
     def ids_by_name(self) -> dict[str, int]:
@@ -143,16 +202,16 @@ def refuse_many(source: str, names: int) -> None:
         )
 
 
-def _refuse_unprintable(name: str) -> None:
+def _refuse_unprintable(who: str, name: str) -> None:
     """Raise where a name is no name: very long, or with characters that only steer a terminal."""
     if len(name) > LONGEST_NAME:
         raise VocabularyError(
-            f"category {shortened(name)} has a name of {len(name)} characters; {LONGEST_NAME} are "
-            "the most, shorten it"
+            f"{shortened(who)} has a name of {len(name)} characters; {LONGEST_NAME} are the most, "
+            "shorten it"
         )
     if any(unicodedata.category(sign) in ("Cc", "Cs") and not sign.isspace() for sign in name):
         raise VocabularyError(
-            f"category {name!r} has a character that cannot be printed; take it out"
+            f"{who}: the name {name!r} has a character that cannot be printed; take it out"
         )
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -122,6 +122,10 @@ class _Entry(BaseModel):
     id: int | None = None
     color: tuple[int, int, int] = Field(default=NO_COLOR, strict=False)
     min_score: float = 0.0
+    not_names: list[str] = Field(default=[], alias="not")
+    templates: list[str] = []
+    supercategory: str = ""
+    made_from: list[str] = []
 
 
 class _Document(BaseModel):
@@ -130,6 +134,7 @@ class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     name: str | None = None
     description: str = ""
+    background: list[str] = []
     classes: list[object]
 
 
@@ -145,7 +150,12 @@ def _read_yaml(path: Path, text: str) -> Vocabulary:
         where = f"{path}, line {node.start_mark.line + 1}"
         item = item if isinstance(item, dict) else {"name": item}
         entries.append((where, _check(_Entry, where, item)))
-    return _assemble(document.name or path.stem, f"{path}", entries)
+    try:
+        return _assemble(document.name or path.stem, f"{path}", entries, document.background)
+    except VocabularyError as error:
+        if f"{error}".startswith(f"{path}"):
+            raise
+        raise VocabularyError(f"{path}: {error}") from None
 
 
 def _check(model: type[_Model], where: str, data: object) -> _Model:
@@ -154,7 +164,8 @@ def _check(model: type[_Model], where: str, data: object) -> _Model:
         return model.model_validate(data)
     except ValidationError as error:
         faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-    fault, known = faults[0], model.model_fields
+    fault = faults[0]
+    known = [field.alias or name for name, field in model.model_fields.items()]
     field = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         message = f"unknown key {shortened(field)}"
@@ -179,7 +190,9 @@ def _parse_item(where: str, item: str) -> _Entry:
     return _check(_Entry, where, {"name": name, "synonyms": synonyms, "kind": kind.strip()})
 
 
-def _assemble(name: str, source: str, entries: list[tuple[str, _Entry]]) -> Vocabulary:
+def _assemble(
+    name: str, source: str, entries: list[tuple[str, _Entry]], background: Sequence[str] = ()
+) -> Vocabulary:
     """Return the vocabulary of checked entries; if no class has an id, they are numbered from 1."""
     if not entries:
         raise VocabularyError(f"{source}: the vocabulary is empty; list at least one class")
@@ -196,12 +209,16 @@ def _assemble(name: str, source: str, entries: list[tuple[str, _Entry]]) -> Voca
                 is_thing=entry.kind == "thing",
                 color=entry.color,
                 min_score=entry.min_score,
+                not_names=tuple(entry.not_names),
+                templates=tuple(entry.templates),
+                supercategory=entry.supercategory,
+                made_from=tuple(entry.made_from),
             )
         except VocabularyError as error:
             raise VocabularyError(f"{where}: {error}") from None
         categories.append(category)
     refuse_repeats(categories, [where for where, _ in entries])
-    return Vocabulary(name, tuple(categories))
+    return Vocabulary(name, tuple(categories), tuple(background))
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -23,6 +23,7 @@ def test_the_fingerprint_changes_with_all_that_changes_labels_and_with_nothing_e
     same = [
         Vocabulary("another name", base.categories),
         Vocabulary("a", (Category("cat", 1, ("kitten",), color=(9, 9, 9)), sky)),
+        Vocabulary("a", (Category("cat", 1, ("kitten",), supercategory="pet"), sky)),
     ]
     other = [
         Vocabulary("a", (sky, cat)),
@@ -31,9 +32,17 @@ def test_the_fingerprint_changes_with_all_that_changes_labels_and_with_nothing_e
         Vocabulary("a", (Category("cat", 3, ("kitten",)), sky)),
         Vocabulary("a", (cat, Category("sky", 2))),
         Vocabulary("a", (Category("cat", 1, ("kitten",), min_score=0.1), sky)),
+        Vocabulary("a", (Category("cat", 1, ("kitten",), not_names=("dog",)), sky)),
+        Vocabulary("a", (Category("cat", 1, ("kitten",), templates=("a {}",)), sky)),
+        Vocabulary("a", base.categories, background=("wall",)),
     ]
     assert {vocabulary.fingerprint for vocabulary in same} == {base.fingerprint}
     assert len({vocabulary.fingerprint for vocabulary in [base, *other]}) == 1 + len(other)
+
+
+def test_a_vocabulary_that_uses_nothing_new_has_the_fingerprint_of_earlier_versions() -> None:
+    pets = Vocabulary("a", (Category("cat", 1, ("kitten",)), Category("sky", 2, is_thing=False)))
+    assert pets.fingerprint.startswith("73361e4ce4cd2afc")
 
 
 def test_default_colours_are_bright_and_all_different() -> None:

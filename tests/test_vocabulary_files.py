@@ -35,6 +35,26 @@ def test_a_yaml_file_says_all_there_is_to_say(tmp_path: Path) -> None:
     assert len(vocabulary) == 3
 
 
+def test_words_that_compete_prompts_and_origins_are_read(tmp_path: Path) -> None:
+    text = """\
+background: [wall, floor]
+classes:
+  - name: cup
+    not: [bowl, vase]
+    templates: ["a drawing of a {}", "{}"]
+    supercategory: dish
+    made_from: [mug, teacup]
+"""
+    vocabulary = read_vocabulary(write(tmp_path, text))
+    assert vocabulary.background == ("wall", "floor")
+    (cup,) = vocabulary.categories
+    assert cup.not_names == ("bowl", "vase")
+    assert cup.templates == ("a drawing of a {}", "{}")
+    assert (cup.supercategory, cup.made_from) == ("dish", ("mug", "teacup"))
+    assert vocabulary.all_names() == ("cup",)
+    assert vocabulary.all_words() == ("cup", "bowl", "vase", "wall", "floor")
+
+
 def test_a_plain_string_in_yaml_is_a_thing_of_that_name(tmp_path: Path) -> None:
     vocabulary = read_vocabulary(write(tmp_path, "classes:\n- cat\n- {name: sky, kind: stuff}\n"))
     assert vocabulary.name == "words"
@@ -89,6 +109,12 @@ WRONG = {
         "- sky: stuff\n",
         r"line 2: unknown key 'sky'; known are: name, s",
     ),
+    "not a name of its own": (
+        "- {name: cat, not: [Cat]}\n",
+        r"line 2: category 'cat' has 'Cat' among its names and under `not`; keep one",
+    ),
+    "nots": ("- {name: cat, nots: [dog]}\n", r"unknown key 'nots'; did you mean not\?"),
+    "template": ("- {name: cat, templates: [a cat]}\n", r"template 'a cat'; write {} where"),
     "no is a boolean": ("- no\n", r"line 2: name is False; .*put quotes around it"),
     "a number": ("- 7\n", r"line 2: name is 7; .*put quotes around it"),
     "no name": ("- {id: 3}\n", r"line 2: `name:` is missing; add it"),
@@ -117,6 +143,9 @@ def test_a_fault_in_yaml_is_told_with_its_line(tmp_path: Path, classes: str, mes
         ("- cat\n- dog\n", r"words\.yaml: content is \['cat', 'dog'\]"),
         ("clases: [cat]\n", r"unknown key 'clases'; did you mean classes\?"),
         ("classes: [cat]\nclasses: [dog]\n", r"line 2: key 'classes' occurs twice"),
+        ("classes: [cat]\nbackground: [Cat]\n", r"yaml: background word 'Cat' is a name of"),
+        ("classes: [cat]\nbackground: [sky, sky ]\n", r"yaml: background word 'sky' occurs twice"),
+        ("classes: [cat]\nbackgrounds: [sky]\n", r"unknown key 'backgrounds'; did you mean back"),
         ("classes: [\x07]\n", r"words\.yaml: not YAML"),
     ],
 )

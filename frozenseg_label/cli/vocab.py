@@ -13,7 +13,7 @@ from frozenseg_label.cli.options import FilePath, option_of
 from frozenseg_label.cli.output import print_columns, print_json, say
 
 if TYPE_CHECKING:
-    from frozenseg_label.vocabulary import Vocabulary
+    from frozenseg_label.vocabulary import Category, Vocabulary
 
 TEMPLATE = """\
 # A vocabulary: what images are labelled with. All of CLIP's words will do, most of English.
@@ -24,8 +24,12 @@ classes:
   - {{name: cat, kind: thing, synonyms: [kitten]}}
   - {{name: dog, kind: thing}}
   - {{name: grass, kind: stuff}}
-  # More a class can have: id (what label files carry), color: [R, G, B],
-  # min_score: 0.2 (less probable segments are left out).
+  # More a class can have: id (what label files carry), color: [R, G, B], supercategory: pet,
+  # min_score: 0.2 (less probable segments are left out),
+  # not: [statue] (a region that this word fits better does not get the class),
+  # templates: ["a drawing of a {{}}"] (its own prompts for CLIP).
+# Words that compete with the classes; a region that one of them wins stays unlabelled:
+# background: [wall, floor]
 """
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -73,20 +77,24 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
                 "synonyms": c.synonyms,
                 "kind": "thing" if c.is_thing else "stuff",
                 "seen": is_seen,
+                **_uses(c),
             }
             for c, is_seen in rows
         ]
-        print_json(name=words.name, weights=weights, classes=classes)
+        print_json(name=words.name, weights=weights, classes=classes, background=words.background)
         return
     lines = [
         (
             str(c.id),
             "thing" if c.is_thing else "stuff",
             "seen" if is_seen else "unseen",
-            ", ".join(c.names),
+            "; ".join(
+                [", ".join(c.names), *(f"{key}: {_listed(v)}" for key, v in _uses(c).items())]
+            ),
         )
         for c, is_seen in rows
     ]
+    lines += [("", "background", "", word) for word in words.background]
     print_columns([("id", "kind", f"by {weights}", "names"), *lines])
 
 
@@ -111,7 +119,11 @@ def check(vocabulary: str, weights: str, as_json: bool) -> None:
     regions = [] if vocabulary in shipped_vocabularies() else likely_stuff(words)
     shared = _shared_names(words)
     stored = stored_tokens(file)
-    unknown = {c.name: found for c in words.categories if (found := unknown_words(c.names, stored))}
+    unknown = {
+        c.name: found
+        for c in words.categories
+        if (found := unknown_words((*c.names, *c.not_names), stored))
+    }
     rows = zip(words.categories, _seen(words, weights), strict=True)
     unseen = [c.name for c, is_seen in rows if not is_seen]
     if as_json:
@@ -163,6 +175,23 @@ def _seen(words: "Vocabulary", weights: str) -> tuple[bool, ...]:
     from frozenseg_label.vocabulary import seen_categories
 
     return seen_categories(words, read_checkpoint_info(find_weights(weights)).seen_names)
+
+
+def _uses(category: "Category") -> dict[str, "str | float | tuple[str, ...]"]:
+    """Return what a class has beside names, id, kind and colour, by its keys in YAML."""
+    facts = {
+        "min_score": category.min_score,
+        "not": category.not_names,
+        "templates": category.templates,
+        "supercategory": category.supercategory,
+        "made_from": category.made_from,
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _listed(value: "str | float | tuple[str, ...]") -> str:
+    """Return a value in words."""
+    return ", ".join(value) if isinstance(value, tuple) else f"{value}"
 
 
 def _as_stuff(regions: Sequence[str]) -> str:

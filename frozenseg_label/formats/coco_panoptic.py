@@ -201,7 +201,7 @@ def categories_of(vocabulary: Vocabulary) -> list[JsonValue]:
         {
             "id": category.id,
             "name": category.name,
-            "supercategory": "thing" if category.is_thing else "stuff",
+            "supercategory": category.supercategory or ("thing" if category.is_thing else "stuff"),
             "isthing": int(category.is_thing),
             "color": list(category.color),
             "synonyms": list(category.synonyms),

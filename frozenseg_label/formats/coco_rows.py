@@ -31,6 +31,11 @@ def _names(value: object) -> tuple[str, ...]:
     return tuple(str(name) for name in value) if isinstance(value, list | tuple) else ()
 
 
+def _supercategory(value: object) -> str:
+    """Return what a file says; nothing where it only repeats the kind."""
+    return value if isinstance(value, str) and value not in ("thing", "stuff") else ""
+
+
 def _finite(value: object) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
@@ -64,6 +69,7 @@ class CategoryRow(_Row):
     isthing: bool = True
     color: Annotated[Color, BeforeValidator(_color)] = NO_COLOR
     synonyms: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    supercategory: Annotated[str, BeforeValidator(_supercategory)] = ""
 
 
 class ImageRow(_Row):
@@ -100,7 +106,10 @@ def vocabulary_of_rows(path: Path, rows: Iterable[CategoryRow]) -> Vocabulary:
         path: of the file.
     """
     try:
-        categories = [Category(r.name, r.id, r.synonyms, r.isthing, r.color) for r in rows]
+        categories = [
+            Category(r.name, r.id, r.synonyms, r.isthing, r.color, supercategory=r.supercategory)
+            for r in rows
+        ]
         return Vocabulary(path.stem, tuple(categories))
     except VocabularyError as error:
         raise FormatError(f"{path}: in `categories`, {error}") from error

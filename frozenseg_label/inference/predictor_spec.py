@@ -127,7 +127,7 @@ def _warn_of_unknown_words(weights: Path, vocabulary: "Vocabulary") -> None:
     """Name the words of a vocabulary that the text tower was not trained on."""
     from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
 
-    words = unknown_words(vocabulary.all_names(), stored_tokens(weights))
+    words = unknown_words(vocabulary.all_words(), stored_tokens(weights))
     if words:
         shown = ", ".join(words[:MOST_WORDS]) + (", ..." if len(words) > MOST_WORDS else "")
         log.warning(

@@ -3,6 +3,10 @@
 Two opinions on every mask: the decoder's (in-vocabulary, trained on the seen categories) and
 CLIP's (out-of-vocabulary, not trained on them); FC-CLIP's geometric ensemble joins them
 (Yu et al. 2023, arXiv 2308.02487, section 3.3).
+
+A vocabulary may have rival words. Those of its background take part as if they were categories, and
+what they win is void. Confusable words take part in nothing: they are compared with their own
+category only, so another category's probability does not change because of them.
 """
 
 import torch
@@ -11,7 +15,7 @@ from torch import Tensor
 
 from frozenseg_label.model.proposals import ClassifiedMasks, MaskProposals
 from frozenseg_label.model.settings import EnsembleSettings
-from frozenseg_label.model.text_classifier import TextClassifier
+from frozenseg_label.model.text_classifier import RivalWords, TextClassifier
 
 MAX_SCALE = 100.0  # CLIP's own limit in training (arXiv 2103.00020, section 2.5)
 PROBABILITY_FLOOR = 1e-8  # upstream hands log(p + 1e-8) on, and takes its softmax again
@@ -35,12 +39,36 @@ def classify_masks(
         out_scale: CLIP's scale, likewise.
         settings: how the two are joined.
     """
-    in_logits = category_logits(proposals.class_embeddings, classifier, void_embedding, in_scale)
-    out_logits = category_logits(proposals.clip_embeddings, classifier, void_embedding, out_scale)
+    inside, outside = proposals.class_embeddings, proposals.clip_embeddings  # [B, Q, D] each
+    in_logits = category_logits(inside, classifier, void_embedding, in_scale)
+    out_logits = category_logits(outside, classifier, void_embedding, out_scale)
     seen = classifier.seen.to(in_logits.device)
     valid = proposals.valid
-    probs = geometric_ensemble(in_logits, out_logits, seen, valid, settings)
-    return ClassifiedMasks(proposals.mask_logits, probs, disagreement(in_logits, out_logits, valid))
+    differ = disagreement(in_logits, out_logits, valid)
+    rivals = classifier.rivals
+    if rivals is None:
+        probs = geometric_ensemble(in_logits, out_logits, seen, valid, settings)
+        return ClassifiedMasks(proposals.mask_logits, probs, differ)
+    probs = geometric_ensemble(
+        _beside(in_logits, word_logits(inside, rivals.background, in_scale)),
+        _beside(out_logits, word_logits(outside, rivals.background, out_scale)),
+        torch.cat([seen, rivals.background_seen.to(seen.device)]),
+        valid,
+        settings,
+    )
+    # The opinions joined as in the ensemble, with the weight of the category in question.
+    weights = torch.where(seen, settings.alpha, settings.beta)  # [K]
+    against = rivals.speaks_against.to(seen.device)  # [M]
+    words = _joined(
+        word_logits(inside, rivals.confusable, in_scale),
+        word_logits(outside, rivals.confusable, out_scale),
+        weights[against],
+        valid,
+    )
+    own = _joined(in_logits[..., :-1], out_logits[..., :-1], weights, valid)
+    return ClassifiedMasks(
+        proposals.mask_logits, _without_rivals(probs, own, words, rivals), differ
+    )
 
 
 def classify_by_clip(
@@ -55,7 +83,13 @@ def classify_by_clip(
         out_scale: CLIP's scale, a logarithm, scalar.
     """
     logits = category_logits(clip_embeddings, classifier, void_embedding, out_scale)
-    return logits.softmax(dim=-1)
+    rivals = classifier.rivals
+    if rivals is None:
+        return logits.softmax(dim=-1)
+    background = word_logits(clip_embeddings, rivals.background, out_scale)
+    words = word_logits(clip_embeddings, rivals.confusable, out_scale)
+    probs = _beside(logits, background).softmax(dim=-1)
+    return _without_rivals(probs, logits[..., :-1], words, rivals)
 
 
 def category_logits(
@@ -65,17 +99,28 @@ def category_logits(
 
     Args:
         embeddings: [B, Q, D], of any length.
-        classifier: the K categories.
+        classifier: the K categories; its rival words do not count here.
         void_embedding: [1, D], likewise.
+        log_scale: logarithm of the scale, which is at most 100; scalar.
+    """
+    names = torch.cat([classifier.embeddings.to(embeddings.device), void_embedding.float()])
+    logits = word_logits(embeddings, names, log_scale)  # [B, Q, S + 1]
+    return _best_of_names(logits, (*classifier.synonyms, 1))
+
+
+def word_logits(embeddings: Tensor, words: Tensor, log_scale: Tensor) -> Tensor:
+    """Return scaled cosines with each of N words, [B, Q, N].
+
+    Args:
+        embeddings: [B, Q, D], of any length.
+        words: float32 [N, D], likewise.
         log_scale: logarithm of the scale, which is at most 100; scalar.
     """
     device = embeddings.device
     # In bfloat16, which autocast would take, logits near 100 are half a unit apart.
     with torch.autocast(device.type, enabled=False):
-        names = torch.cat([classifier.embeddings.to(device), void_embedding.float()])  # [S + 1, D]
-        cosines = F.normalize(embeddings.float(), dim=-1) @ F.normalize(names, dim=-1).T
-        logits = log_scale.float().exp().clamp(max=MAX_SCALE) * cosines  # [B, Q, S + 1]
-    return _best_of_names(logits, (*classifier.synonyms, 1))
+        cosines = F.normalize(embeddings.float(), dim=-1) @ F.normalize(words.to(device), dim=-1).T
+        return log_scale.float().exp().clamp(max=MAX_SCALE) * cosines
 
 
 def geometric_ensemble(
@@ -128,3 +173,49 @@ def _best_of_names(logits: Tensor, synonyms: tuple[int, ...]) -> Tensor:
     groups = torch.arange(len(synonyms), device=logits.device).repeat_interleave(counts)  # [S + 1]
     lowest = logits.new_full((*logits.shape[:-1], len(synonyms)), -torch.inf)
     return lowest.scatter_reduce(-1, groups.expand_as(logits), logits, "amax")
+
+
+def _beside(logits: Tensor, background: Tensor) -> Tensor:
+    """Return logits of K categories, N background words and void: [B, Q, K + N + 1].
+
+    Args:
+        logits: [B, Q, K + 1], void last.
+        background: [B, Q, N].
+    """
+    return torch.cat([logits[..., :-1], background, logits[..., -1:]], dim=-1)
+
+
+def _joined(in_logits: Tensor, out_logits: Tensor, weights: Tensor, valid: Tensor) -> Tensor:
+    """Return both opinions on each of N words in one number, [B, Q, N].
+
+    Args:
+        in_logits: [B, Q, N].
+        out_logits: likewise.
+        weights: of `out_logits`, [N].
+        valid: bool [B, Q]; elsewhere only `in_logits` count.
+    """
+    mixed = (1 - weights) * in_logits + weights * out_logits
+    return torch.where(valid[..., None], mixed, in_logits)
+
+
+def _without_rivals(probs: Tensor, own: Tensor, words: Tensor, rivals: RivalWords) -> Tensor:
+    """Return the distribution [B, Q, K + 1] in which void has taken what rivals won.
+
+    Args:
+        probs: [B, Q, K + N + 1]: categories, background words, void.
+        own: [B, Q, K], how well each category fits.
+        words: [B, Q, M], how well each confusable word fits, in the same measure.
+        rivals: N background words and M confusable ones.
+    """
+    categories = own.shape[-1]
+    background = len(rivals.background)
+    of_categories, of_background, void = probs.split([categories, background, 1], dim=-1)
+    if background:
+        # Only the best of them competes, as with synonyms: many words must not win by their number.
+        best = of_background.amax(dim=-1, keepdim=True)
+        share = (1 - void) / (of_categories.sum(dim=-1, keepdim=True) + best)
+        of_categories, void = of_categories * share, void + best * share
+    against = rivals.speaks_against.to(words.device)
+    beaten = torch.zeros_like(own).index_add(-1, against, (words > own[..., against]).to(own.dtype))
+    lost = torch.where(beaten > 0, of_categories, 0.0)
+    return torch.cat([of_categories - lost, void + lost.sum(dim=-1, keepdim=True)], dim=-1)

@@ -28,6 +28,24 @@ TEMPLATES = (
 
 
 @dataclass(frozen=True)
+class RivalWords:
+    """Words that compete with the categories, and that nothing is labelled with.
+
+    Attributes:
+        background: float32 [N, D], of unit length; a mask that one of them fits best is void.
+        background_seen: bool [N]; True where the word is in the training vocabulary.
+        confusable: float32 [M, D]; a mask that one fits better than its category is not of that
+            category.
+        speaks_against: int64 [M], index of that category.
+    """
+
+    background: Tensor
+    background_seen: Tensor
+    confusable: Tensor
+    speaks_against: Tensor
+
+
+@dataclass(frozen=True)
 class TextClassifier:
     """The vectors that masks are compared with: S names of K categories.
 
@@ -35,11 +53,14 @@ class TextClassifier:
         embeddings: float32 [S, D], of unit length; the names of one category are neighbours.
         synonyms: how many names each of the K categories has, all at least 1; they sum to S.
         seen: bool [K]; True where some name equals a name of the training vocabulary.
+        rivals: words that compete with the categories where masks are labelled; None: there are
+            none. Training passes over them.
     """
 
     embeddings: Tensor
     synonyms: tuple[int, ...]
     seen: Tensor
+    rivals: RivalWords | None = None
 
     def __post_init__(self) -> None:
         if min(self.synonyms) < 1 or sum(self.synonyms) != len(self.embeddings):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import operator
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +30,7 @@ class RecordedWeights(_Recorded):
 
 
 class RecordedCategory(_Recorded):
-    """A `Category`, in COCO's words."""
+    """A `Category`, in COCO's words; what it does not use is left out of the file."""
 
     id: int
     name: str
@@ -37,6 +38,10 @@ class RecordedCategory(_Recorded):
     isthing: bool
     color: Color
     min_score: float
+    not_names: tuple[str, ...] = Field(default=(), exclude_if=operator.not_)
+    templates: tuple[str, ...] = Field(default=(), exclude_if=operator.not_)
+    supercategory: str = Field(default="", exclude_if=operator.not_)
+    made_from: tuple[str, ...] = Field(default=(), exclude_if=operator.not_)
 
 
 class RecordedVocabulary(_Recorded):
@@ -44,6 +49,7 @@ class RecordedVocabulary(_Recorded):
 
     name: str
     fingerprint: str
+    background: tuple[str, ...] = Field(default=(), exclude_if=operator.not_)
     categories: tuple[RecordedCategory, ...]
 
     @classmethod
@@ -52,6 +58,7 @@ class RecordedVocabulary(_Recorded):
         return cls(
             name=vocabulary.name,
             fingerprint=vocabulary.fingerprint,
+            background=vocabulary.background,
             categories=tuple(
                 RecordedCategory(
                     id=category.id,
@@ -60,6 +67,10 @@ class RecordedVocabulary(_Recorded):
                     isthing=category.is_thing,
                     color=category.color,
                     min_score=category.min_score,
+                    not_names=category.not_names,
+                    templates=category.templates,
+                    supercategory=category.supercategory,
+                    made_from=category.made_from,
                 )
                 for category in vocabulary.categories
             ),
@@ -70,9 +81,21 @@ class RecordedVocabulary(_Recorded):
         return Vocabulary(
             self.name,
             tuple(
-                Category(row.name, row.id, row.synonyms, row.isthing, row.color, row.min_score)
+                Category(
+                    name=row.name,
+                    id=row.id,
+                    synonyms=row.synonyms,
+                    is_thing=row.isthing,
+                    color=row.color,
+                    min_score=row.min_score,
+                    not_names=row.not_names,
+                    templates=row.templates,
+                    supercategory=row.supercategory,
+                    made_from=row.made_from,
+                )
                 for row in self.categories
             ),
+            self.background,
         )
 
 

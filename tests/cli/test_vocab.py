@@ -46,6 +46,24 @@ def test_show_tells_seen_from_unseen_classes(capsys: pytest.CaptureFixture[str])
     assert next(line for line in lines if "cat, kitten" in line).split()[1:3] == ["thing", "unseen"]
 
 
+def test_show_tells_words_that_compete_and_what_else_a_class_has(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("mine.yaml").write_text(
+        "background: [wall]\n"
+        "classes:\n- {name: cup, not: [bowl, vase], min_score: 0.3, supercategory: dish}\n- cat\n"
+    )
+    assert main(["vocab", "show", "mine.yaml"]) == 0
+    cup, cat, wall = capsys.readouterr().out.splitlines()[1:]
+    assert cup.endswith("cup; min_score: 0.3; not: bowl, vase; supercategory: dish")
+    assert cat.endswith("  cat")
+    assert wall.split() == ["background", "wall"]
+    assert main(["vocab", "show", "mine.yaml", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["background"] == ["wall"]
+    assert shown["classes"][0]["not"] == ["bowl", "vase"]
+
+
 def test_check_names_the_words_that_the_weights_never_met(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

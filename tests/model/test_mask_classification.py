@@ -16,7 +16,7 @@ from frozenseg_label.model.mask_classification import (
 )
 from frozenseg_label.model.proposals import MaskProposals
 from frozenseg_label.model.settings import EnsembleSettings
-from frozenseg_label.model.text_classifier import TextClassifier
+from frozenseg_label.model.text_classifier import RivalWords, TextClassifier
 
 AXES = torch.eye(4)
 ALL_VALID = torch.ones(1, 1, dtype=torch.bool)
@@ -200,3 +200,66 @@ def test_another_order_of_categories_gives_the_same_masks_in_that_order() -> Non
     proposals = random_proposals()
     turned = TextClassifier(AXES[[2, 0, 1]], (1, 2), torch.tensor([False, True]))
     assert_close(classify(proposals, turned)[..., [1, 0, 2]], classify(proposals))
+
+
+def rivals(background: Tensor = AXES[:0], confusable: Tensor = AXES[:0]) -> RivalWords:
+    """Background words that training saw, and words that speak against the first category."""
+    seen = torch.ones(len(background), dtype=torch.bool)
+    return RivalWords(background, seen, confusable, torch.zeros(len(confusable), dtype=torch.int64))
+
+
+def one_proposal(*embedding: float) -> MaskProposals:
+    vector = torch.tensor([[[*embedding]]])
+    return MaskProposals(torch.zeros(1, 1, 4, 4), vector, vector, ALL_VALID)
+
+
+def test_a_mask_that_a_background_word_fits_best_is_void() -> None:
+    plain = classifier((1, 1))
+    wall = TextClassifier(plain.embeddings, plain.synonyms, plain.seen, rivals(AXES[2:3]))
+    a_wall = one_proposal(0.5, 0.1, 0.8, 0.0)
+    assert classify(a_wall, plain)[0, 0].argmax() == 0
+    probs = classify(a_wall, wall)[0, 0]
+    assert probs.argmax() == 2
+    assert_close(probs.sum(), torch.tensor(1.0))
+    a_cat = one_proposal(0.9, 0.1, 0.2, 0.0)
+    assert_close(classify(a_cat, wall), classify(a_cat, plain), atol=1e-3, rtol=0)
+
+
+def test_background_words_win_by_their_best_and_not_by_their_number() -> None:
+    plain = classifier((1, 1), (True, True))
+    a_cat = one_proposal(0.6, 0.3, 0.5, 0.0)
+    one = TextClassifier(plain.embeddings, (1, 1), plain.seen, rivals(AXES[2:3]))
+    many = TextClassifier(plain.embeddings, (1, 1), plain.seen, rivals(AXES[2:3].repeat(50, 1)))
+    assert classify(a_cat, many)[0, 0].argmax() == 0
+    scores = [classify(a_cat, names)[0, 0, :2] for names in (one, many)]
+    assert_close(scores[0] / scores[0].sum(), scores[1] / scores[1].sum())
+
+
+def test_a_mask_that_a_confusable_word_fits_better_does_not_get_that_class() -> None:
+    plain = classifier((1, 1))
+    statue = TextClassifier(plain.embeddings, (1, 1), plain.seen, rivals(confusable=AXES[2:3]))
+    before = classify(one_proposal(0.5, 0.4, 0.6, 0.0), plain)[0, 0]
+    after = classify(one_proposal(0.5, 0.4, 0.6, 0.0), statue)[0, 0]
+    assert before.argmax() == 0
+    assert_close(after, torch.stack([torch.tensor(0.0), before[1], before[2] + before[0]]))
+    a_cat = one_proposal(0.6, 0.4, 0.5, 0.0)
+    assert torch.equal(classify(a_cat, statue), classify(a_cat, plain))
+
+
+def test_a_confusable_word_is_weighed_by_both_opinions_like_its_category() -> None:
+    seen = torch.ones(2, dtype=torch.bool)
+    names = TextClassifier(AXES[:2], (1, 1), seen, rivals(confusable=AXES[2:3]))
+    decoder = torch.tensor([[[0.73, 0.0, 0.68, 0.0]]])  # 1 logit for the category, x 0.6
+    clip = torch.tensor([[[0.0, 0.0, 1.0, 0.0]]])  # 4.5 against it, x 0.4
+    for valid, is_category in ((ALL_VALID, False), (~ALL_VALID, True)):
+        proposals = MaskProposals(torch.zeros(1, 1, 4, 4), decoder, clip, valid)
+        assert bool(classify(proposals, names)[0, 0, 0] > 0) == is_category
+
+
+def test_rival_words_count_where_clip_names_masks_without_the_decoder() -> None:
+    embeddings = torch.tensor([[[0.5, 0.1, 0.8, 0.0]]])
+    for words in (rivals(AXES[2:3]), rivals(confusable=AXES[2:3])):
+        names = TextClassifier(AXES[:2], (1, 1), torch.ones(2, dtype=torch.bool), words)
+        probs = classify_by_clip(embeddings, names, AXES[3:], torch.tensor(3.0))[0, 0]
+        assert probs.argmax() == 2
+        assert_close(probs.sum(), torch.tensor(1.0))

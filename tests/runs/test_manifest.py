@@ -30,6 +30,17 @@ def test_the_vocabulary_comes_back_whole(make_manifest: MakeManifest) -> None:
     assert manifest.vocabulary.fingerprint == vocabulary.fingerprint
 
 
+def test_the_words_that_compete_come_back_too_and_unused_ones_take_no_room(
+    tmp_path: Path, make_manifest: MakeManifest
+) -> None:
+    cup = Category("cup", 5, (), True, (1, 2, 3), 0.0, ("bowl",), ("a {}",), "dish", ("mug",))
+    vocabulary = Vocabulary("one", (cup, Category("cat", 6)), background=("wall",))
+    write_manifest(tmp_path, make_manifest(vocabulary=vocabulary))
+    assert read_manifest(tmp_path).vocabulary.vocabulary() == vocabulary
+    first, second = json.loads((tmp_path / "run.json").read_text())["vocabulary"]["categories"]
+    assert first.keys() - second.keys() == {"not_names", "templates", "supercategory", "made_from"}
+
+
 def test_what_changes_labels_changes_the_fingerprint_and_is_told(
     make_manifest: MakeManifest, vocabulary: Vocabulary
 ) -> None:

@@ -33,8 +33,17 @@ def join_vocabularies(
             known = {same_name(name) for name in before.names}
             new = [name for name in category.synonyms if same_name(name) not in known]
             joined[key] = replace(before, synonyms=(*before.synonyms, *new))
+    names = {same_name(name) for category in joined.values() for name in category.names}
+    background = {
+        same_name(word): word
+        for vocabulary in vocabularies
+        for word in vocabulary.background
+        if same_name(word) not in names
+    }
     return Vocabulary(
-        " + ".join(dict.fromkeys(v.name for v in [*vocabularies, *shapes])), tuple(joined.values())
+        " + ".join(dict.fromkeys(v.name for v in [*vocabularies, *shapes])),
+        tuple(joined.values()),
+        tuple(background.values()),
     )
 
 
