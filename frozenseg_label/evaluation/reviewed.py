@@ -2,7 +2,8 @@
 
 The model's own map is compared with the present one. In a reviewed image, pixels without a label
 are truth, too: a segment that the person removed is a spurious one. In an image that is still in
-review, segments that are still proposed do not count. Segments are paired as for panoptic quality.
+review, segments that no person has judged do not count. Segments are paired as for panoptic
+quality.
 """
 
 import logging
@@ -178,12 +179,12 @@ def _overlap(run: RunReader, image: str, still_open: bool) -> SegmentOverlap:
 
 
 def _judged_part(proposed: PanopticMap, present: PanopticMap) -> tuple[PanopticMap, PanopticMap]:
-    """Return both maps without what nobody has reviewed: segments that are still proposed.
+    """Return both maps without what nobody has reviewed: segments that are still open.
 
     A proposal of which more than half lies there is left out as a whole: the rest, which a
     corrected neighbour took from it, is no segment.
     """
-    waiting = [segment.id for segment in present.segments if segment.state == "proposed"]
+    waiting = [segment.id for segment in present.segments if segment.is_open]
     unjudged = np.isin(present.ids, waiting)  # [H, W]
     gone = [
         segment.id
