@@ -1,6 +1,7 @@
 """Reads vocabularies from YAML files, from text files, and from the command line."""
 
 import difflib
+import json
 import logging
 import os
 import re
@@ -13,7 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from frozenseg_label.documents import LARGEST_YAML, parse_yaml, read_text, shortened
 from frozenseg_label.errors import VocabularyError
-from frozenseg_label.vocabulary import NO_COLOR, Category, Vocabulary, refuse_many, refuse_repeats
+from frozenseg_label.files import atomic_write
+from frozenseg_label.vocabulary import (
+    NO_COLOR,
+    Category,
+    Vocabulary,
+    default_color,
+    refuse_many,
+    refuse_repeats,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +66,25 @@ def shipped_vocabularies() -> dict[str, Path]:
     inside = package / "vocabularies"
     folder = inside if inside.is_dir() else package.parent / "vocabularies"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
+    """Write a vocabulary as a YAML file, a class a line, which `read_vocabulary` reads."""
+    lines = [f"name: {json.dumps(vocabulary.name, ensure_ascii=False)}", "classes:"]
+    for category in vocabulary.categories:
+        entry: dict[str, object] = {
+            "id": category.id,
+            "name": category.name,
+            "kind": "thing" if category.is_thing else "stuff",
+        }
+        if category.synonyms:
+            entry["synonyms"] = category.synonyms
+        if category.color != default_color(category.id):
+            entry["color"] = category.color
+        if category.min_score:
+            entry["min_score"] = category.min_score
+        lines.append(f"  - {json.dumps(entry, ensure_ascii=False)}")  # JSON is YAML, too
+    atomic_write(path, ("\n".join(lines) + "\n").encode(), error=VocabularyError)
 
 
 class _Entry(BaseModel):

@@ -169,8 +169,8 @@ def _refuse_lost_classes(
         name, image = next(iter(lost.items()))
         raise RunError(
             f"{folder}: accepted or corrected segments have classes that are missing from the "
-            f"vocabulary {manifest.vocabulary.name}: {', '.join(sorted(lost))} ({name} in {image}); "
-            "add them to the vocabulary, or name another folder"
+            f"vocabulary {manifest.vocabulary.name}: {', '.join(sorted(lost))} "
+            f"({name} in {image}); add them to the vocabulary, or name another folder"
         )
 
 
