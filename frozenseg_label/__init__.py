@@ -10,6 +10,7 @@ from frozenseg_label.demo.write_demo import write_demo
 from frozenseg_label.evaluation.evaluate_labels import evaluate
 from frozenseg_label.exchange.export_labels import ExportSummary, export_labels
 from frozenseg_label.exchange.import_labels import ImportSummary, import_labels
+from frozenseg_label.review.calibrate import calibrate, undo_calibrate
 from frozenseg_label.review.review_run import open_review, queue_csv, review_page, save_review
 from frozenseg_label.training.train import TrainSummary, train
 from frozenseg_label.version import __version__
@@ -21,6 +22,7 @@ __all__ = [
     "TrainSummary",
     "__version__",
     "annotate",
+    "calibrate",
     "evaluate",
     "export_labels",
     "import_labels",
@@ -29,5 +31,6 @@ __all__ = [
     "review_page",
     "save_review",
     "train",
+    "undo_calibrate",
     "write_demo",
 ]

@@ -34,6 +34,8 @@ class Segment:
         disagreement: how far the two classifiers are apart, 0 (same) to 1; None likewise.
         contested: share of its mask that stronger masks took, 0..1; None likewise.
         sam_disagreement: 1 - IoU with the nearest of SAM's own masks; None where SAM was not asked.
+        accepted_by: the rule by which a machine accepted it (`calibrate 0.98`); None: a person did,
+            or nobody.
         source: `model:<hash>`, `human` or `imported`.
         state: what a person did with it: `proposed` is nothing yet, `accepted` and `edited` make it
             the person's own, `rejected` takes it away.
@@ -54,11 +56,21 @@ class Segment:
     is_crowd: bool = False
     contested: float | None = None
     sam_disagreement: float | None = None
+    accepted_by: str | None = None
 
     @property
     def is_owned(self) -> bool:
-        """Return whether it is a person's, so that no later run may touch it."""
+        """Return whether no later run may touch it: it is a person's, or accepted by machine."""
         return self.state in OWNED_STATES
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether no person has judged it: it is proposed, or accepted by machine."""
+        return self.state == "proposed" or self.accepted_by is not None
+
+    def accepted(self) -> Self:
+        """Return it as a person accepted it."""
+        return replace(self, state="accepted", accepted_by=None)
 
     def owned_by(self, source: str, state: State = "edited") -> Self:
         """Return it as somebody's own, without what only a model can say of another segment."""
@@ -72,6 +84,7 @@ class Segment:
             disagreement=None,
             contested=None,
             sam_disagreement=None,
+            accepted_by=None,
         )
 
 

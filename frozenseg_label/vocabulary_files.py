@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import json
 import logging
 import os
 import re
@@ -16,10 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from frozenseg_label.documents import LARGEST_YAML, parse_yaml, read_text, shortened
 from frozenseg_label.errors import VocabularyError
+from frozenseg_label.files import atomic_write
 from frozenseg_label.vocabulary import (
     NO_COLOR,
     Category,
     Vocabulary,
+    default_color,
     refuse_many,
     refuse_repeats,
     same_name,
@@ -110,6 +113,33 @@ def likely_stuff(words: Vocabulary) -> list[str]:
                 votes.update(dict.fromkeys(names, -1 if category.is_thing else 1))
     things = (category.name for category in words.categories if category.is_thing)
     return [name for name in things if votes[same_name(name)] > 0]
+
+
+def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
+    """Write a vocabulary as a YAML file, a class a line, which `read_vocabulary` reads."""
+    lines = [f"name: {json.dumps(vocabulary.name, ensure_ascii=False)}"]
+    if vocabulary.background:
+        lines.append(f"background: {json.dumps(vocabulary.background, ensure_ascii=False)}")
+    lines.append("classes:")
+    for category in vocabulary.categories:
+        entry = {
+            "id": category.id,
+            "name": category.name,
+            "kind": "thing" if category.is_thing else "stuff",
+        }
+        own_color = category.color != default_color(category.id)
+        further = {
+            "synonyms": category.synonyms,
+            "color": category.color if own_color else (),
+            "min_score": category.min_score,
+            "not": category.not_names,
+            "templates": category.templates,
+            "supercategory": category.supercategory,
+            "made_from": category.made_from,
+        }
+        entry |= {key: value for key, value in further.items() if value}
+        lines.append(f"  - {json.dumps(entry, ensure_ascii=False)}")  # JSON is YAML, too
+    atomic_write(path, ("\n".join(lines) + "\n").encode(), error=VocabularyError)
 
 
 class _Entry(BaseModel):

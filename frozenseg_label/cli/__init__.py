@@ -36,6 +36,7 @@ Exit codes:
 # name -> one line of help; the module of the same name in this folder holds a function of that name
 COMMANDS = {
     "annotate": "Label folders of images.",
+    "calibrate": "Learn from reviewed segments which others need no look.",
     "demo": "Write demonstration images of the nano world.",
     "doctor": "Check what works on this machine, and say how to repair the rest.",
     "evaluate": "Measure labels against true ones, or a model against its reviewer.",

@@ -2,7 +2,8 @@
 
 The model's own map is compared with the present one. In a reviewed image, pixels without a label
 are truth, too: a segment that the person removed is a spurious one. In an image that is still in
-review, segments that are still proposed do not count. Segments are paired as for panoptic quality.
+review, segments that no person has judged do not count. Segments are paired as for panoptic
+quality.
 """
 
 import logging
@@ -97,12 +98,12 @@ def compare_with_review(
 ) -> ReviewedReport:
     """Compare a run's proposals with its present labels; the arguments are those of `evaluate`."""
     with RunReader.read(path) as run:
-        reviewed = [entry for entry in run.entries() if _was_judged(entry)]
-        judged = {entry.image: _is_open(entry) for entry in reviewed if _was_proposed(entry)}
+        reviewed = [entry for entry in run.entries() if was_judged(entry)]
+        judged = {entry.image: is_in_review(entry) for entry in reviewed if was_proposed(entry)}
         _refuse_nothing(run, judged, len(reviewed))
         tally, lowest = OutcomeTally(), WorstImages(worst)
         for image in shown(judged, show=progress):
-            overlap = _overlap(run, image, judged[image])
+            overlap = judged_overlap(run, image, judged[image])
             tally.add(overlap)
             own = PanopticTally()
             own.add_overlap(overlap)
@@ -128,17 +129,17 @@ def compare_with_review(
         return replace(report, html=_write_pages(html, run, report, picture, judged))
 
 
-def _was_judged(entry: Entry) -> bool:
+def was_judged(entry: Entry) -> bool:
     """Return whether a person has looked at the image, to the end or not."""
     return entry.labels is not None and entry.labels.state in ("reviewed", "in review")
 
 
-def _is_open(entry: Entry) -> bool:
+def is_in_review(entry: Entry) -> bool:
     """Return whether the image may have segments that nobody has reviewed yet."""
     return entry.labels is not None and entry.labels.state == "in review"
 
 
-def _was_proposed(entry: Entry) -> bool:
+def was_proposed(entry: Entry) -> bool:
     """Return whether a model labelled the image before the person did."""
     return entry.run is not None or (entry.labels is not None and entry.labels.proposed is not None)
 
@@ -168,7 +169,12 @@ def _notes(unjudged: int, still_open: int) -> Iterator[str]:
         )
 
 
-def _overlap(run: RunReader, image: str, still_open: bool) -> SegmentOverlap:
+def judged_overlap(run: RunReader, image: str, still_open: bool) -> SegmentOverlap:
+    """Return what a person made of the proposals of an image; void is truth.
+
+    Args:
+        still_open: the image may have segments that nobody has judged; these are left out.
+    """
     proposed, present = run.read_proposed(image), run.read_map(image)
     if still_open:
         proposed, present = _judged_part(proposed, present)
@@ -178,12 +184,12 @@ def _overlap(run: RunReader, image: str, still_open: bool) -> SegmentOverlap:
 
 
 def _judged_part(proposed: PanopticMap, present: PanopticMap) -> tuple[PanopticMap, PanopticMap]:
-    """Return both maps without what nobody has reviewed: segments that are still proposed.
+    """Return both maps without what nobody has reviewed: segments that are still open.
 
     A proposal of which more than half lies there is left out as a whole: the rest, which a
     corrected neighbour took from it, is no segment.
     """
-    waiting = [segment.id for segment in present.segments if segment.state == "proposed"]
+    waiting = [segment.id for segment in present.segments if segment.is_open]
     unjudged = np.isin(present.ids, waiting)  # [H, W]
     gone = [
         segment.id
@@ -219,7 +225,7 @@ def _write_pages(
                 layers=layers,
                 figures=(Figure("PQ", 100 * worst.quality, worst="lowest"),),
                 notes=confusion_notes(
-                    _overlap(run, worst.name, judged[worst.name]), run.vocabulary
+                    judged_overlap(run, worst.name, judged[worst.name]), run.vocabulary
                 ),
                 state="in review" if judged[worst.name] else "reviewed",
             )

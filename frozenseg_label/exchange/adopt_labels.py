@@ -108,15 +108,15 @@ def adopt(
             tally["reshaped" if is_same_class else "changed_class"] += 1
             tally.subtract(["removed"])
             adopted[segment.id] = _taken_over(replace(segment, id=counterpart.id), models)
-    tally["accepted"] = sum(segment.state == "proposed" for segment in unaltered)
-    overwritten = sum(segment.is_owned for segment in current.segments)
-    overwritten -= sum(segment.is_owned for segment in unaltered)
-    overwritten -= sum(s.is_owned for s in imported.segments if _is_whole(s, kept))
+    tally["accepted"] = sum(segment.is_open for segment in unaltered)
+    overwritten = sum(not segment.is_open for segment in current.segments)
+    overwritten -= sum(not segment.is_open for segment in unaltered)
+    overwritten -= sum(not s.is_open for s in imported.segments if _is_whole(s, kept))
     return Adoption(
         panoptic_map=_renumbered(imported, adopted),
         changes=Changes(**tally),
         overwritten=overwritten,
-        leaves_open=any(adopted[id_].state == "proposed" for id_ in kept if id_ in adopted),
+        leaves_open=any(adopted[id_].is_open for id_ in kept if id_ in adopted),
     )
 
 
@@ -148,7 +148,7 @@ def _taken_over(segment: Segment, models: set[str]) -> Segment:
 
 
 def _accepted(segment: Segment) -> Segment:
-    return replace(segment, state="accepted") if segment.state == "proposed" else segment
+    return segment.accepted() if segment.is_open else segment
 
 
 def _unused(used: set[int]) -> Iterator[int]:

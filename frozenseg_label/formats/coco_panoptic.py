@@ -50,6 +50,7 @@ class SegmentInfo(BaseModel):
     sam_disagreement: float | None = None
     source: str = "imported"
     state: State = "accepted"
+    accepted_by: str | None = None
 
     def segment(self, is_thing: bool, area: int, bbox: BBox) -> Segment:
         """Return the segment that the entry describes."""
@@ -68,6 +69,7 @@ class SegmentInfo(BaseModel):
             is_crowd=self.iscrowd,
             contested=self.contested,
             sam_disagreement=self.sam_disagreement,
+            accepted_by=self.accepted_by,
         )
 
 
@@ -191,6 +193,7 @@ def segment_row(segment: Segment) -> dict[str, JsonValue]:
         "disagreement": segment.disagreement,
         "contested": segment.contested,
         "sam_disagreement": segment.sam_disagreement,
+        "accepted_by": segment.accepted_by,
     }
     return row | {key: value for key, value in optional.items() if value is not None}
 

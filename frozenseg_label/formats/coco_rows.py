@@ -97,6 +97,9 @@ class SegmentRow(SegmentInfo):
     state: Annotated[
         State, BeforeValidator(lambda state: state if state in get_args(State) else "accepted")
     ] = "accepted"
+    accepted_by: Annotated[
+        str | None, BeforeValidator(lambda rule: rule if isinstance(rule, str) else None)
+    ] = None
 
 
 def vocabulary_of_rows(path: Path, rows: Iterable[CategoryRow]) -> Vocabulary:

@@ -6,7 +6,7 @@ it is left out and told, and so is what was passed over.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +235,7 @@ def _annotation(
         for info in row.segments_info
     )
     if not trust_states:
-        segments = tuple(replace(segment, state="accepted") for segment in segments)
+        segments = tuple(segment.accepted() for segment in segments)
     return PanopticAnnotation(
         row.image_id,
         image.file_name or row.file_name,

@@ -1,7 +1,7 @@
 """One line of the journal: what happened to one image, and its labels from then on."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
@@ -15,7 +15,8 @@ from frozenseg_label.runs.layout import checked_name, long_png_name
 from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
-Event = Literal["annotated", "failed", "reviewed", "imported"]
+# "calibrated": a rule accepted segments, or took this back; pixels stay as they are.
+Event = Literal["annotated", "failed", "reviewed", "imported", "calibrated"]
 
 PathBelow = Annotated[str, AfterValidator(checked_name)]
 
@@ -115,6 +116,16 @@ class Labels(BaseModel):
         """Return names of the classes of the segments that a person owns."""
         infos = [info for info in self.current.segments_info if info.state in OWNED_STATES]
         return {self.current.names[info.category_id] for info in infos}
+
+    def settled(self, ids: Collection[int], rule: str | None) -> Self:
+        """Return them with segments that a rule accepted, or, with None, proposed once more."""
+        state = {"state": "accepted" if rule else "proposed", "accepted_by": rule}
+        infos = tuple(
+            info.model_copy(update=state) if info.id in ids else info
+            for info in self.current.segments_info
+        )
+        current = self.current.model_copy(update={"segments_info": infos})
+        return self.model_copy(update={"current": current})
 
     def is_corrected(self) -> bool:
         """Return whether a person has done anything here that a later run must not undo."""

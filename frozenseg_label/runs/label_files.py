@@ -64,9 +64,11 @@ class LabelFiles:
         if before is None or not before.is_corrected():
             return self._write(file, proposal, "unseen")
         fused = self._beside_human_segments(record, proposal, before)
-        # "In review" even after "reviewed": proposals fill the pixels that were left.
+        # "In review" even after "reviewed": proposals fill the pixels that were left. "Unseen" if
+        # only a machine accepted segments.
+        state: ImageState = "unseen" if before.state == "unseen" else "in review"
         own = self._encoded(proposal)
-        return self._write(file, fused, "in review", own, before.rejected)
+        return self._write(file, fused, state, own, before.rejected)
 
     def correction(
         self, corrected: PanopticMap, state: ImageState, before: Labels | None, file: str

@@ -168,9 +168,9 @@ def _refuse_lost_classes(
     if lost:
         name, image = next(iter(lost.items()))
         raise RunError(
-            f"{folder}: people gave segments classes that are missing from the vocabulary "
-            f"{manifest.vocabulary.name}: {', '.join(sorted(lost))} ({name} in {image}); "
-            "add them to the vocabulary, or name another folder"
+            f"{folder}: accepted or corrected segments have classes that are missing from the "
+            f"vocabulary {manifest.vocabulary.name}: {', '.join(sorted(lost))} "
+            f"({name} in {image}); add them to the vocabulary, or name another folder"
         )
 
 

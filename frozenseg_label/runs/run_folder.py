@@ -8,7 +8,7 @@ What the jobs do with it:
         summary = run.finish()
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -220,6 +220,23 @@ class RunFolder(RunReader):
             self._extras.write(file, write.panoptic, before, record)
             entry = Entry.of_correction(event, record, last, write.labels, origin)
             commit_entry(self.path, self._journal, entry, write.files, durable=True)
+
+    def settle(self, entry: Entry, ids: Collection[int], rule: str | None) -> None:
+        """Write that a rule accepted segments of an image, or, with None, takes this back.
+
+        One row; the label files, and how far a person has looked, stay as they are.
+
+        Args:
+            entry: the last row of the image, with labels.
+            ids: of the segments.
+            rule: for people to read, with its numbers.
+        """
+        if entry.labels is None:
+            raise ValueError(f"{entry.image} has no labels whose segments a rule could accept")
+        labels = entry.labels.settled(ids, rule)
+        row = Entry.of_correction("calibrated", self.record(entry), entry, labels, None)
+        with self._journal.writing():
+            self._journal.append(row)
 
     def fail(self, record: ImageRecord, message: str) -> None:
         """Write down that an image could not be labelled; labels that it has stay as they are.

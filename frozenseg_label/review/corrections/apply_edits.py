@@ -128,14 +128,13 @@ class _Work:
         """Set the states of segments by their own tags and those of the image."""
         for id_, segment in self.segments.items():
             own = self.tags.get(id_, frozenset())
-            proposed = segment.state == "proposed"
-            refused = REJECTED in own or (REJECTED in tags and proposed)
-            agreed = (ACCEPTED in own or ACCEPTED in tags) and proposed
+            refused = REJECTED in own or (REJECTED in tags and segment.is_open)
+            agreed = (ACCEPTED in own or ACCEPTED in tags) and segment.is_open
             if refused and segment.state != "rejected":
                 self.segments[id_] = replace(segment, state="rejected")
                 self.changes.append(Change("rejected", id_, self._name(id_), lost=segment.area))
             elif agreed and not refused:
-                self.segments[id_] = replace(segment, state="accepted")
+                self.segments[id_] = segment.accepted()
                 self.changes.append(Change("accepted", id_, self._name(id_)))
 
     def join_stuff(self) -> None:
@@ -144,7 +143,7 @@ class _Work:
         known = {segment.id for segment in self.base.segments}
         for id_ in sorted(self.segments, key=lambda id_: (id_ not in known, id_)):
             segment = self.segments[id_]
-            if segment.is_thing or not segment.is_owned:
+            if segment.is_thing or not segment.is_owned or segment.is_open:
                 continue
             kept = first.setdefault(segment.category_id, id_)
             if kept == id_:

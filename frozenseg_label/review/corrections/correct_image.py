@@ -73,6 +73,9 @@ def _beside_later_labels(
     Rejected segments are in the map where pixels are free, so that the run folder remembers them.
     """
     kept, remembered = withdraw_rejected(edited, vocabulary)
+    # What a machine had accepted by then, the new labels say themselves.
+    judged = (replace(s, state="proposed") if s.is_open else s for s in kept.segments)
+    kept = replace(kept, segments=tuple(judged))
     fused = fuse(current, kept, (*now.rejected, *remembered), vocabulary)
     ids, segments = fused.ids.copy(), list(fused.segments)
     refused = [segment for segment in edited.segments if segment.state == "rejected"]

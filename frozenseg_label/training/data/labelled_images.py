@@ -205,7 +205,12 @@ def _labelled_image(labels: LabelSet, name: str, remedy: str) -> LabelledImage |
         png=said.png or labels.path,
         size=said.size,
         segments=tuple(
-            LabelledSegment(s.id, labels.vocabulary.by_id(s.category_id).name, s.state, s.is_crowd)
+            LabelledSegment(
+                s.id,
+                labels.vocabulary.by_id(s.category_id).name,
+                "proposed" if s.is_open else s.state,  # nobody learns from what a machine accepted
+                s.is_crowd,
+            )
             for s in said.segments
         ),
         reviewed=said.state == "reviewed",
