@@ -36,10 +36,6 @@ if TYPE_CHECKING:
 PREFIX = "frozenseg"
 TAG = "frozenseg-label"  # of our datasets; people may give them other names
 TURN = "lock"
-PICTURES_MOVED = (
-    "if they are on a drive, connect it; if they were moved, give the `annotate` command again "
-    "with their new folder and -o {}: no image is labelled twice"
-)
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +139,14 @@ def _turn(run: RunReader) -> Iterator[None]:
         lock.release()
 
 
+def remedy_for_pictures(run: RunReader) -> str:
+    """Return what a person can do about pictures that are not where the run looks for them."""
+    return (
+        "if they are on a drive, connect it; if they were moved, give the `annotate` command again "
+        f"with their new folder and -o {run.path}: no image is labelled twice"
+    )
+
+
 def _nothing_to_show(run: RunReader, left_out: Mapping[str, str]) -> str:
     """Return why no image of a run can be shown, and what to do."""
     if not left_out:
@@ -153,7 +157,7 @@ def _nothing_to_show(run: RunReader, left_out: Mapping[str, str]) -> str:
     image, reason = next(iter(left_out.items()))
     return (
         f"{run.path}: none of its {len(left_out)} images can be shown ({ascii(image)[1:-1]}: "
-        f"{reason}); {PICTURES_MOVED.format(run.path)}"
+        f"{reason}); {remedy_for_pictures(run)}"
     )
 
 
@@ -173,7 +177,7 @@ def _pictures_away(run: RunReader, dataset: "fo.Dataset") -> dict[str, str]:
         first = next(iter(lost.values()))
         raise ReviewError(
             f"{run.path}: none of the {len(lost)} pictures is where it was (there is no {first}); "
-            f"{PICTURES_MOVED.format(run.path)}. Your corrections are kept"
+            f"{remedy_for_pictures(run)}. Your corrections are kept"
         )
     return lost
 

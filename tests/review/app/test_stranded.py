@@ -27,9 +27,7 @@ def relabel(dataset, image: str, label: str = "dog") -> None:  # noqa: ANN001
 def test_pictures_that_are_away_make_no_dataset_and_are_told(out: Path) -> None:
     away = out.parent / "photos"
     away.rename(out.parent / "unmounted")
-    with pytest.raises(
-        ReviewError, match=f"none of its 3 images can be shown .*there is no {away}"
-    ):
+    with pytest.raises(ReviewError, match=f"none of its 3 .*there is no {away}"):
         open_in_fiftyone(out)
     assert datasets() == []
     (out.parent / "unmounted").rename(away)
@@ -48,7 +46,7 @@ def test_a_run_whose_images_all_failed_makes_no_dataset(
         run.plan([record])
         run.fail(record, "cannot be read")
         run.finish()
-    with pytest.raises(ReviewError, match="no image has labels .*failures.jsonl"):
+    with pytest.raises(ReviewError, match=r"no image has labels .*failures\.jsonl"):
         open_in_fiftyone(tmp_path / "out")
     assert datasets() == []
 
