@@ -42,12 +42,22 @@ log = logging.getLogger(__name__)
 )
 @click.option("--search", metavar="WORDS", help="Save a view of the segments most like WORDS.")
 @option_of(open_review, "--port", type=click.IntRange(1, 65535), help="Port of the App.")
-@option_of(open_review, "--address", help="Address to listen on; 0.0.0.0 lets everybody in.")
+@option_of(
+    open_review,
+    "--address",
+    help="Address to listen on; one that others reach needs --yes-expose-files.",
+)
 @option_of(
     open_review,
     "--remote",
     is_flag=True,
     help="Open no browser; say how to connect to it.",
+)
+@option_of(
+    open_review,
+    "--yes-expose-files",
+    is_flag=True,
+    help="Let other machines in: they can read every file that you may read.",
 )
 @click.option("--json", "as_json", is_flag=True, help="With --save: print the report as JSON.")
 @verbosity_options
@@ -62,6 +72,7 @@ def review(
     port: int,
     address: str,
     remote: bool,
+    yes_expose_files: bool,
     as_json: bool,
 ) -> None:
     """Open the labels of the run folder OUT in FiftyOne, the most doubtful images first.
@@ -89,14 +100,14 @@ def review(
         if any(image.problem for image in report.images):
             ctx.exit(FINISHED_WITH_FAILURES)
     else:
-        try:
-            open_review(output, port=port, address=address, remote=remote)
-        except KeyboardInterrupt:
-            log.info(
-                "Closed. Your corrections are in FiftyOne. To write them into %s: "
-                "frozenseg-label review %s --save",
-                output, output,
-            )  # fmt: skip
+        open_review(
+            output, port=port, address=address, remote=remote, yes_expose_files=yes_expose_files
+        )
+        log.info(
+            "Closed. Your corrections are in FiftyOne. To write them into %s: "
+            "frozenseg-label review %s --save",
+            output, output,
+        )  # fmt: skip
 
 
 def _write_page(output: Path, folder: Path) -> None:

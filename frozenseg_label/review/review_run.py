@@ -29,6 +29,7 @@ def open_review(
     port: int = 5151,
     address: str = "127.0.0.1",
     remote: bool = False,
+    yes_expose_files: bool = False,
 ) -> None:
     """Show a run folder in FiftyOne's App until Ctrl-C; the most doubtful images come first.
 
@@ -37,12 +38,23 @@ def open_review(
     Args:
         output: the run folder.
         port: of the App.
-        address: to bind to; everybody who can reach it may change labels.
+        address: to bind to.
         remote: open no browser here.
+        yes_expose_files: whether an address that other machines reach may be bound to: whoever
+            reaches it may change labels, and read every file of this user.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C before the App was there; afterwards it ends the function.
     """
-    from frozenseg_label.review.app.server import open_browser, wait_for_interrupt
+    from frozenseg_label.review.app.server import (
+        open_browser,
+        refuse_exposure,
+        wait_for_interrupt,
+    )
     from frozenseg_label.review.app.views import MOST_DOUBTFUL
 
+    if not yes_expose_files:
+        refuse_exposure(address, port)
     with review_server(output, port=port, address=address) as dataset:
         page = f"{dataset}?view={MOST_DOUBTFUL.replace(' ', '-')}"
         log.info("The App is at %s (Ctrl-C ends it)", page)
@@ -50,7 +62,8 @@ def open_review(
             open_browser(page)
         elif address == "127.0.0.1":
             log.info("From another machine: ssh -N -L %d:127.0.0.1:%d THIS-MACHINE", port, port)
-        wait_for_interrupt()
+        with suppress(KeyboardInterrupt):
+            wait_for_interrupt()
 
 
 @contextmanager
@@ -63,17 +76,17 @@ def review_server(
         output: the run folder.
         port, address: as of `open_review`.
     """
-    from frozenseg_label.review.app.database import require_database
+    from frozenseg_label.review.app.database import connected
     from frozenseg_label.review.app.server import require_free_port, served_app
     from frozenseg_label.runs.opening import refuse_no_run
-    from frozenseg_label.runs.run_reader import RunReader
 
     refuse_no_run(Path(output))
-    require_database()
     require_free_port(port, address)
-    _recover(Path(output))
-    with RunReader.read(Path(output)) as run:
-        from frozenseg_label.review.app.fiftyone_dataset import open_dataset
+    with connected(), _recovered(Path(output)) as run:
+        from frozenseg_label.review.app.fiftyone_dataset import (
+            open_dataset,
+            remedy_for_pictures,
+        )
 
         opened = open_dataset(run)
         _add_similarity(run, opened.dataset)
@@ -89,16 +102,25 @@ def review_server(
         )
     for image, reason in opened.left_out.items():
         log.warning("not shown: %s, %s", ascii(image)[1:-1], reason)
+    if opened.lost:
+        log.warning(
+            "%d pictures are not where they were (there is no %s), so their tiles stay empty; %s",
+            len(opened.lost), next(iter(opened.lost.values())), remedy_for_pictures(run),
+        )  # fmt: skip
     with served_app(port, address) as place:
         yield f"{place}/datasets/{name}"
 
 
-def _recover(output: Path) -> None:
-    """Finish what a killed program left behind, unless another program is at work there now."""
+@contextmanager
+def _recovered(output: Path) -> Iterator["RunReader"]:
+    """Yield a run to read; before, finish what a killed program left, unless one is at work now."""
     from frozenseg_label.runs.run_folder import RunFolder
+    from frozenseg_label.runs.run_reader import RunReader
 
     with suppress(RunError), RunFolder.open_to_correct(output):  # other errors come again on read
         pass
+    with RunReader.read(output) as run:
+        yield run
 
 
 def _add_similarity(run: "RunReader", dataset: "fo.Dataset") -> None:
@@ -124,15 +146,12 @@ def search_review(
         vector: of the words, [D], unit length.
         clip_hash: of the CLIP that made the vector.
     """
-    from frozenseg_label.review.app.database import require_database
+    from frozenseg_label.review.app.database import connected
     from frozenseg_label.runs.embeddings import short_clip_hash
     from frozenseg_label.runs.opening import refuse_no_run
-    from frozenseg_label.runs.run_reader import RunReader
 
     refuse_no_run(Path(output))
-    require_database()
-    _recover(Path(output))
-    with RunReader.read(Path(output)) as run:
+    with connected(), _recovered(Path(output)) as run:
         from frozenseg_label.review.app.fiftyone_dataset import open_dataset
         from frozenseg_label.review.app.similarity import read_vectors, save_search
 
@@ -146,14 +165,14 @@ def save_review(output: str | Path) -> "SaveReport":
     Args:
         output: the run folder.
     """
-    from frozenseg_label.review.app.database import require_database
+    from frozenseg_label.review.app.database import connected
     from frozenseg_label.runs.opening import refuse_no_run
 
     refuse_no_run(Path(output))
-    require_database()  # before FiftyOne is imported: it would wait for half a minute
-    from frozenseg_label.review.app.save_corrections import save_corrections
+    with connected():
+        from frozenseg_label.review.app.save_corrections import save_corrections
 
-    return save_corrections(Path(output))
+        return save_corrections(Path(output))
 
 
 def review_page(output: str | Path, folder: str | Path) -> "QueuePage":

@@ -142,3 +142,23 @@ def test_a_wrong_path_is_told_before_a_database_is_looked_for(
     monkeypatch.setattr(database, "find_database", None)  # nobody may ask
     assert main(["review", f"{tmp_path}", *options]) == 1
     assert "is no run folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.2", "my-machine"])
+def test_an_address_that_others_reach_needs_a_yes(
+    out: Path, address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(database, "find_database", None)  # nobody may ask
+    assert main(["review", f"{out}", "--address", address]) == 1
+    said = capsys.readouterr().err
+    assert "read every file that you may read" in said
+    assert "--yes-expose-files" in said
+
+
+def test_what_was_not_opened_was_not_closed(
+    out: Path, mongod: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["review", f"{out}"]) == 1  # the picture is not there
+    said = capsys.readouterr().err
+    assert "none of its 1 images can be shown" in said
+    assert "Closed" not in said

@@ -6,14 +6,22 @@ FiftyOne keeps what people do in the App in MongoDB. It starts a server of its o
 
 import importlib.util
 import json
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from frozenseg_label.errors import ReviewError
+from frozenseg_label.files import explained, make_folder
 
 ANSWER_SECONDS = 1.5
+END_SECONDS = 30.0  # for a database to write what it still has, and end
 URI = "FIFTYONE_DATABASE_URI"
+PORT = "FIFTYONE_PRIVATE_DATABASE_PORT"  # FiftyOne connects to it, and so do programs it starts
 REMEDY = (
     "pip install 'frozenseg-label[mongod]' (x86-64 Linux), or start a MongoDB server and set "
     f"{URI}=mongodb://HOST:27017"
@@ -23,6 +31,8 @@ QUIET = {
     "FIFTYONE_DO_NOT_TRACK": "1",  # no telemetry
     "FIFTYONE_DATABASE_VALIDATION": "false",  # no warning about the age of MongoDB at every start
 }
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,13 +73,119 @@ def require_database() -> None:
         raise ReviewError(f"review needs MongoDB: {database.found}; {database.remedy}")
 
 
+@contextmanager
+def connected() -> Iterator[None]:
+    """Connect FiftyOne to its database; while the block runs, its errors become a ReviewError.
+
+    Programs connect one after the other: two that start the database at once would disturb each
+    other, and FiftyOne does not wait.
+    """
+    require_database()
+    with _explained("did not start"):
+        if os.environ.get(URI) or _configured_uri():
+            _connect()
+        else:
+            with _turn():
+                _take_over_orphan()
+                _connect()
+    with _explained("does not answer any more"):
+        yield
+
+
+def _connect() -> None:
+    import fiftyone as fo
+
+    fo.list_datasets()  # the first question starts the database, or joins the one that runs
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    folder = _database_folder()
+    with explained(folder, ReviewError):
+        make_folder(folder.parent)
+        lock = FileLock(folder.parent / f"{folder.name}.frozenseg-label.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("another review starts the database just now; waiting for it")
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Turn what FiftyOne and pymongo raise, where the database is the reason, into a sentence."""
+    import psutil
+    from pymongo.errors import PyMongoError
+
+    try:
+        yield
+    except (PyMongoError, psutil.Error, ConnectionError) as error:
+        reason = error
+    except Exception as error:
+        # FiftyOne's own: they can be named only after its import, which may be what failed.
+        if not type(error).__module__.startswith(("fiftyone.core.service", "fiftyone.core.config")):
+            raise
+        reason = error
+    else:
+        return
+    said = f"{reason}".partition(", Timeout")[0].partition("(configured")[0].strip(" ,.")
+    raise ReviewError(
+        f"FiftyOne's database {what} ({said or type(reason).__name__}); what was saved in it is "
+        "kept: give the command again. If that does not help, look into "
+        f"{_database_folder() / 'log' / 'mongo.log'}, or run a MongoDB server and set {URI}"
+    ) from reason
+
+
+def _take_over_orphan() -> None:
+    """Mend what is left when FiftyOne's service was killed: a mongod that nobody would end.
+
+    FiftyOne cannot start another one in the same folder, and does not find this one. While other
+    programs use it, this program uses it, too; otherwise it is ended.
+    """
+    import psutil
+
+    folder = f"{_database_folder()}"
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            command = process.cmdline()
+            if "mongod" not in Path((*command, "")[0]).name or folder not in command:
+                continue
+            parent = process.parent()
+            if parent is not None and "--51-service" in parent.cmdline():
+                continue
+            sockets = process.net_connections("tcp")
+            ports = [one.laddr.port for one in sockets if one.status == psutil.CONN_LISTEN]
+            if ports and any(one.status == psutil.CONN_ESTABLISHED for one in sockets):
+                os.environ[PORT] = f"{ports[0]}"
+                log.info("using the database of another program, process %d", process.pid)
+                return
+            log.info("ending a database that no program uses, process %d", process.pid)
+            process.terminate()  # mongod closes its files first
+            process.wait(END_SECONDS)
+
+
+def _database_folder() -> Path:
+    """Return where FiftyOne's own server keeps its files."""
+    given = os.environ.get("FIFTYONE_DATABASE_DIR") or _configured("database_dir")
+    return Path(given or Path.home() / ".fiftyone" / "var" / "lib" / "mongo").expanduser()
+
+
 def _configured_uri() -> str | None:
     """Return the server that the person's FiftyOne configuration names, or None."""
+    return _configured("database_uri")
+
+
+def _configured(name: str) -> str | None:
+    """Return a text of the person's FiftyOne configuration; None where it has none."""
     try:
-        uri = json.loads(_config_file().read_text()).get("database_uri")
+        value = json.loads(_config_file().read_text()).get(name)
     except (OSError, ValueError, RecursionError, AttributeError):
         return None
-    return uri if isinstance(uri, str) else None
+    return value if isinstance(value, str) else None
 
 
 def _config_file() -> Path:

@@ -4,12 +4,18 @@ The truth stays in the run folder; the dataset is a working copy that people edi
 again brings in what is new there, and keeps what people did and did not save yet.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 from frozenseg_label.errors import ReviewError
+from frozenseg_label.files import explained, make_folder, refuse_links
 from frozenseg_label.review.app.samples import (
     CHANGING,
     declare_fields,
@@ -21,6 +27,7 @@ from frozenseg_label.review.app.views import show_classes, show_queue
 from frozenseg_label.review.corrections.opened_labels import key_of, labels_by_key, read_opened
 from frozenseg_label.review.corrections.regions import is_untouched
 from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
+from frozenseg_label.runs.layout import FAILURES, OPENED
 from frozenseg_label.runs.run_reader import RunReader
 
 if TYPE_CHECKING:
@@ -28,6 +35,9 @@ if TYPE_CHECKING:
 
 PREFIX = "frozenseg"
 TAG = "frozenseg-label"  # of our datasets; people may give them other names
+TURN = "lock"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,7 @@ class Opened:
         added, renewed: images that are new in it, or whose labels changed in the run folder.
         kept: images whose labels changed there, while people's edits here are not saved yet.
         left_out: images that cannot be shown, or whose new labels cannot, and why.
+        lost: images that are shown, and the places at which their pictures are no longer.
     """
 
     dataset: "fo.Dataset"
@@ -46,51 +57,140 @@ class Opened:
     renewed: int
     kept: int
     left_out: dict[str, str]
+    lost: dict[str, str]
 
 
 def open_dataset(run: RunReader) -> Opened:
-    """Make the dataset of a run folder, or bring it up to date."""
+    """Make the dataset of a run folder, or bring it up to date.
+
+    Raises:
+        ReviewError: no image can be shown; nothing was made then.
+    """
     queue = review_queue(run)
-    dataset = find_dataset(run) or _new_dataset(run)
-    _describe(dataset, run)
-    _follow_images(run, dataset)
-    opened = dict(zip(*dataset.values(["image", "opened"]), strict=True))
-    left_out: dict[str, str] = {}
-    new = [queued for queued in queue if queued.image not in opened]
-    samples = samples_of(run, new, left_out)
-    added = len(dataset.add_samples(samples, validate=False, progress=False, num_samples=len(new)))
-    changed = [q for q in queue if opened.get(q.image, "") not in ("", key_of(q.labels))]
-    renewed, kept = _renew(run, dataset, changed, opened, left_out)
-    show_classes(dataset, run.vocabulary)
-    show_queue(dataset, queue)
-    return Opened(dataset, added, renewed, kept, left_out)
+    with _turn(run):
+        found = find_datasets(run)
+        dataset = found[0] if found else None
+        opened = {} if dataset is None else opened_keys(dataset)
+        left_out: dict[str, str] = {}
+        new = [queued for queued in queue if queued.image not in opened]
+        samples = samples_of(run, new, left_out)
+        first = next(samples, None)
+        if first is None and not opened:
+            raise ReviewError(_nothing_to_show(run, left_out))
+        if dataset is None:
+            dataset = _new_dataset(run)
+        _describe(dataset, run)
+        _follow_images(run, dataset)
+        lost = _pictures_away(run, dataset)
+        shown = () if first is None else chain([first], samples)
+        added = len(
+            dataset.add_samples(shown, validate=False, progress=False, num_samples=len(new))
+        )
+        changed = [q for q in queue if opened.get(q.image, "") not in ("", key_of(q.labels))]
+        renewed, kept = _renew(run, dataset, changed, opened, left_out)
+        show_classes(dataset, run.vocabulary)
+        show_queue(dataset, queue)
+    return Opened(dataset, added, renewed, kept, left_out, lost)
 
 
-def find_dataset(run: RunReader) -> "fo.Dataset | None":
-    """Return the dataset of a run folder, also of one that was moved; None where there is none.
+def find_datasets(run: RunReader) -> list["fo.Dataset"]:
+    """Return the datasets of a run folder, also of one that was moved; the fullest comes first.
 
-    A copy of a run folder is another run.
+    There is one at most, unless an earlier version of ours left several. A copy of a run folder is
+    another run.
     """
     import fiftyone as fo
 
     here = f"{run.path.absolute()}"
-    moved = None
+    found, moved = [], []
     for name in fo.list_datasets(tags=TAG):
         dataset = fo.load_dataset(name, reload=True)
         if dataset.info.get("run") != run.manifest.created.isoformat():
             continue
         if dataset.info.get("run_folder") == here:
-            return dataset
-        if not Path(dataset.info.get("run_folder", "")).exists():
-            moved = dataset
-    return moved
+            found.append(dataset)
+        elif not Path(dataset.info.get("run_folder", "")).exists():
+            moved.append(dataset)
+    return sorted(found or moved, key=lambda dataset: (-len(dataset), dataset.created_at))
+
+
+def opened_keys(dataset: "fo.Dataset") -> dict[str, str]:
+    """Return the key of the labels that each image shows, by image."""
+    shown = zip(*dataset.values(["image", "opened"]), strict=True)
+    return {image: key for image, key in shown if image is not None}
+
+
+@contextmanager
+def _turn(run: RunReader) -> Iterator[None]:
+    """Let one program after the other open a run: two at once would make two datasets of it."""
+    refuse_links(run.path, f"{OPENED}/{TURN}")
+    path = run.path / OPENED / TURN
+    with explained(path):
+        make_folder(path.parent)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("another review opens %s just now; waiting for it", run.path)
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remedy_for_pictures(run: RunReader) -> str:
+    """Return what a person can do about pictures that are not where the run looks for them."""
+    return (
+        "if they are on a drive, connect it; if they were moved, give the `annotate` command again "
+        f"with their new folder and -o {run.path}: no image is labelled twice"
+    )
+
+
+def _nothing_to_show(run: RunReader, left_out: Mapping[str, str]) -> str:
+    """Return why no image of a run can be shown, and what to do."""
+    if not left_out:
+        return (
+            f"{run.path}: no image has labels that could be shown; label some with `annotate` "
+            f"(why images failed is in {run.path / FAILURES})"
+        )
+    image, reason = next(iter(left_out.items()))
+    return (
+        f"{run.path}: none of its {len(left_out)} images can be shown ({ascii(image)[1:-1]}: "
+        f"{reason}); {remedy_for_pictures(run)}"
+    )
+
+
+def _pictures_away(run: RunReader, dataset: "fo.Dataset") -> dict[str, str]:
+    """Return the places of shown images at which there is no picture, by image.
+
+    Raises:
+        ReviewError: there is none at any place.
+    """
+    images, paths = dataset.values(["image", "filepath"])
+    lost = {
+        image: path
+        for image, path in zip(images, paths, strict=True)
+        if image is not None and not Path(path).exists()
+    }
+    if lost and len(lost) == len(images):
+        first = next(iter(lost.values()))
+        raise ReviewError(
+            f"{run.path}: none of the {len(lost)} pictures is where it was (there is no {first}); "
+            f"{remedy_for_pictures(run)}. Your corrections are kept"
+        )
+    return lost
 
 
 def _new_dataset(run: RunReader) -> "fo.Dataset":
-    """Return an empty dataset with all the fields, named after the run."""
+    """Return an empty dataset with all the fields, named after the run.
+
+    If a program is killed before the dataset is described, FiftyOne deletes it: `_describe` makes
+    it last.
+    """
     import fiftyone as fo
 
-    dataset = fo.Dataset(_free_name(run.path.absolute().name), persistent=True)
+    dataset = fo.Dataset(_free_name(run.path.absolute().name), persistent=False)
     declare_fields(dataset)
     return dataset
 
@@ -130,6 +230,8 @@ def _describe(dataset: "fo.Dataset", run: RunReader) -> None:
     }
     dataset.tags = sorted({*dataset.tags, TAG})
     dataset.save()
+    if not dataset.persistent:
+        dataset.persistent = True
 
 
 def _follow_images(run: RunReader, dataset: "fo.Dataset") -> None:

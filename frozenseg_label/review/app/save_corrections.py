@@ -1,18 +1,18 @@
 """Corrections from FiftyOne into the run folder, and the saved labels back into FiftyOne."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.review.app.fiftyone_dataset import find_dataset
+from frozenseg_label.review.app.fiftyone_dataset import find_datasets, opened_keys
 from frozenseg_label.review.app.samples import reload_image, shown_image
 from frozenseg_label.review.app.views import show_queue
 from frozenseg_label.review.corrections.correct_image import ImageReport, correct_image
 from frozenseg_label.review.corrections.opened_labels import key_of, labels_by_key, read_opened
-from frozenseg_label.review.queue.review_queue import review_queue
+from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.run_folder import RunFolder
 
@@ -49,33 +49,63 @@ def save_corrections(output: Path) -> SaveReport:
         output: the run folder.
     """
     with RunFolder.open_to_correct(output) as run:
-        dataset = find_dataset(run)
-        if dataset is None:
+        datasets = find_datasets(run)
+        if not datasets:
             raise ReviewError(
                 f"{run.path} is not open for review: FiftyOne has no dataset of it; open it first: "
                 f"frozenseg-label review {run.path}"
             )
-        return _save(run, dataset)
+        return _save(run, datasets)
 
 
-def _save(run: RunFolder, dataset: "fo.Dataset") -> SaveReport:
+def _save(run: RunFolder, datasets: Sequence["fo.Dataset"]) -> SaveReport:
+    """Save the corrections of all datasets of a run: an earlier version of ours made several."""
     reports: list[ImageReport] = []
-    outdated: dict[str, datetime] = {}
-    opened = dict(zip(*dataset.values(["image", "opened"]), strict=True))
-    then = labels_by_key(run, opened)
+    images: set[str] = set()
+    saved = []
+    for dataset in datasets:
+        shown = _Shown(labels_by_key(run, opened_keys(dataset)))
+        images |= _save_dataset(run, dataset, shown, reports)
+        saved.append((dataset, shown))
+    run.finish()
+    queue = review_queue(run)
+    for dataset, shown in saved:
+        _show(run, dataset, shown, queue)
+    untouched = len(images) - len({report.image for report in reports})
+    return SaveReport(run.path, tuple(reports), untouched)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a dataset showed before a save.
+
+    Attributes:
+        then: the labels, by image.
+        outdated: ids of samples that have to show other labels now, and when each was changed last
+            before it was saved.
+    """
+
+    then: Mapping[str, Labels]
+    outdated: dict[str, datetime] = field(default_factory=dict)
+
+
+def _save_dataset(
+    run: RunFolder, dataset: "fo.Dataset", shown: _Shown, reports: list[ImageReport]
+) -> set[str]:
+    """Save the corrections in one dataset; returns the names of its images."""
+    images = set()
     for sample in dataset.iter_samples():
         entry = run.entry(sample["image"])
         if entry is None or entry.labels is None:
             continue
-        report = _save_image(run, sample, entry, entry.labels, then.get(entry.image))
+        images.add(entry.image)
+        report = _save_image(run, sample, entry, entry.labels, shown.then.get(entry.image))
         if report is not None:
             reports.append(report)
         saved = report is not None and report.problem is None
         if saved or (report is None and key_of(entry.labels) != sample["opened"]):
-            outdated[sample.id] = sample.last_modified_at
-    run.finish()
-    _show(run, dataset, outdated, then)
-    return SaveReport(run.path, tuple(reports), len(opened) - len(reports))
+            shown.outdated[sample.id] = sample.last_modified_at
+    return images
 
 
 def _save_image(
@@ -89,23 +119,13 @@ def _save_image(
 
 
 def _show(
-    run: RunFolder,
-    dataset: "fo.Dataset",
-    images: Mapping[str, datetime],
-    then: Mapping[str, Labels],
+    run: RunFolder, dataset: "fo.Dataset", shown: _Shown, queue: Sequence[QueuedImage]
 ) -> None:
-    """Let FiftyOne show the present labels.
-
-    Args:
-        images: ids of samples, and when each was changed last before it was saved. Later edits of
-            a sample stay in it: the next save takes them.
-        then: the labels that they show, by image.
-    """
-    queue = review_queue(run)
+    """Let FiftyOne show the present labels; edits since the save stay: the next save takes them."""
     by_image = {queued.image: queued for queued in queue}
-    for id_ in dataset.select(list(images)).values("id"):
+    for id_ in dataset.select(list(shown.outdated)).values("id"):
         sample = dataset[id_]
         queued = by_image.get(sample["image"])
-        if queued is not None and sample.last_modified_at == images[id_]:
-            reload_image(run, sample, queued, then.get(queued.image))
+        if queued is not None and sample.last_modified_at == shown.outdated[id_]:
+            reload_image(run, sample, queued, shown.then.get(queued.image))
     show_queue(dataset, queue)

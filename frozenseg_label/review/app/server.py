@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from tempfile import TemporaryFile
@@ -97,6 +98,21 @@ def require_free_port(port: int, address: str) -> None:
             raise ReviewError(
                 f"cannot listen on {address}:{port}, {reason}; choose another --port or --address"
             ) from error
+
+
+def refuse_exposure(address: str, port: int) -> None:
+    """Raise ReviewError where other machines could reach the App."""
+    try:
+        is_private = address == "localhost" or ip_address(address).is_loopback
+    except ValueError:  # a name; where it leads to may change
+        is_private = False
+    if not is_private:
+        raise ReviewError(
+            f"--address {address}: FiftyOne's server asks for no password; whoever reaches this "
+            "port can change labels and read every file that you may read. Leave the option out "
+            f"and connect by ssh -N -L {port}:127.0.0.1:{port} THIS-MACHINE; if everybody who "
+            "reaches it may do so, give --yes-expose-files, too"
+        )
 
 
 def link_plugin(folder: Path) -> None:
