@@ -4,7 +4,6 @@ Readers that pair files by their stem (mmseg, FiftyOne) find them so, and none o
 `classes.json` for a mask.
 """
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -21,6 +20,7 @@ from frozenseg_label.formats.class_png import (
     per_class_png_files,
 )
 from frozenseg_label.formats.export_image import ExportImage, Place
+from frozenseg_label.formats.label_png import encode_label_png
 from frozenseg_label.formats.shapes import ForeignImage, ForeignSet, ImageShapes, Size, shape_of
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -36,9 +36,7 @@ def class_mask_files(
     indices = class_indices(image.panoptic_map, vocabulary)  # [H, W]
     png = encode_class_png(indices, vocabulary)
     if grey and len(vocabulary) <= PALETTE_CLASSES:  # with more classes it is grey in any case
-        file = io.BytesIO()
-        Image.fromarray(indices.astype(np.uint8)).save(file, "PNG")
-        png = file.getvalue()
+        png = encode_label_png(Image.fromarray(indices.astype(np.uint8)))
     yield f"class-png/{image.place.path}.png", png
 
 

@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from frozenseg_label.documents import read_json
 from frozenseg_label.errors import FormatError, VocabularyError
 from frozenseg_label.files import read_regular
+from frozenseg_label.formats.label_png import encode_label_png
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Category, Color, Vocabulary
 
@@ -53,7 +54,10 @@ def per_class_png_files(
     for category_id in {segment.category_id: None for segment in panoptic_map.segments}:
         mask = indices == vocabulary.index_of(category_id) + 1  # [H, W]
         name = vocabulary.by_id(category_id).name
-        yield per_class_png_path(file, name), _png(Image.fromarray(mask.astype(np.uint8) * 255))
+        yield (
+            per_class_png_path(file, name),
+            encode_label_png(Image.fromarray(mask.astype(np.uint8) * 255)),
+        )
 
 
 def per_class_png_path(file: str, class_name: str) -> str:
@@ -91,11 +95,11 @@ def encode_class_png(indices: NDArray[np.integer], vocabulary: Vocabulary) -> by
             f"got {indices.min()}..{indices.max()}"
         )
     if len(vocabulary.categories) > PALETTE_CLASSES:
-        return _png(Image.fromarray(indices.astype(np.uint16)))
+        return encode_label_png(Image.fromarray(indices.astype(np.uint16)))
     image = Image.fromarray(indices.astype(np.uint8), mode="P")
     colors = [(0, 0, 0), *(category.color for category in vocabulary.categories)]
     image.putpalette([channel for color in colors for channel in color])
-    return _png(image)
+    return encode_label_png(image)
 
 
 def classes_file(vocabulary: Vocabulary) -> bytes:
@@ -213,9 +217,3 @@ def _read_classes(path: Path) -> Vocabulary:
         return Vocabulary(path.parent.name, tuple(categories))
     except VocabularyError as error:
         raise FormatError(f"{path}: {error}") from error
-
-
-def _png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()

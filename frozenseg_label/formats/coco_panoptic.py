@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from frozenseg_label.errors import FormatError
 from frozenseg_label.files import atomic_write, read_regular
 from frozenseg_label.formats.coco_document import coco_document
+from frozenseg_label.formats.label_png import encode_label_png
 from frozenseg_label.panoptic import (
     MAX_SEGMENT_ID,
     UNLABELLED,
@@ -141,9 +142,7 @@ def read_label_png(path: Path, sha256: str | None = None) -> bytes:
 
 def encode_panoptic_png(ids: NDArray[np.int32]) -> bytes:
     """Return the PNG file of ids [H, W]."""
-    file = io.BytesIO()
-    Image.fromarray(ids_to_rgb(ids)).save(file, "PNG")
-    return file.getvalue()
+    return encode_label_png(Image.fromarray(ids_to_rgb(ids)))
 
 
 def decode_panoptic_png(data: bytes, name: str) -> NDArray[np.int32]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from frozenseg_label.documents import read_json
 from frozenseg_label.errors import FaultyLabelsError, FormatError
 from frozenseg_label.formats.export_image import ExportImage
+from frozenseg_label.formats.label_png import encode_label_png
 from frozenseg_label.formats.shapes import (
     ForeignImage,
     ForeignSet,
@@ -70,8 +71,7 @@ def _shape(
     mask: NDArray[np.bool_], segment: Segment, vocabulary: Vocabulary
 ) -> dict[str, JsonValue]:
     x, y, w, h = segment.bbox
-    file = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8)).save(file, "PNG")
+    png = encode_label_png(Image.fromarray(mask.astype(np.uint8)))
     return {
         "label": vocabulary.by_id(segment.category_id).name,
         "points": [[x, y], [x + w - 1, y + h - 1]],  # both pixels belong to the box
@@ -79,7 +79,7 @@ def _shape(
         "description": "",
         "shape_type": "mask",
         "flags": {},
-        "mask": base64.b64encode(file.getvalue()).decode("ascii"),
+        "mask": base64.b64encode(png).decode("ascii"),
     }
 
 
