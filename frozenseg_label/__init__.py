@@ -11,7 +11,13 @@ from frozenseg_label.evaluation.evaluate_labels import evaluate
 from frozenseg_label.exchange.export_labels import ExportSummary, export_labels
 from frozenseg_label.exchange.import_labels import ImportSummary, import_labels
 from frozenseg_label.review.calibrate import calibrate, undo_calibrate
-from frozenseg_label.review.review_run import open_review, queue_csv, review_page, save_review
+from frozenseg_label.review.review_run import (
+    fiftyone_writer,
+    open_review,
+    queue_csv,
+    review_page,
+    save_review,
+)
 from frozenseg_label.training.train import TrainSummary, train
 from frozenseg_label.version import __version__
 
@@ -25,6 +31,7 @@ __all__ = [
     "calibrate",
     "evaluate",
     "export_labels",
+    "fiftyone_writer",
     "import_labels",
     "open_review",
     "queue_csv",

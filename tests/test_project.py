@@ -79,13 +79,15 @@ def test_ci_takes_both_commands_from_the_readme() -> None:
 
 
 def test_all_that_the_package_imports_is_among_its_dependencies() -> None:
-    missing = needed_distributions(PACKAGE) - requirement_names(PROJECT["dependencies"])
+    asked = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["hf"]
+    missing = needed_distributions(PACKAGE) - requirement_names(asked)
     assert not missing
 
 
 def test_all_that_the_tests_import_comes_with_the_test_extra() -> None:
     foreign = (ROOT / "tests" / "foreign" / "requirements.txt").read_text(encoding="utf-8")
-    installed = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    extras = PROJECT["optional-dependencies"]
+    installed = PROJECT["dependencies"] + extras["test"] + extras["hf"]
     installed += [line for line in foreign.splitlines() if not line.startswith("#")]
     assert not needed_distributions(ROOT / "tests") - requirement_names(installed)
 

@@ -17,6 +17,7 @@ from frozenseg_label.exchange.export_labels import (
     export_labels,
 )
 from frozenseg_label.exchange.export_places import shares_of
+from frozenseg_label.review.review_run import fiftyone_writer
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,8 @@ def export(
     again writes only what has changed. Linked pictures are hard links, or symbolic links where hard
     links are impossible.
     """
+    if options["form"] == "fiftyone":
+        options["writer"] = fiftyone_writer()
     result = export_labels(labels, output, progress=not is_quiet(), **options)
     for note in result.notes:
         log.warning("%s", note)

@@ -30,17 +30,24 @@ if TYPE_CHECKING:
 RECORD = ".frozenseg-export.jsonl"  # the format, then a row for each image; the last row counts
 
 
+Sent = tuple[tuple[int, int], ...]  # id and area of segments
+
+
 class _Head(BaseModel):
     form: str
 
 
 class _Row(BaseModel):
-    """What was written for one image, and from what; `image` "" means: for all of them."""
+    """What was written for one image, and from what; `image` "" means: for all of them.
+
+    A file about some images has a row, too, under its own name.
+    """
 
     model_config = ConfigDict(frozen=True)
     image: str
     key: str
     files: tuple[str, ...]
+    sent: Sent | None = None  # segments that were asked for, where some were not
 
 
 class ExportFolder:
@@ -93,19 +100,27 @@ class ExportFolder:
         self._now[image] = row
         return True
 
-    def write(self, image: str, key: str, files: Iterable[tuple[str, bytes]], *more: str) -> None:
+    def write(
+        self,
+        image: str,
+        key: str,
+        files: Iterable[tuple[str, bytes]],
+        *more: str,
+        sent: Sent | None = None,
+    ) -> None:
         """Write the files of an image.
 
         Args:
             key: of all that they are made from.
             files: paths in this folder, and bytes.
             more: files of the image that were written already.
+            sent: id and area of the segments that were asked for; None: of all.
         """
         written = list(more)
         for file, data in files:
             atomic_write(_below(self.path, file), data, lasting=False)
             written.append(file)
-        self._now[image] = _Row(image=image, key=key, files=tuple(written))
+        self._now[image] = _Row(image=image, key=key, files=tuple(written), sent=sent)
         with explained(self.path / RECORD):
             self._record.write(b"\n" + _line(self._now[image]))  # the line before may be torn
             self._record.flush()
@@ -117,6 +132,10 @@ class ExportFolder:
     def claim(self, file: str) -> Path:
         """Return where to write a file that belongs to all images."""
         self._shared.append(file)
+        return self.place_of(file)
+
+    def place_of(self, file: str) -> Path:
+        """Return where a file of the export goes; RunError where a folder there is a link."""
         return _below(self.path, file)
 
     def take_picture(self, source: Path, file: str, mode: "PictureMode") -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frozenseg_label.exchange.export_losses import Fact
+from frozenseg_label.exchange.export_losses import ALL, Fact
 from frozenseg_label.formats.class_masks import (
     class_mask_files,
     class_values,
@@ -14,6 +15,7 @@ from frozenseg_label.formats.class_masks import (
 from frozenseg_label.formats.coco_instances import write_coco_instances
 from frozenseg_label.formats.cvat import write_cvat
 from frozenseg_label.formats.export_image import ExportImage, Place
+from frozenseg_label.formats.hugging_face import dataset_card, in_shards, write_shard
 from frozenseg_label.formats.label_studio import labelling_interface, write_label_studio
 from frozenseg_label.formats.labelme import labelme_files
 from frozenseg_label.formats.published_panoptic import (
@@ -28,6 +30,25 @@ if TYPE_CHECKING:
     from frozenseg_label.exchange.export_labels import ExportForm, PictureMode
 
 
+Writer = Callable[[Path, Vocabulary, Iterable[ExportImage]], None]
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Files about some images each.
+
+    Attributes:
+        cut: yields the name of each file and its images; it is given the part, the places in it,
+            and what tells how many bytes a picture has.
+        write: writes one of them.
+    """
+
+    cut: Callable[
+        [str, Sequence[Place], Callable[[Place], int]], Iterator[tuple[str, Sequence[Place]]]
+    ]
+    write: Writer
+
+
 @dataclass(frozen=True)
 class Format:
     """How labels are written in one format.
@@ -36,7 +57,8 @@ class Format:
         keeps: what it can hold.
         files: yields the files of an image, paths in the export and bytes.
         document: writes one file about all images of a part; `document_name` is its name with
-            `{part}` for `_train`, `_val`, `_test` or nothing.
+            `{part}` for `_train`, `_val`, `_test` or nothing; without it, all parts are in one.
+        shards: in place of it, files about some images each, which have the pictures in them.
         shared: yields files that belong to all images, from where those are, by part.
         picture: path of a picture in the export; where there is a document, it has the name.
         pictures: what is done with pictures if nothing else is asked for.
@@ -45,8 +67,9 @@ class Format:
 
     keeps: frozenset[Fact]
     files: Callable[[ExportImage, Vocabulary], Iterator[tuple[str, bytes]]] | None = None
-    document: Callable[[Path, Vocabulary, Iterable[ExportImage]], None] | None = None
+    document: Writer | None = None
     document_name: str = ""
+    shards: Shards | None = None
     shared: (
         Callable[[Mapping[str, Sequence[Place]], Vocabulary], Iterator[tuple[str, bytes]]] | None
     ) = None
@@ -107,4 +130,16 @@ FORMATS: "dict[ExportForm, Format]" = {
         keeps=_PIXELS, files=class_mask_files, shared=class_values, picture=_beside_labels
     ),
     "per-class-png": Format(keeps=_PIXELS, files=single_class_mask_files, picture=_beside_labels),
+    "hf": Format(
+        keeps=ALL - {"refusals"},
+        shards=Shards(in_shards, partial(write_shard, embed=True)),
+        shared=partial(dataset_card, embed=True),
+        pictures="copy",
+    ),
+    "fiftyone": Format(  # its document is written by whoever owns FiftyOne: see `export_labels`
+        keeps=ALL - {"refusals"},
+        document_name="samples.json",
+        picture=lambda place: f"data/{place.file_name}",
+        pictures="copy",
+    ),
 }

@@ -14,7 +14,7 @@ from frozenseg_label.errors import FormatError
 from frozenseg_label.exchange.export_places import places_of, shares_of
 
 if TYPE_CHECKING:
-    from frozenseg_label.exchange.export_formats import Format
+    from frozenseg_label.exchange.export_formats import Format, Writer
     from frozenseg_label.exchange.export_losses import Fact
     from frozenseg_label.exchange.write_export import Export
     from frozenseg_label.formats.export_image import Place
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 ExportForm = Literal[
     "coco-instances", "coco-panoptic", "cvat", "label-studio", "yolo-seg", "labelme", "voc",
-    "class-png", "per-class-png",
+    "class-png", "per-class-png", "hf", "fiftyone",
 ]  # fmt: skip
 PictureMode = Literal["copy", "link", "none"]
 Only = Literal["all", "reviewed", "accepted"]
@@ -78,6 +78,7 @@ def export_labels(
     split: str | None = None,
     keep_folders: bool = False,
     strict: bool = False,
+    writer: "Writer | None" = None,
     progress: bool = False,
 ) -> ExportSummary:
     """Write labels as another tool reads them; a second export writes what has changed.
@@ -95,16 +96,18 @@ def export_labels(
         min_score: segments whose score is lower are left out; people's have none and stay.
         stuff: coco-instances and yolo-seg, too, hold segments of stuff.
         grey: class PNGs without a palette.
-        pictures: copy, link, or none; None: copied for formats that have them beside the labels.
+        pictures: copy, link, or none; None: copied for formats that have them beside the labels or
+            in them (hf).
         split: shares of train, val and test, as `80/10/10`, by the hash of an image's name.
         keep_folders: images of one folder go into the same part.
         strict: FormatError if the format cannot hold all that the labels say.
+        writer: for the format fiftyone, `fiftyone_writer()`; others have their own.
         progress: show a progress bar on stderr.
     """
     from frozenseg_label.exchange.write_export import Export
     from frozenseg_label.label_sets.open_label_set import open_label_set
 
-    chosen = _format(form, grey=grey)
+    chosen = _format(form, grey=grey, pictures=pictures, writer=writer)
     folders = (None if folder is None else Path(folder) for folder in (images, pngs))
     with open_label_set(Path(labels), *folders) as label_set:
         job = Export(
@@ -150,15 +153,42 @@ def _run(
     )
 
 
-def _format(form: ExportForm, *, grey: bool) -> "Format":
+def _format(
+    form: ExportForm, *, grey: bool, pictures: PictureMode | None, writer: "Writer | None"
+) -> "Format":
+    """Return how to write a format; FormatError for options that it cannot have."""
     from frozenseg_label.exchange.export_formats import FORMATS
     from frozenseg_label.formats.class_masks import class_mask_files
 
-    if not grey:
-        return FORMATS[form]
-    if form != "class-png":
+    if grey and form != "class-png":
         raise FormatError(f"only class-png can be grey, not {form}; leave that out")
-    return replace(FORMATS[form], files=partial(class_mask_files, grey=True))
+    if (form == "fiftyone") != (writer is not None):
+        raise ValueError("fiftyone is written by `writer`, which no other format has")
+    if writer is not None:
+        return replace(FORMATS[form], document=writer)
+    if form == "hf":
+        return _hugging_face(FORMATS[form], pictures)
+    if grey:
+        return replace(FORMATS[form], files=partial(class_mask_files, grey=True))
+    return FORMATS[form]
+
+
+def _hugging_face(chosen: "Format", pictures: PictureMode | None) -> "Format":
+    from frozenseg_label.exchange.export_formats import Shards
+    from frozenseg_label.formats.hugging_face import (
+        dataset_card,
+        in_shards,
+        require_datasets,
+        write_shard,
+    )
+
+    require_datasets()
+    if pictures == "link":
+        raise FormatError("hf has the pictures in its files; give --pictures copy, or none")
+    if pictures != "none":
+        return chosen
+    shards = Shards(in_shards, partial(write_shard, embed=False))
+    return replace(chosen, shards=shards, shared=partial(dataset_card, embed=False))
 
 
 def _vocabulary(label_set: "LabelSet", chosen: "Format", *, stuff: bool) -> "Vocabulary":

@@ -1,6 +1,7 @@
 """One image on its way to another tool: what each format's writer is given."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ class ExportImage:
         panoptic_map: its segments, those left out that nobody asked for.
         state: how far a person has looked at it.
         picture: path of the picture from the export folder; it may lead out of it. None: not known.
+        source: the picture on this machine; None: not known.
     """
 
     place: Place
@@ -53,6 +55,7 @@ class ExportImage:
     panoptic_map: PanopticMap
     state: ImageState
     picture: str | None = None
+    source: Path | None = None
 
     @property
     def height(self) -> int:

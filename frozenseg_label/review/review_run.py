@@ -4,7 +4,7 @@ Heavy imports stay inside the functions: the command line reads its defaults her
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from frozenseg_label.formats.export_image import ExportImage
     from frozenseg_label.review.app.save_corrections import SaveReport
     from frozenseg_label.review.queue.queue_page import QueuePage
     from frozenseg_label.runs.run_reader import RunReader
+    from frozenseg_label.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +175,19 @@ def save_review(output: str | Path) -> "SaveReport":
         from frozenseg_label.review.app.save_corrections import save_corrections
 
         return save_corrections(Path(output))
+
+
+def fiftyone_writer() -> "Callable[[Path, Vocabulary, Iterable[ExportImage]], None]":
+    """Return what writes labels as a dataset of FiftyOne: the `writer` of `export_labels`.
+
+    ReviewError: FiftyOne has no database here.
+    """
+    from frozenseg_label.review.app.database import require_database
+
+    require_database("a dataset of FiftyOne")
+    from frozenseg_label.review.app.fiftyone_export import write_fiftyone
+
+    return write_fiftyone
 
 
 def review_page(output: str | Path, folder: str | Path) -> "QueuePage":

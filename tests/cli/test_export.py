@@ -78,6 +78,6 @@ def test_every_option_has_the_default_of_the_python_function() -> None:
     assert command is not None
     options = {p.name: p for p in command.params if isinstance(p, click.Option)}
     parameters = inspect.signature(export_labels).parameters
-    assert parameters.keys() - {"labels", "progress"} <= options.keys()
+    assert parameters.keys() - {"labels", "progress", "writer"} <= options.keys()
     for name in parameters.keys() & options.keys() - {"form", "output"}:
         assert options[name].get_default(context) == parameters[name].default, name

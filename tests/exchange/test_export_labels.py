@@ -256,14 +256,15 @@ def test_a_split_has_a_document_a_part(out: Path, tmp_path: Path) -> None:
         assert report.groups["all"].pq == 1.0
 
 
-@pytest.mark.parametrize("form", get_args(ExportForm))
+@pytest.mark.parametrize("form", [form for form in get_args(ExportForm) if form != "fiftyone"])
 def test_every_format_can_be_split_and_written_twice(
     form: ExportForm, out: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / form
     first = export_labels(out, folder, form, split="50/50", pictures="copy")
     before = {name: (folder / name).read_bytes() for name in files_in(folder)}
-    assert sum(name.endswith("1.jpg") for name in before) == 1
+    pictures = sum(name.endswith("1.jpg") for name in before)
+    assert pictures == (0 if form == "hf" else 1)  # hf has them in its own files
     second = export_labels(out, folder, form, split="50/50", pictures="copy")
     assert before == {name: (folder / name).read_bytes() for name in files_in(folder)}
     assert (second.unchanged, second.removed) == (2, 0)

@@ -67,6 +67,32 @@ def read_with_label_studio(folder: Path) -> Iterator[Row]:
             yield Path(task["data"]["image"].partition("?d=")[2]).stem, label, pixels[..., 3]
 
 
+def read_with_mask2former(folder: Path) -> Iterator[Row]:
+    """Yield the masks that transformers makes for the training of Mask2Former."""
+    import datasets
+
+    # Not `transformers.Mask2FormerImageProcessor`: that one needs torch, which would be gigabytes.
+    from transformers.models.mask2former.image_processing_pil_mask2former import (
+        Mask2FormerImageProcessorPil,
+    )
+
+    processor = Mask2FormerImageProcessorPil(do_resize=False, ignore_index=0)
+    with tempfile.TemporaryDirectory() as cache:
+        rows = datasets.load_dataset(str(folder), split="train", cache_dir=cache)
+        names = rows.features["segments"].feature["label"].names
+        for row in rows:
+            ids = np.array(row["segmentation"]).astype("int32")
+            batch = processor(
+                images=[row["image"]],
+                segmentation_maps=[ids],
+                instance_id_to_semantic_id={one["id"]: one["label"] for one in row["segments"]},
+                return_tensors="np",
+            )
+            masks, labels = batch["mask_labels"][0], batch["class_labels"][0]
+            for mask, label in zip(masks, labels, strict=True):
+                yield Path(row["name"]).stem, names[label], mask
+
+
 READERS = {
     "coco-instances": lambda folder: read_coco_with_datumaro(
         folder, "coco_instances", "instances.json"
@@ -77,6 +103,7 @@ READERS = {
     "cvat": lambda folder: read_with_datumaro(folder, "cvat", "annotations.xml"),
     "voc": lambda folder: read_with_datumaro(folder, "voc_segmentation"),
     "label-studio": read_with_label_studio,
+    "mask2former": read_with_mask2former,
     "supervision coco": lambda folder: read_with_supervision(folder, "coco"),
     "supervision yolo": lambda folder: read_with_supervision(folder, "yolo-seg"),
 }

@@ -20,6 +20,7 @@ Read = Callable[[str, Path], Rows]
         ("voc", "voc"),
         ("label-studio", "label-studio"),
         ("coco-instances", "supervision coco"),
+        ("hf", "mask2former"),
     ],
 )
 def test_every_mask_is_read_as_it_was(

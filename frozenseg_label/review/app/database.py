@@ -64,13 +64,17 @@ def find_database() -> Database:
     return Database(False, "there is no MongoDB server in FiftyOne's folder", REMEDY)
 
 
-def require_database() -> None:
-    """Raise ReviewError if there is no MongoDB to use; switch FiftyOne's telemetry off."""
+def require_database(what: str = "review") -> None:
+    """Raise ReviewError if there is no MongoDB to use; switch FiftyOne's telemetry off.
+
+    Args:
+        what: needs it, in words.
+    """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     database = find_database()
     if not database.works:
-        raise ReviewError(f"review needs MongoDB: {database.found}; {database.remedy}")
+        raise ReviewError(f"{what} needs MongoDB: {database.found}; {database.remedy}")
 
 
 @contextmanager

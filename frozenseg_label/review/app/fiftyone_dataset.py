@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -29,6 +29,7 @@ from frozenseg_label.review.corrections.regions import is_untouched
 from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
 from frozenseg_label.runs.layout import FAILURES, OPENED
 from frozenseg_label.runs.run_reader import RunReader
+from frozenseg_label.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -218,20 +219,25 @@ def _describe(dataset: "fo.Dataset", run: RunReader) -> None:
     dataset.info = {
         "run": run.manifest.created.isoformat(),
         "run_folder": folder,
-        "vocabulary": [
-            {
-                "name": category.name,
-                "synonyms": list(category.synonyms),
-                "is_thing": category.is_thing,
-                "color": "#{:02x}{:02x}{:02x}".format(*category.color),
-            }
-            for category in run.vocabulary.categories
-        ],
+        "vocabulary": described_classes(run.vocabulary),
     }
     dataset.tags = sorted({*dataset.tags, TAG})
     dataset.save()
     if not dataset.persistent:
         dataset.persistent = True
+
+
+def described_classes(vocabulary: Vocabulary) -> list[dict[str, Any]]:
+    """Return the classes as the `info` of a dataset has them."""
+    return [
+        {
+            "name": category.name,
+            "synonyms": list(category.synonyms),
+            "is_thing": category.is_thing,
+            "color": "#{:02x}{:02x}{:02x}".format(*category.color),
+        }
+        for category in vocabulary.categories
+    ]
 
 
 def _follow_images(run: RunReader, dataset: "fo.Dataset") -> None:

@@ -1,8 +1,13 @@
 """One image in FiftyOne: a sample made of its labels, and what the App shows of it now."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from frozenseg_label.panoptic import Segment
 from frozenseg_label.review.corrections.opened_labels import (
     OpenedLabels,
     forget_opened,
@@ -13,6 +18,7 @@ from frozenseg_label.review.corrections.regions import TAGS, Region, ShownImage
 from frozenseg_label.review.queue.review_queue import QueuedImage, QueuedSegment
 from frozenseg_label.runs.journal_rows import Labels
 from frozenseg_label.runs.run_reader import RunReader
+from frozenseg_label.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -29,6 +35,15 @@ def declare_fields(dataset: "fo.Dataset") -> None:
         dataset.add_sample_field(name, fo.StringField)
     for name in ("gain", "unlabelled"):
         dataset.add_sample_field(name, fo.FloatField)
+    declare_segments(dataset)
+    for field in ("image", "gain", "unlabelled"):
+        dataset.create_index(field)
+
+
+def declare_segments(dataset: "fo.Dataset") -> None:
+    """Give a new dataset the field of segments, with all that is said of one."""
+    import fiftyone as fo
+
     dataset.add_sample_field(SEGMENTS, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
     facts: dict[Any, tuple[str, ...]] = {
         fo.StringField: ("state", "source", "second"),
@@ -39,8 +54,6 @@ def declare_fields(dataset: "fo.Dataset") -> None:
     for kind, names in facts.items():
         for name in names:  # the label schema refuses a field that no segment has yet
             dataset.add_sample_field(f"{SEGMENTS}.detections.{name}", kind)
-    for field in ("image", "gain", "unlabelled"):
-        dataset.create_index(field)
 
 
 def samples_of(
@@ -154,29 +167,52 @@ def _fields(queued: QueuedImage, opened: OpenedLabels) -> dict[str, Any]:
     }
 
 
-def _detection(item: QueuedSegment, opened: OpenedLabels) -> "fo.Detection":
+def detection_of(
+    segment: Segment,
+    ids: NDArray[np.int32],
+    vocabulary: Vocabulary,
+    **more: float | bool | None,
+) -> "fo.Detection":
+    """Return a segment as FiftyOne has it.
+
+    Args:
+        ids: of the map that it is in [H, W].
+        more: attributes that say more of it.
+    """
     import fiftyone as fo
 
-    segment, vocabulary = item.segment, opened.vocabulary
-    across, down = opened.labels.width, opened.labels.height
+    down, across = ids.shape
     x, y, width, height = segment.bbox
-    second = None if segment.second is None else vocabulary.by_id(segment.second).name
     return fo.Detection(
         label=vocabulary.by_id(segment.category_id).name,
         bounding_box=[x / across, y / down, width / across, height / down],
-        mask=opened.panoptic.ids[y : y + height, x : x + width] == segment.id,
-        confidence=_rounded(segment.score),
+        mask=ids[y : y + height, x : x + width] == segment.id,
+        confidence=segment.score,
         segment_id=segment.id,
         state=segment.state,
         source=segment.source,
         area=segment.area,
-        second=second,
+        second=None if segment.second is None else vocabulary.by_id(segment.second).name,
+        margin=segment.margin,
+        disagreement=segment.disagreement,
+        contested=segment.contested,
+        sam_disagreement=segment.sam_disagreement,
+        **more,
+    )
+
+
+def _detection(item: QueuedSegment, opened: OpenedLabels) -> "fo.Detection":
+    segment = item.segment
+    shown = replace(
+        segment,
+        score=_rounded(segment.score),
         margin=_rounded(segment.margin),
         disagreement=_rounded(segment.disagreement),
         contested=_rounded(segment.contested),
         sam_disagreement=_rounded(segment.sam_disagreement),
-        gain=item.gain,
-        changed=item.changed,
+    )
+    return detection_of(
+        shown, opened.panoptic.ids, opened.vocabulary, gain=item.gain, changed=item.changed
     )
 
 
