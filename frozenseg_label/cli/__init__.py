@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from frozenseg_label.cli.help import COMPLETION
 from frozenseg_label.cli.messages import close_log_files, start_messages, tell_end
 from frozenseg_label.cli.options import (
     CONFIG_FILE,
@@ -29,7 +30,7 @@ Exit codes:
   1    error
   2    usage: an option or an argument is wrong
   3    finished, but some images failed
-  4    a quality limit was not reached: of labels, or of a training that forgot too much
+  4    a quality limit was not reached, or a training forgot too much
   {INTERRUPTED}  interrupted; what was finished is kept
 """
 
@@ -84,7 +85,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    epilog=EXIT_CODES,
+    epilog=f"{EXIT_CODES}\n{COMPLETION}",
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": PREFIX,

@@ -119,7 +119,7 @@ def _open_log(ctx: click.Context, option: click.Parameter, path: Path | None) ->
 
 
 def name_variables(command: click.Command, place: str) -> None:
-    """Name environment variables after options, also where a parameter has another name.
+    """Name environment variables after options, not after parameters, and show them in the help.
 
     Click would name them after parameters: FROZENSEG_LABEL_ANNOTATE_FORMATS for `--format`.
 
@@ -127,6 +127,7 @@ def name_variables(command: click.Command, place: str) -> None:
         place: name of the command, after that of its group if it has one.
     """
     for name, option in _options(command).items():
+        option.show_envvar = True
         if name != option.name:
             option.envvar = f"{PREFIX}_{place}_{name}".upper().replace("-", "_")
     if isinstance(command, click.Group):
