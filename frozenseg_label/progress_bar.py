@@ -1,6 +1,6 @@
 """How far a long job is: a bar in terminals and notebooks, elsewhere a plain line now and then."""
 
-import math
+import logging
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -12,6 +12,8 @@ from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 EVERY = 30.0  # seconds between two lines
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
@@ -47,6 +49,8 @@ def progress_bar(
 ) -> Iterator[Bar]:
     """Yield a bar on stderr; where that is neither a terminal nor a notebook, it writes lines.
 
+    The lines are in the log, too, as DEBUG: also beside a bar, and where nothing is shown.
+
     Args:
         total: number of things to do, with those done earlier.
         show: False shows nothing; nor does a job that has nothing to do.
@@ -57,21 +61,20 @@ def progress_bar(
         every: seconds between two lines.
     """
     is_notebook = tqdm is not tqdm_asyncio  # tqdm.auto has a class of its own there
-    if not show or done >= total:
-        yield _Lines(total, done, doing, unit, math.inf)
-    elif not is_notebook and not sys.stderr.isatty():
-        yield _Lines(total, done, doing, unit, every)
-    else:
-        bar = tqdm(
-            total=total,
-            initial=done,
-            desc=doing or None,
-            unit=unit,
-            bar_format=bar_format,
-            dynamic_ncols=True,
-        )
-        with bar, logging_redirect_tqdm():  # messages go above the bar, not into it
-            yield bar
+    show = show and done < total
+    if not show or not (is_notebook or sys.stderr.isatty()):
+        yield _Lines(total, done, doing, unit, every, shown=show)
+        return
+    bar = tqdm(
+        total=total,
+        initial=done,
+        desc=doing or None,
+        unit=unit,
+        bar_format=bar_format,
+        dynamic_ncols=True,
+    )
+    with bar, logging_redirect_tqdm():  # messages go above the bar, not into it
+        yield _Lines(total, done, doing, unit, every, shown=False, bar=bar)
 
 
 def shown(
@@ -96,27 +99,47 @@ def shown(
 
 
 class _Lines:
-    """A bar that writes a line of text now and then: done, rate, time left and a note."""
+    """Lines of text now and then: done, rate, time left and a note; in the log, and shown or not.
 
-    def __init__(self, total: int, done: int, doing: str, unit: str, every: float) -> None:
+    Where there is a bar, it is told everything.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        done: int,
+        doing: str,
+        unit: str,
+        every: float,
+        *,
+        shown: bool,
+        bar: Bar | None = None,
+    ) -> None:
         self.n: float = done
         self._total, self._done, self._doing, self._unit = total, done, doing, unit
-        self._every = every
+        self._every, self._shown, self._bar = every, shown, bar
         self._note = ""
         self._start = self._last = time.monotonic()
 
     def update(self, n: float | None = 1) -> None:
         """Count, and write a line if the last one is long ago."""
         self.n += n or 0
+        if self._bar is not None:
+            self._bar.update(n)
         now = time.monotonic()
         if now - self._last >= self._every and self.n > self._done:
             self._last = now
-            sys.stderr.write(f"{self._line(now - self._start)}\n")
-            sys.stderr.flush()
+            line = self._line(now - self._start)
+            log.debug("%s", line)
+            if self._shown:
+                sys.stderr.write(f"{line}\n")
+                sys.stderr.flush()
 
     def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
         """Set a note that is shown at the end of each line."""
         self._note = s
+        if self._bar is not None:
+            self._bar.set_postfix_str(s, refresh)
 
     def _line(self, seconds: float) -> str:
         rate = (self.n - self._done) / max(seconds, 1e-6)

@@ -76,7 +76,7 @@ def find_weights(name_or_path: str | Path) -> Path:
             f"{name}`, or, where there is no network, copy {file_name} here and run "
             f"`frozenseg-label weights convert {file_name}`"
         )
-    models = sorted({"nano", *DOWNLOADS, *added_names()})
+    models = known_names()
     near = difflib.get_close_matches(name, models, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known names are {', '.join(models)}"
     raise CheckpointError(f"{name}: no such file, and no weights of that name; {hint}")
@@ -85,6 +85,11 @@ def find_weights(name_or_path: str | Path) -> Path:
 def added_names() -> list[str]:
     """Name all checkpoints in the cache."""
     return sorted(path.stem for path in (cache_folder() / "weights").glob("*.safetensors"))
+
+
+def known_names() -> list[str]:
+    """Name all weights that are here or can be fetched."""
+    return sorted({"nano", *DOWNLOADS, *added_names()})
 
 
 def named_file(name: str) -> Path:

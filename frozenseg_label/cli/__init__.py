@@ -9,17 +9,18 @@ from pathlib import Path
 
 import click
 
+from frozenseg_label.cli.help import COMPLETION
+from frozenseg_label.cli.messages import close_log_files, start_messages, tell_end
 from frozenseg_label.cli.options import (
     CONFIG_FILE,
     PREFIX,
     name_variables,
     origin_of,
     read_settings,
-    start_messages,
     verbosity_options,
     warn_of_unknown_variables,
 )
-from frozenseg_label.cli.output import INTERRUPTED, say
+from frozenseg_label.cli.output import INTERRUPTED
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.version import __version__
 
@@ -29,7 +30,7 @@ Exit codes:
   1    error
   2    usage: an option or an argument is wrong
   3    finished, but some images failed
-  4    a quality limit was not reached: of labels, or of a training that forgot too much
+  4    a quality limit was not reached, or a training forgot too much
   {INTERRUPTED}  interrupted; what was finished is kept
 """
 
@@ -84,7 +85,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    epilog=EXIT_CODES,
+    epilog=f"{EXIT_CODES}\n{COMPLETION}",
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": PREFIX,
@@ -114,17 +115,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     start_messages()
+    code = None
+    try:
+        code = _run(arguments)
+    finally:
+        close_log_files(arguments, code)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run the command line and return its exit code; errors that people can mend are told."""
     try:
         code = commands.main(arguments, prog_name="frozenseg-label", standalone_mode=False)
     except FrozenSegLabelError as error:
-        say(f"Error: {error}", err=True)
+        tell_end(f"Error: {error}")
         return 1
     except click.ClickException as error:
         usage = io.StringIO()
         error.show(usage)
-        say(f"{usage.getvalue().rstrip()}\n{origin_of(error)}".rstrip(), err=True)
+        tell_end(f"{usage.getvalue().rstrip()}\n{origin_of(error)}".rstrip())
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        say("Interrupted; what was finished is kept.", err=True)
+        tell_end("Interrupted; what was finished is kept.")
         return INTERRUPTED
     return code if isinstance(code, int) else 0

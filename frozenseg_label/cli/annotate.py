@@ -11,6 +11,8 @@ import click
 from frozenseg_label.annotation.annotate_folder import FORMATS
 from frozenseg_label.annotation.annotate_folder import annotate as label
 from frozenseg_label.annotation.annotate_summary import AnnotateSummary
+from frozenseg_label.cli.completion import complete_vocabulary, complete_weights
+from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import (
     FINISHED_WITH_FAILURES,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value; the last wins
 
 
-@click.command()
+@click.command(cls=HelpfulCommand)
 @click.argument("images", nargs=-1, type=FilePath(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=FilePath(path_type=Path), help="Run folder to write."
@@ -39,9 +41,13 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
     help="Label the images that FILE names, one a line, instead of IMAGES; - is stdin.",
 )
 @click.option("-0", "--null", is_flag=True, help="Names in the list end with NUL, not with a line.")
-@click.option("--vocab", help="Vocabulary: a YAML or text file, or a shipped name.")
+@click.option(
+    "--vocab",
+    shell_complete=complete_vocabulary,
+    help="Vocabulary: a YAML or text file, or a shipped name.",
+)
 @click.option("--classes", help='Classes instead of a vocabulary: "cat, dog, sky:stuff".')
-@option_of(label, "--weights", help="Name or file of the weights.")
+@option_of(label, "--weights", shell_complete=complete_weights, help="Name or file of the weights.")
 @click.option(
     "--format",
     "formats",

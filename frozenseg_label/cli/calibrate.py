@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import GATE_FAILED, print_json, print_table, say
 from frozenseg_label.review.calibrate import calibrate as learn
@@ -24,7 +25,7 @@ PRECISION = click.FloatRange(0, 1, min_open=True, max_open=True)
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(cls=HelpfulCommand)
 @click.argument("output", metavar="OUT", type=FilePath(path_type=Path))
 @option_of(
     learn,

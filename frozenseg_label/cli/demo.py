@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import FilePath, option_of, verbosity_options
 from frozenseg_label.cli.output import command_line
 from frozenseg_label.demo.write_demo import STYLES, VOCABULARY, Style, write_demo
@@ -12,7 +13,7 @@ from frozenseg_label.demo.write_demo import STYLES, VOCABULARY, Style, write_dem
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(cls=HelpfulCommand)
 @click.argument("folder", metavar="DIR", type=FilePath(file_okay=False, path_type=Path))
 @option_of(write_demo, "--count", type=click.IntRange(min=1), help="Number of images.")
 @option_of(write_demo, "--seed", type=click.IntRange(min=0), help="Other seeds draw other images.")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import verbosity_options
 from frozenseg_label.cli.output import print_json, say
 from frozenseg_label.errors import FrozenSegLabelError
@@ -41,7 +42,7 @@ class Finding:
     needed: bool = True
 
 
-@click.command()
+@click.command(cls=HelpfulCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verbosity_options
 @click.pass_context

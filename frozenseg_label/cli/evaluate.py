@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import (
     FINISHED_WITH_FAILURES,
@@ -53,7 +54,7 @@ CLASS_COUNTS = {"found": "paired", "missed": "missed", "extra": "spurious"}
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(cls=HelpfulCommand)
 @click.argument("predicted", type=FilePath(path_type=Path))
 @click.argument("truth", required=False, type=FilePath(path_type=Path))
 @option_of(

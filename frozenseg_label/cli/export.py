@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import click
 
+from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, print_columns, print_json, say
 from frozenseg_label.exchange.export_labels import (
@@ -31,10 +32,15 @@ def _checked_split(_: click.Context, __: click.Parameter, split: str | None) -> 
     return split
 
 
-@click.command()
+@click.command(cls=HelpfulCommand)
 @click.argument("labels", metavar="LABELS", type=FilePath(exists=True, path_type=Path))
 @click.option(
-    "--to", "form", required=True, type=click.Choice(get_args(ExportForm)), help="Format to write."
+    "--to",
+    "form",
+    required=True,
+    metavar="FORMAT",
+    type=click.Choice(get_args(ExportForm)),
+    help=f"Format to write: {', '.join(get_args(ExportForm))}.",
 )
 @click.option(
     "-o",

@@ -6,21 +6,23 @@ from typing import Any, get_args
 
 import click
 
+from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import print_json, say
 from frozenseg_label.exchange.import_labels import ImportForm, ImportSummary, OnTop
 from frozenseg_label.exchange.import_labels import import_labels as take_in
 
 
-@click.command("import")
+@click.command("import", cls=HelpfulCommand)
 @click.argument("output", metavar="OUT", type=FilePath(path_type=Path))
 @click.argument("labels", metavar="LABELS", type=FilePath(exists=True, path_type=Path))
 @option_of(
     take_in,
     "--from",
     parameter="form",
+    metavar="FORMAT",
     type=click.Choice(get_args(ImportForm)),
-    help="Format of the labels.",
+    help=f"Format of the labels: {', '.join(get_args(ImportForm))}.",
 )
 @option_of(
     take_in,

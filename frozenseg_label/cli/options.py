@@ -1,4 +1,4 @@
-"""What options have in common: where their values come from, and -q and -v.
+"""What options have in common: where their values come from, and -q, -v and --log-file.
 
 Defaults are those of the Python function that a command calls. `frozenseg-label.toml` and the
 environment change them, by the options' names.
@@ -8,7 +8,6 @@ import inspect
 import logging
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from frozenseg_label.cli.output import escaped_lines
+from frozenseg_label.cli.messages import open_log_file, want_level, wanted_level
 from frozenseg_label.documents import read_toml, shortened
 from frozenseg_label.errors import FrozenSegLabelError
 
@@ -79,8 +78,16 @@ def option_of(
 
 
 def verbosity_options(command: Decorated) -> Decorated:
-    """Give a command -q and -v; all messages go through the package's loggers to stderr."""
+    """Give a command -q, -v and --log-file; messages go through the package's loggers."""
     for option in (
+        click.option(
+            "--log-file",
+            metavar="FILE",
+            type=FilePath(dir_okay=False, path_type=Path),
+            expose_value=False,
+            callback=_open_log,
+            help="Append all messages to FILE, with levels and times, also what is not shown.",
+        ),
         _level_option("-v", "--verbose", help="Print details of what is done."),
         _level_option("-q", "--quiet", help="Print only errors, and no progress bar."),
     ):
@@ -92,34 +99,27 @@ def _level_option(*names: str, help: str) -> Callable[[Decorated], Decorated]:  
     return click.option(*names, is_flag=True, expose_value=False, callback=_set_level, help=help)
 
 
-def start_messages() -> None:
-    """Send messages to stderr; -q and -v change which ones."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Escaped("%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    _LOGGER.setLevel(logging.INFO)
-
-
-class _Escaped(logging.Formatter):
-    """Messages in which no name of an image or a class can steer the terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the message of a record."""
-        return escaped_lines(super().format(record))
-
-
 def is_quiet() -> bool:
     """Return whether only errors are wanted."""
-    return not _LOGGER.isEnabledFor(logging.INFO)
+    return wanted_level() > logging.INFO
 
 
 def _set_level(_ctx: click.Context, option: click.Parameter, given: bool) -> None:
     if given:
-        _LOGGER.setLevel(_LEVELS[option.name or ""])
+        want_level(_LEVELS[option.name or ""])
+
+
+def _open_log(ctx: click.Context, option: click.Parameter, path: Path | None) -> None:
+    if path is not None:
+        try:
+            open_log_file(path)
+        except OSError as error:
+            problem = f"{path} cannot be written ({error.strerror}); name another file"
+            raise click.BadParameter(problem, ctx, option) from error
 
 
 def name_variables(command: click.Command, place: str) -> None:
-    """Name environment variables after options, also where a parameter has another name.
+    """Name environment variables after options, not after parameters, and show them in the help.
 
     Click would name them after parameters: FROZENSEG_LABEL_ANNOTATE_FORMATS for `--format`.
 
@@ -127,6 +127,7 @@ def name_variables(command: click.Command, place: str) -> None:
         place: name of the command, after that of its group if it has one.
     """
     for name, option in _options(command).items():
+        option.show_envvar = True
         if name != option.name:
             option.envvar = f"{PREFIX}_{place}_{name}".upper().replace("-", "_")
     if isinstance(command, click.Group):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import FilePath, option_of, verbosity_options
 from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, escaped, print_json, say
 from frozenseg_label.review.review_run import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(cls=HelpfulCommand)
 @click.argument("output", metavar="OUT", type=FilePath(path_type=Path))
 @click.option("--save", is_flag=True, help="Write the corrections into OUT.")
 @click.option(

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from frozenseg_label.cli.completion import complete_recipe, complete_vocabulary, complete_weights
+from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import (
     FINISHED_WITH_FAILURES,
@@ -19,12 +21,17 @@ from frozenseg_label.training.train import TrainSummary
 from frozenseg_label.training.train import train as learn
 
 
-@click.command()
+@click.command(cls=HelpfulCommand)
 @click.argument("labels", nargs=-1, required=True, type=FilePath(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=FilePath(path_type=Path), help="Folder to write."
 )
-@option_of(learn, "--recipe", help="Name of a shipped recipe, or a YAML file.")
+@option_of(
+    learn,
+    "--recipe",
+    shell_complete=complete_recipe,
+    help="Name of a shipped recipe, or a YAML file.",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe."
 )
@@ -34,9 +41,18 @@ from frozenseg_label.training.train import train as learn
     type=click.IntRange(min=1),
     help="Training steps, instead of the recipe's.",
 )
-@option_of(learn, "--weights", help="Name or file of the weights to start from.")
 @option_of(
-    learn, "--vocab", parameter="vocabulary", help="Vocabulary of the labels, as for `annotate`."
+    learn,
+    "--weights",
+    shell_complete=complete_weights,
+    help="Name or file of the weights to start from.",
+)
+@option_of(
+    learn,
+    "--vocab",
+    parameter="vocabulary",
+    shell_complete=complete_vocabulary,
+    help="Vocabulary of the labels, as for `annotate`.",
 )
 @option_of(
     learn,

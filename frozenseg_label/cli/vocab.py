@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from frozenseg_label.annotation.annotate_folder import annotate
+from frozenseg_label.cli.completion import complete_vocabulary, complete_weights
+from frozenseg_label.cli.help import HelpfulGroup
 from frozenseg_label.cli.options import FilePath, option_of
 from frozenseg_label.cli.output import print_columns, print_json, say
 
@@ -33,10 +35,12 @@ classes:
 """
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-weights_option = option_of(annotate, "--weights", help="Name or file of the weights.")
+weights_option = option_of(
+    annotate, "--weights", shell_complete=complete_weights, help="Name or file of the weights."
+)
 
 
-@click.group()
+@click.group(cls=HelpfulGroup)
 def vocab() -> None:
     """List, show, check and create vocabularies."""
 
@@ -56,7 +60,7 @@ def list_command(as_json: bool) -> None:
 
 
 @vocab.command()
-@click.argument("vocabulary", metavar="VOCABULARY")
+@click.argument("vocabulary", metavar="VOCABULARY", shell_complete=complete_vocabulary)
 @weights_option
 @as_json_option
 def show(vocabulary: str, weights: str, as_json: bool) -> None:
@@ -99,7 +103,7 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
 
 
 @vocab.command()
-@click.argument("vocabulary", metavar="VOCABULARY")
+@click.argument("vocabulary", metavar="VOCABULARY", shell_complete=complete_vocabulary)
 @weights_option
 @as_json_option
 def check(vocabulary: str, weights: str, as_json: bool) -> None:

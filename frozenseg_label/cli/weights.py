@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from frozenseg_label.cli.completion import complete_weights
+from frozenseg_label.cli.help import HelpfulGroup
 from frozenseg_label.cli.options import FilePath, is_quiet, verbosity_options
 from frozenseg_label.cli.output import print_columns, print_json, say
 
@@ -15,7 +17,7 @@ log = logging.getLogger(__name__)
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group()
+@click.group(cls=HelpfulGroup)
 def weights() -> None:
     """List, fetch, convert and verify model files."""
 
@@ -42,7 +44,7 @@ def list_command(as_json: bool) -> None:
 
 
 @weights.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_weights)
 @as_json_option
 def show(name: str, as_json: bool) -> None:
     """Show what a checkpoint contains.
@@ -72,7 +74,7 @@ def show(name: str, as_json: bool) -> None:
 
 
 @weights.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_weights)
 @click.option("--offline", is_flag=True, help="Use only files on this machine.")
 @verbosity_options
 def fetch(name: str, offline: bool) -> None:
@@ -132,7 +134,7 @@ def convert(file: Path, output: Path | None) -> None:
 
 
 @weights.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_weights)
 @verbosity_options
 def verify(name: str) -> None:
     """Check all tensors of a checkpoint against their hashes.
