@@ -1,8 +1,14 @@
 """Label image folders with the FrozenSeg open-vocabulary panoptic model.
 
 Everything that a command does, a function here does with the same defaults. Importing them is
-quick: what is heavy is imported when a function is called.
+quick: what is heavy is imported when a function is called, or a class is asked for.
+
+For one picture: `load_predictor(...).label(picture)` returns a `PanopticMap`. The labels in a run
+folder: `RunFolder.read`.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from frozenseg_label.annotation.annotate_folder import annotate
 from frozenseg_label.annotation.annotate_summary import AnnotateSummary
@@ -10,6 +16,7 @@ from frozenseg_label.demo.write_demo import write_demo
 from frozenseg_label.evaluation.evaluate_labels import evaluate
 from frozenseg_label.exchange.export_labels import ExportSummary, export_labels
 from frozenseg_label.exchange.import_labels import ImportSummary, import_labels
+from frozenseg_label.inference.predictor_spec import load_predictor
 from frozenseg_label.review.calibrate import calibrate, undo_calibrate
 from frozenseg_label.review.review_run import (
     fiftyone_writer,
@@ -20,12 +27,23 @@ from frozenseg_label.review.review_run import (
 )
 from frozenseg_label.training.train import TrainSummary, train
 from frozenseg_label.version import __version__
+from frozenseg_label.vocabulary import Category, Vocabulary
+
+if TYPE_CHECKING:
+    from frozenseg_label.panoptic import PanopticMap, Segment
+    from frozenseg_label.runs.run_folder import RunFolder
+    from frozenseg_label.vocabulary_files import parse_classes, read_vocabulary
 
 __all__ = [
     "AnnotateSummary",
+    "Category",
     "ExportSummary",
     "ImportSummary",
+    "PanopticMap",
+    "RunFolder",
+    "Segment",
     "TrainSummary",
+    "Vocabulary",
     "__version__",
     "annotate",
     "calibrate",
@@ -33,11 +51,34 @@ __all__ = [
     "export_labels",
     "fiftyone_writer",
     "import_labels",
+    "load_predictor",
     "open_review",
+    "parse_classes",
     "queue_csv",
+    "read_vocabulary",
     "review_page",
     "save_review",
     "train",
     "undo_calibrate",
     "write_demo",
 ]
+
+_LATE = {  # they need numpy or pydantic
+    "PanopticMap": "panoptic",
+    "RunFolder": "runs.run_folder",
+    "Segment": "panoptic",
+    "parse_classes": "vocabulary_files",
+    "read_vocabulary": "vocabulary_files",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is heavy when it is asked for."""
+    if name in _LATE:
+        return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

@@ -4,7 +4,6 @@ import io
 import logging
 import os
 import stat
-import struct
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -16,10 +15,11 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from frozenseg_label.errors import ImageError, enough_memory
 from frozenseg_label.files import MARKER
+from frozenseg_label.pixels import DAMAGED, orientation, upright_pixels
 
 # Registered with Pillow, but no still pictures: films, drawings that need another program, and
 # containers that Pillow only recognises.
@@ -27,14 +27,6 @@ NOT_STILL = {"BUFR", "EPS", "FLI", "GRIB", "HDF5", "MPEG", "WMF"}
 UNREADABLE = frozenset(  # pictures of telephones and cameras that Pillow does not read
     {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
 )
-PAPER = (255, 255, 255)  # what shows through transparent pixels, as in most viewers
-FAINT = 1 / 16  # floats that lie in 0..1, but not above this, are no share of white
-
-# Pillow's plugins let all of these through on damaged files.
-_DAMAGED = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError,
-    ArithmeticError, MemoryError, RuntimeError, struct.error, Image.DecompressionBombError,
-)  # fmt: skip
 _guard_lock = threading.Lock()
 
 log = logging.getLogger(__name__)
@@ -132,15 +124,7 @@ def read_image_file(record: ImageRecord, max_pixels: int | None = None) -> bytes
 def decode_image(
     record: ImageRecord, max_pixels: int | None = None, content: bytes | None = None
 ) -> NDArray[np.uint8]:
-    """Return the picture as RGB, uint8 [H, W, 3], turned as its EXIF orientation says.
-
-    Of several frames the first is taken; transparent pixels become white. Colour profiles are not
-    applied, as in the training of CLIP and SAM.
-
-    Grey levels of more than 8 bits are scaled by the range of the picture. For whole numbers white
-    is the first of 1, 3, 7, 15, ... that none exceeds: 4095 for 12 bits in a file of 16. Fractions
-    in 0..1 keep that range, unless all are fainter than `FAINT`. All other levels, negative ones
-    among them, go from the darkest to the brightest. What is no number is black.
+    """Return the picture as RGB, uint8 [H, W, 3], by the rules of `upright_pixels`.
 
     Args:
         max_pixels: larger images (width x height) are refused undecoded; None takes any.
@@ -152,8 +136,7 @@ def decode_image(
         image = _open_header(io.BytesIO(content))
         _refuse_large(image, record.path, max_pixels)
         with enough_memory(record.path, f"{image.width} x {image.height} pixels"):
-            image.load()  # before the orientation is asked for: TIFF files turn themselves here
-            return np.array(_upright(_to_rgb(image), _orientation(image)))  # [H, W, 3]
+            return upright_pixels(image)
 
 
 def has_deep_grey(content: bytes) -> bool:
@@ -169,7 +152,7 @@ def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
     """
     with _refusing(path):
         image = _open_header(io.BytesIO(content))
-        turned = _orientation(image) >= 5  # those exchange height and width
+        turned = orientation(image) >= 5  # those exchange height and width
         return image.size if turned else (image.height, image.width)
 
 
@@ -226,7 +209,7 @@ def _refusing(path: Path) -> Iterator[None]:
     """Turn every error that a damaged file causes in the block into an ImageError."""
     try:
         yield
-    except _DAMAGED as error:
+    except DAMAGED as error:
         unknown = isinstance(error, UnidentifiedImageError)  # its message has only an address
         reason = "of no known format" if unknown else " ".join(f"{error}".split())
         message = f"cannot be read as an image ({reason or type(error).__name__})"
@@ -250,51 +233,3 @@ def _open_header(file: BinaryIO) -> Image.Image:
             return Image.open(file)
         finally:
             Image.MAX_IMAGE_PIXELS = guard
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):  # I;16, I;16B, I, F
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
-    if image.has_transparency_data:
-        paper = Image.new("RGBA", image.size, PAPER)
-        paper.alpha_composite(image.convert("RGBA"))
-        image = paper
-    return image.convert("RGB")
-
-
-def _eight_bits(levels: NDArray[np.number]) -> NDArray[np.uint8]:
-    """Return grey levels [H, W] scaled to 0..255, by the rule of `decode_image`."""
-    known = levels[np.isfinite(levels)]
-    if not known.size:
-        raise ValueError("none of its pixels is a number")
-    low, high = float(known.min()), float(known.max())
-    if low >= 0 and levels.dtype.kind in "iu":
-        low, high = 0.0, 2.0 ** int(high).bit_length() - 1.0
-    elif low >= 0 and FAINT < high <= 1:
-        low, high = 0.0, 1.0
-    elif low == high:  # one level only: more than nothing is white
-        low = min(low, 0.0)
-    scaled = (levels.astype(np.float64) - low) / ((high - low) or 1.0) * 255.0
-    eight_bits: NDArray[np.uint8] = np.rint(np.nan_to_num(scaled).clip(0, 255)).astype(np.uint8)
-    return eight_bits
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) to 8; 1 if none can be read."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except _DAMAGED:  # the picture itself is fine
-        return 1
-
-
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    turn = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }.get(orientation)
-    return image if turn is None else image.transpose(turn)

@@ -39,6 +39,13 @@ def read_vocabulary(source: str | Path) -> Vocabulary:
 
     A text file has one name a line; `sky: stuff` gives the kind, `sofa | couch` adds a synonym, and
     a comment begins with `#`.
+
+    Returns:
+        The vocabulary; without ids in the file, its classes are numbered from 1.
+
+    Example:
+        >>> len(frozenseg_label.read_vocabulary("ade20k-150"))
+        150
     """
     shipped = shipped_vocabularies()  # before files: a folder may have the same name
     path = shipped.get(str(source), Path(source))
@@ -55,8 +62,21 @@ def read_vocabulary(source: str | Path) -> Vocabulary:
     return _assemble(path.stem, f"{path}", [(at, _parse_item(at, item)) for at, item in items])
 
 
+def given_vocabulary(given: str | Path | Vocabulary) -> Vocabulary:
+    """Return a vocabulary that is given as it is, by its file, or by its shipped name."""
+    return given if isinstance(given, Vocabulary) else read_vocabulary(given)
+
+
 def parse_classes(text: str) -> Vocabulary:
-    """Return the vocabulary of a text like `cat, sofa | couch, sky: stuff`."""
+    """Read a vocabulary from a text like `cat, sofa | couch, sky: stuff`.
+
+    Returns:
+        The vocabulary; its classes are numbered from 1.
+
+    Example:
+        >>> frozenseg_label.parse_classes("cat, sky: stuff").by_id(2).name
+        'sky'
+    """
     items = [
         (f"class {at} of {shortened(text)}", item)
         for at, item in enumerate(text.split(","), start=1)

@@ -85,8 +85,18 @@ def annotate(
         max_failure_rate: stop with an error once a larger share of the images has failed, 0..1.
         dry_run: write nothing, but time a few images and say what would be done.
         progress: show a progress bar on stderr.
+
+    Returns:
+        How many images were labelled, skipped and failed, and what was written where.
+
+    Example:
+        >>> summary = frozenseg_label.annotate("pictures", "labels", "stickers")
+        >>> summary.labelled, summary.failed
+        (2, 0)
     """
-    words = _vocabulary(vocabulary)
+    from frozenseg_label.vocabulary_files import given_vocabulary
+
+    words = given_vocabulary(vocabulary)
     spec = PredictorSpec(weights, words, device, precision, min_score, sam_masks, semantic)
     job = _Job(
         sources=_sources(images),
@@ -277,14 +287,6 @@ def _versions() -> dict[str, str]:
     from platform import python_version
 
     return {"python": python_version(), **{name: version(name) for name in LIBRARIES}}
-
-
-def _vocabulary(source: "str | Path | Vocabulary") -> "Vocabulary":
-    """Read a vocabulary, unless it is one."""
-    from frozenseg_label.vocabulary import Vocabulary
-    from frozenseg_label.vocabulary_files import read_vocabulary
-
-    return source if isinstance(source, Vocabulary) else read_vocabulary(source)
 
 
 def _sources(images: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -52,6 +52,14 @@ def write_demo(
         truth: folder for the true labels: `panoptic.json` and `panoptic/`, as `annotate` has them.
         size: height and width in pixels, at least 64.
         style: of the drawings: one of those that the embedded model was trained on, or unseen.
+
+    Returns:
+        The images' paths, in the order of their numbers.
+
+    Example:
+        >>> paths = frozenseg_label.write_demo("pictures", count=2, size=96, truth="truth")
+        >>> [path.name for path in paths]
+        ['demo-0000.png', 'demo-0001.png']
     """
     for name, value, least in (("count", count, 1), ("seed", seed, 0), ("size", size, 64)):
         if value < least:

@@ -83,6 +83,15 @@ def evaluate(
         ignore_index: pixel value of the truth's class PNGs that does not count, beside those of the
             format.
         progress: show a bar on stderr.
+
+    Returns:
+        Figures in 0..1 of all classes and of each, with the images that agree least; with
+        `reviewed`, what became of the proposals.
+
+    Example:
+        >>> report = frozenseg_label.evaluate("labels", "truth")
+        >>> 0 <= report.groups["all"].pq <= 1
+        True
     """
     if (truth is None) != reviewed:
         raise ValueError("give either true labels to compare with, or reviewed=True")

@@ -103,6 +103,13 @@ def export_labels(
         strict: FormatError if the format cannot hold all that the labels say.
         writer: for the format fiftyone, `fiftyone_writer()`; others have their own.
         progress: show a progress bar on stderr.
+
+    Returns:
+        What was written, and how much of the labels the format cannot hold.
+
+    Example:
+        >>> frozenseg_label.export_labels("labels", "for-cvat", "cvat").images
+        2
     """
     from frozenseg_label.exchange.write_export import Export
     from frozenseg_label.label_sets.open_label_set import open_label_set

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from frozenseg_label.inference.given_image import GivenImage, pixels_of
 from frozenseg_label.inference.image_proposals import ImageProposals, SamProposals
 from frozenseg_label.inference.mask_ensemble import (
     FurtherMasks,
@@ -17,7 +18,7 @@ from frozenseg_label.inference.mask_ensemble import (
     sam_proposals,
 )
 from frozenseg_label.inference.panoptic_merge import MergedMasks, panoptic_merge
-from frozenseg_label.inference.preprocess import Framing, PreparedImage
+from frozenseg_label.inference.preprocess import Framing, PreparedImage, prepare_image
 from frozenseg_label.inference.segment_embeddings import image_embeddings, segment_embeddings
 from frozenseg_label.inference.semantic_map import query_votes, semantic_map
 from frozenseg_label.model.frozenseg import FrozenSeg
@@ -84,6 +85,21 @@ class Predictor:
     sam_masks: bool = False
     semantic: bool = False
     clip: str = ""
+
+    def label(self, image: GivenImage) -> PanopticMap:
+        """Label one picture, as `annotate` would.
+
+        ImageError: the file cannot be read. ValueError: the array is no picture.
+
+        Args:
+            image: path of a file, a Pillow image, or uint8 [H, W, 3] RGB.
+
+        Returns:
+            The labels, at the picture's own size.
+        """
+        size = self.model.input_size
+        prepared = prepare_image(pixels_of(image), size.shortest, size.longest, size.divisor)
+        return self.predict([prepared])[0].panoptic
 
     @torch.inference_mode()
     def predict(self, images: Sequence[PreparedImage]) -> list[Prediction]:

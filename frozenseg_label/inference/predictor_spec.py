@@ -104,6 +104,43 @@ class PredictorSpec:
         )
 
 
+def load_predictor(
+    vocabulary: "str | Path | Vocabulary",
+    weights: str | Path = "nano",
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    min_score: float = 0.0,
+    sam_masks: bool = False,
+) -> "Predictor":
+    """Load a model with a vocabulary, to label pictures one by one in memory.
+
+    For folders there is `annotate`, which can be stopped and goes on. `nano` labels drawings only.
+
+    Args:
+        vocabulary: a YAML or text file, the name of a shipped one, or a Vocabulary.
+        weights: a name of `frozenseg-label weights list`, or a checkpoint file.
+        device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
+        precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
+        min_score: segments whose class is less probable stay unlabelled, 0..1.
+        sam_masks: add SAM's masks as proposals for classes that the weights have not seen.
+
+    Returns:
+        The predictor; its method `label` takes a path, a Pillow image, or uint8 [H, W, 3] RGB.
+
+    Example:
+        >>> predictor = frozenseg_label.load_predictor("stickers")
+        >>> labels = predictor.label("pictures/demo-0000.png")
+        >>> labels.ids.shape
+        (96, 96)
+        >>> names = [predictor.vocabulary.by_id(s.category_id).name for s in labels.segments]
+    """
+    from frozenseg_label.vocabulary_files import given_vocabulary
+
+    words = given_vocabulary(vocabulary)
+    return PredictorSpec(weights, words, device, precision, min_score, sam_masks).load()
+
+
 def choose_device(name: str) -> "torch.device":
     """Return the device of a name; FrozenSegLabelError where this machine does not have it."""
     import torch

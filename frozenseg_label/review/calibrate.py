@@ -36,6 +36,13 @@ def calibrate(
         precision: share of right segments above these scores, more than 0 and less than 1.
         accept: share of right segments among those to accept, likewise; None accepts nothing.
         progress: show a bar on stderr.
+
+    Returns:
+        How well scores tell what is right, the scores above which the precision holds, and how many
+        segments were accepted.
+
+    Example:
+        >>> report = frozenseg_label.calibrate("labels", precision=0.95)  # doctest: +SKIP
     """
     for name, share in (("precision", precision), ("accept", accept)):
         if share is not None and not 0 < share < 1:
@@ -54,6 +61,12 @@ def undo_calibrate(output: str | Path) -> "Withdrawal":
 
     Args:
         output: the run folder.
+
+    Returns:
+        How many segments are proposals again.
+
+    Example:
+        >>> withdrawal = frozenseg_label.undo_calibrate("labels")  # doctest: +SKIP
     """
     from frozenseg_label.review.calibration.acceptance import take_back
 

@@ -47,6 +47,12 @@ def open_review(
 
     Raises:
         KeyboardInterrupt: Ctrl-C before the App was there; afterwards it ends the function.
+
+    Returns:
+        Nothing; it ends with Ctrl-C.
+
+    Example:
+        >>> frozenseg_label.open_review("labels")  # doctest: +SKIP
     """
     from frozenseg_label.review.app.server import (
         open_browser,
@@ -166,6 +172,13 @@ def save_review(output: str | Path) -> "SaveReport":
 
     Args:
         output: the run folder.
+
+    Returns:
+        What was changed in each image.
+
+    Example:
+        >>> len(frozenseg_label.save_review("labels").images)  # doctest: +SKIP
+        3
     """
     from frozenseg_label.review.app.database import connected
     from frozenseg_label.runs.opening import refuse_no_run
@@ -193,11 +206,16 @@ def fiftyone_writer() -> "Callable[[Path, Vocabulary, Iterable[ExportImage]], No
 def review_page(output: str | Path, folder: str | Path) -> "QueuePage":
     """Write a static page of the labels, most doubtful first; needs no FiftyOne.
 
-    Return where the page is, and how many of its images have no picture.
-
     Args:
         output: the run folder.
         folder: of the page; new, empty, or an earlier page.
+
+    Returns:
+        Where the page is, and how many of its images have no picture.
+
+    Example:
+        >>> frozenseg_label.review_page("labels", "labels-page").images
+        2
     """
     from frozenseg_label.review.queue.queue_page import write_queue_page
     from frozenseg_label.runs.run_reader import RunReader
@@ -207,11 +225,18 @@ def review_page(output: str | Path, folder: str | Path) -> "QueuePage":
 
 
 def queue_csv(output: str | Path, path: str | Path) -> int:
-    """Write the review queue as CSV, without FiftyOne; return the number of images.
+    """Write the review queue as CSV, without FiftyOne.
 
     Args:
         output: the run folder.
         path: of the CSV file.
+
+    Returns:
+        The number of images.
+
+    Example:
+        >>> frozenseg_label.queue_csv("labels", "queue.csv")
+        2
     """
     from frozenseg_label.review.queue.review_queue import review_queue, write_queue
     from frozenseg_label.runs.run_reader import RunReader

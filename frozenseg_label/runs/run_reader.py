@@ -34,11 +34,20 @@ class RunReader:
 
     @classmethod
     @contextmanager
-    def read(cls, path: Path) -> Iterator[Self]:
-        """Yield the folder as it is now, to read from it; another program may be writing to it."""
-        manifest, journal = open_to_read(path)
+    def read(cls, path: str | Path) -> Iterator[Self]:
+        """Yield the folder as it is now, to read from it; another program may be writing to it.
+
+        Example:
+            >>> with frozenseg_label.RunFolder.read("labels") as run:
+            ...     for entry in run.entries():
+            ...         print(entry.image, run.read_map(entry.image).ids.shape)
+            demo-0000.png (96, 96)
+            demo-0001.png (96, 96)
+        """
+        folder = Path(path)
+        manifest, journal = open_to_read(folder)
         try:
-            yield cls(path, manifest, journal)
+            yield cls(folder, manifest, journal)
         finally:
             journal.close()
 

@@ -88,11 +88,21 @@ def train(
         device: auto, cpu or cuda; auto is cuda if there is one.
         resume: go on with a training that was stopped.
         progress: show a progress bar on stderr.
+
+    Returns:
+        The best weights, and the quality before and after.
+
+    Example:
+        >>> result = frozenseg_label.train("labels", "training", max_steps=100)  # doctest: +SKIP
+        >>> frozenseg_label.annotate(  # doctest: +SKIP
+        ...     "pictures", "labels", "stickers", weights=result.checkpoint, update=True
+        ... )
     """
     from frozenseg_label.checkpoints.named_weights import find_weights
     from frozenseg_label.label_sets.class_map import read_class_map
     from frozenseg_label.label_sets.open_label_set import refuse_absent
     from frozenseg_label.training.settings import read_settings
+    from frozenseg_label.vocabulary_files import given_vocabulary
 
     started = time.monotonic()
     chosen = read_settings(recipe, settings).with_steps(max_steps)
@@ -104,7 +114,7 @@ def train(
     inputs = TrainingInputs(
         labels=places,
         weights=weights,
-        vocabulary=_vocabulary(vocabulary),
+        vocabulary=None if vocabulary is None else given_vocabulary(vocabulary),
         images=_path(images),
         probe=_path(probe),
         cache_folder=_path(cache_folder),
@@ -123,13 +133,6 @@ def _paths(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
 
 def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
-
-
-def _vocabulary(given: "str | Path | Vocabulary | None") -> "Vocabulary | None":
-    from frozenseg_label.vocabulary import Vocabulary
-    from frozenseg_label.vocabulary_files import read_vocabulary
-
-    return given if given is None or isinstance(given, Vocabulary) else read_vocabulary(given)
 
 
 def _run(session: "Session", max_forgetting: float, started: float) -> TrainSummary:
