@@ -6,6 +6,8 @@ quick: what is heavy is imported when a function is called.
 
 from frozenseg_label.annotation.annotate_folder import annotate
 from frozenseg_label.annotation.annotate_summary import AnnotateSummary
+from frozenseg_label.annotation.relabel import RelabelSummary, relabel
+from frozenseg_label.annotation.try_words import TriedWords, WordTrial
 from frozenseg_label.demo.write_demo import write_demo
 from frozenseg_label.evaluation.evaluate_labels import evaluate
 from frozenseg_label.exchange.export_labels import ExportSummary, export_labels
@@ -19,7 +21,10 @@ __all__ = [
     "AnnotateSummary",
     "ExportSummary",
     "ImportSummary",
+    "RelabelSummary",
     "TrainSummary",
+    "TriedWords",
+    "WordTrial",
     "__version__",
     "annotate",
     "calibrate",
@@ -28,6 +33,7 @@ __all__ = [
     "import_labels",
     "open_review",
     "queue_csv",
+    "relabel",
     "review_page",
     "save_review",
     "train",
