@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from frozenseg_label.annotation.annotate_folder import annotate
 from frozenseg_label.annotation.annotate_summary import AnnotateSummary
+from frozenseg_label.annotation.relabel import RelabelSummary, relabel
+from frozenseg_label.annotation.try_words import TriedWords, WordTrial
 from frozenseg_label.demo.write_demo import write_demo
 from frozenseg_label.evaluation.evaluate_labels import evaluate
 from frozenseg_label.exchange.export_labels import ExportSummary, export_labels
@@ -40,10 +42,13 @@ __all__ = [
     "ExportSummary",
     "ImportSummary",
     "PanopticMap",
+    "RelabelSummary",
     "RunFolder",
     "Segment",
     "TrainSummary",
+    "TriedWords",
     "Vocabulary",
+    "WordTrial",
     "__version__",
     "annotate",
     "calibrate",
@@ -56,6 +61,7 @@ __all__ = [
     "parse_classes",
     "queue_csv",
     "read_vocabulary",
+    "relabel",
     "review_page",
     "save_review",
     "train",

@@ -49,6 +49,7 @@ def annotate(
     formats: Sequence[Format] = (),
     semantic: bool = False,
     sam_masks: bool = False,
+    keep_proposals: bool = False,
     min_score: float = 0.0,
     device: str = "auto",
     precision: Precision = "auto",
@@ -74,6 +75,7 @@ def annotate(
         formats: what to write beside COCO panoptic.
         semantic: write semantic maps too, by the published SAM ensemble where `sam_masks` is given.
         sam_masks: add SAM's masks as proposals for classes that the weights have not seen.
+        keep_proposals: keep in `kept/` what `relabel` needs, 4 MB an image at most.
         min_score: segments whose class is less probable stay unlabelled, 0..1.
         device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
         precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
@@ -97,7 +99,9 @@ def annotate(
     from frozenseg_label.vocabulary_files import given_vocabulary
 
     words = given_vocabulary(vocabulary)
-    spec = PredictorSpec(weights, words, device, precision, min_score, sam_masks, semantic)
+    spec = PredictorSpec(
+        weights, words, device, precision, min_score, sam_masks, semantic, keep_proposals
+    )
     job = _Job(
         sources=_sources(images),
         missing_ok=missing_ok,
@@ -159,7 +163,7 @@ def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool)
         job.output, manifest, update=job.update, formats=job.formats, semantic=spec.semantic
     )
     with opened as run:
-        plan = run.plan(records, checksum=job.checksum)
+        plan = run.plan(records, checksum=job.checksum, kept=spec.keep_proposals)
         announce(plan, run.manifest)
         try:
             with shown_progress(plan, job.max_failure_rate, progress) as on_finished:
@@ -216,7 +220,7 @@ def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateS
 
     records = job.find_images()
     with RunFolder.preview(job.output, manifest, update=job.update, semantic=spec.semantic) as run:
-        plan = run.plan(records, checksum=job.checksum)
+        plan = run.plan(records, checksum=job.checksum, kept=spec.keep_proposals)
         missing_images = run.manifest.missing_images
     unreadable = dict(_still_unreadable(plan, job.max_pixels))
     todo = [record for record in plan.todo if record not in unreadable]
@@ -265,6 +269,7 @@ def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
         "max_pixels": job.max_pixels,
         "limit": job.limit,
         "formats": list(job.formats),
+        "keep_proposals": spec.keep_proposals,
         "checksum": job.checksum,
         "update": job.update,
         "max_failure_rate": job.max_failure_rate,
@@ -277,11 +282,11 @@ def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
         vocabulary=words,
         seen_names=info.seen_names,
         options=spec.options,
-        versions=_versions(),
+        versions=library_versions(),
     )
 
 
-def _versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Return Python's and the libraries' versions, without importing a library."""
     from importlib.metadata import version
     from platform import python_version

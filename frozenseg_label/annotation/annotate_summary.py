@@ -82,6 +82,7 @@ def paths_in(folder: Path) -> dict[str, Path]:
         layout.PER_CLASS_PNG,
         layout.OVERLAY,
         layout.SEMANTIC,
+        layout.KEPT,
     ]
     return {name: folder / name for name in files + made if (folder / name).exists()}
 

@@ -11,6 +11,7 @@ from frozenseg_label.errors import ImageError
 from frozenseg_label.files import free_bytes
 from frozenseg_label.formats.coco_panoptic import encode_panoptic_png
 from frozenseg_label.images import ImageRecord
+from frozenseg_label.inference.kept_proposals import encode_proposals
 from frozenseg_label.inference.predictor import Predictor
 
 TIMED_IMAGES = 3
@@ -25,6 +26,7 @@ class Estimate:
         images: to label.
         seconds: for all of them, with one image at a time.
         disk_bytes: of COCO panoptic labels.
+        kept_bytes: of the proposals beside them; 0 where none are kept.
         free_bytes: on the disk of the run folder.
         memory_bytes: the most that was in use while images were timed; None on Windows.
     """
@@ -32,6 +34,7 @@ class Estimate:
     images: int
     seconds: float
     disk_bytes: int
+    kept_bytes: int
     free_bytes: int
     memory_bytes: int | None
 
@@ -40,16 +43,19 @@ def estimate(
     todo: Sequence[ImageRecord], predictor: Predictor, folder: Path, max_pixels: int | None
 ) -> Estimate:
     """Label a few images without writing them, after one that warms up."""
-    disk, seconds = [], []
+    disk, kept, seconds = [], [], []
     tried = _spread(todo, TIMED_IMAGES + 1)
     for record in tried:
         start = time.perf_counter()
         try:
             image = load(record, predictor.model.input_size, max_pixels)
-            panoptic = predict([image], predictor)[0].prediction.panoptic
+            prediction = predict([image], predictor)[0].prediction
         except ImageError:
             continue
+        panoptic, proposals = prediction.panoptic, prediction.proposals
         png = encode_panoptic_png(panoptic.ids)
+        if proposals is not None:
+            kept.append(len(encode_proposals(proposals, predictor.source)))
         seconds.append(time.perf_counter() - start)
         disk.append(len(png) + SEGMENT_BYTES * len(panoptic.segments))
     if not seconds:
@@ -62,6 +68,7 @@ def estimate(
         images=len(todo),
         seconds=len(todo) * sum(timed) / len(timed),
         disk_bytes=len(todo) * sum(disk) // len(disk),
+        kept_bytes=len(todo) * sum(kept) // max(1, len(kept)),
         free_bytes=free_bytes(folder),
         memory_bytes=_peak_memory(),
     )

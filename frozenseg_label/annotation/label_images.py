@@ -13,11 +13,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from typing import Literal, TypeVar
 
 import torch
 
 from frozenseg_label.errors import ImageError, enough_memory
 from frozenseg_label.images import ImageRecord, decode_image, has_deep_grey, read_image_file
+from frozenseg_label.inference.kept_proposals import encode_proposals
 from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.preprocess import PreparedImage, prepare_image
 from frozenseg_label.model.settings import InputSize
@@ -27,6 +29,8 @@ from frozenseg_label.runs.run_folder import RunFolder
 DECODERS = 2  # threads; Pillow lets the interpreter go while it decodes
 MOST_BATCHES_WAITING = 2  # to be written; their maps are as large as the photographs
 MOST_SIZES_WAITING = 4
+
+Loaded = TypeVar("Loaded")
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +60,22 @@ class LoadedImage:
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image with its prediction, the hash of the CLIP, and its share of the batch's seconds."""
+    """An image with its labels, and by what they were made.
+
+    Attributes:
+        record: the image.
+        sha256: of the file.
+        prediction: the labels.
+        clip: hash of the CLIP.
+        source: of the weights, `model:<hash>`.
+        seconds: the image's share of the batch's.
+    """
 
     record: ImageRecord
     sha256: str
     prediction: Prediction
     clip: str
+    source: str
     seconds: float
 
 
@@ -93,17 +107,25 @@ def predict(images: Sequence[LoadedImage], predictor: Predictor) -> list[Labelle
     except FloatingPointError as error:
         raise ImageError(f"{first.record.path}: {error}") from None
     seconds = (time.perf_counter() - start) / len(images)
+    clip, source = predictor.clip, predictor.source
     return [
-        LabelledImage(image.record, image.sha256, prediction, predictor.clip, seconds)
+        LabelledImage(image.record, image.sha256, prediction, clip, source, seconds)
         for image, prediction in zip(images, predictions, strict=True)
     ]
 
 
-def write(image: LabelledImage, run: RunFolder) -> ImageError | None:
+def write(
+    image: LabelledImage,
+    run: RunFolder,
+    event: Literal["annotated", "relabelled"] = "annotated",
+) -> ImageError | None:
     """Commit one image's labels; return the error where only this image cannot be written."""
     said = image.prediction
     embeddings = ImageEmbeddings.of(image.clip, said.embedding, said.segment_embeddings)
     height, width = said.panoptic.ids.shape
+    kept = None
+    if said.proposals is not None:
+        kept = encode_proposals(said.proposals, image.source)
     try:
         with enough_memory(image.record.path, f"the labels of {width} x {height} pixels"):
             run.commit(
@@ -113,6 +135,8 @@ def write(image: LabelledImage, run: RunFolder) -> ImageError | None:
                 semantic=said.semantic,
                 seconds=image.seconds,
                 embeddings=embeddings,
+                kept=kept,
+                event=event,
             )
     except ImageError as error:
         return _write_failure(image.record, f"{error}", run)
@@ -153,7 +177,7 @@ def label_images(
             writes.append(writer.submit(_write_failure, record, message, run))
             finish_writes(MOST_BATCHES_WAITING * batch_size)
 
-        images = _read_ahead(records, load_one, readers, batch_size + DECODERS, on_failed)
+        images = read_ahead(records, load_one, readers, batch_size + DECODERS, on_failed)
         for batch in _batches_of_one_size(images, batch_size):
             scaled += sum(image.is_scaled for image in batch)
             labelled = _predict_or_fail(batch, predictor, on_failed)
@@ -168,16 +192,24 @@ def label_images(
         )
 
 
-def _read_ahead(
+def read_ahead(
     records: Iterable[ImageRecord],
-    load_one: Callable[[ImageRecord], LoadedImage],
+    load_one: Callable[[ImageRecord], Loaded],
     readers: ThreadPoolExecutor,
     ahead: int,
     on_failed: Callable[[ImageRecord, str], None],
-) -> Iterator[LoadedImage]:
-    """Yield images in order while the next few are being decoded."""
+) -> Iterator[Loaded]:
+    """Yield images in order while the next few are being read.
+
+    Args:
+        records: the images.
+        load_one: reads one, in another thread; ImageError where that cannot be done.
+        readers: the threads.
+        ahead: images that are being read at once.
+        on_failed: called in this thread with each image that cannot be read, and why.
+    """
     remaining = iter(records)
-    waiting: deque[tuple[ImageRecord, Future[LoadedImage]]] = deque()
+    waiting: deque[tuple[ImageRecord, Future[Loaded]]] = deque()
     while True:
         for record in islice(remaining, ahead - len(waiting)):
             waiting.append((record, readers.submit(load_one, record)))

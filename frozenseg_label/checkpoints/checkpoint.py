@@ -5,7 +5,7 @@ once in a folder of their own, as `clip-<hash>.safetensors` and `sam-<hash>.safe
 embedded model has them inside.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -69,12 +69,14 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, frozen_folder: Path | None = None
+    path: Path, frozen_folder: Path | None = None, *, encoders: bool = True
 ) -> tuple[FrozenSeg, CheckpointInfo]:
     """Build the model that a checkpoint names and fill it, in evaluation mode, float32.
 
     Args:
         frozen_folder: of the frozen parts that are not in the file itself.
+        encoders: False reads only what names masks, CLIP's text tower, the scales and the vector of
+            void; all other tensors are on the meta device then, without values.
     """
     info = read_checkpoint_info(path)
     if info.builder not in BUILDERS:
@@ -82,11 +84,25 @@ def load_checkpoint(
             f"{path} was made for the model {info.builder!r}, which this version does not know; it "
             f"knows {', '.join(BUILDERS)}"
         )
-    state = _read_all(path, info, frozen_folder)
-    return build_filled(info.builder, state, str(path)).eval(), info
+    if encoders:
+        state = _read_all(path, info, frozen_folder)
+        return build_filled(info.builder, state, str(path)).eval(), info
+    state = _read_all(path, info, frozen_folder, names_masks)
+    return build_filled(info.builder, state, str(path), names_masks).eval(), info
 
 
-def build_filled(builder: str, state: Mapping[str, Tensor], source: str) -> FrozenSeg:
+def names_masks(key: str) -> bool:
+    """Tell whether a tensor of this name serves to name masks that are there already."""
+    of_text = key.startswith("clip.") and not key.startswith("clip.model.visual.")
+    return of_text or key in ("void_embedding", "transformer_decoder.logit_scale")
+
+
+def build_filled(
+    builder: str,
+    state: Mapping[str, Tensor],
+    source: str,
+    wanted: Callable[[str], bool] = lambda _: True,
+) -> FrozenSeg:
     """Build a model around given tensors; CheckpointError unless every name and shape fits.
 
     The model takes the tensors themselves: no second copy of the weights, no random numbers that
@@ -95,13 +111,16 @@ def build_filled(builder: str, state: Mapping[str, Tensor], source: str) -> Froz
     Args:
         builder: a name of `BUILDERS`.
         source: where the tensors come from, for messages.
+        wanted: which tensors, by name, are to be filled.
     """
     with torch.device("meta"):  # shapes without memory
         model = BUILDERS[builder]()
-    own = model.state_dict()
+    own = {key: value for key, value in model.state_dict().items() if wanted(key)}
     _refuse_other_model(state, own, source)
     model.load_state_dict(
-        {key: state[key].to(value.dtype) for key, value in own.items()}, assign=True
+        {key: state[key].to(value.dtype) for key, value in own.items()},
+        assign=True,
+        strict=False,  # what is missing or unknown was refused already
     )
     return model
 
@@ -150,8 +169,13 @@ def verify_checkpoint(path: Path, frozen_folder: Path | None = None) -> None:
             )
 
 
-def _read_all(path: Path, info: CheckpointInfo, frozen_folder: Path | None) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint and of its frozen parts."""
+def _read_all(
+    path: Path,
+    info: CheckpointInfo,
+    frozen_folder: Path | None,
+    wanted: Callable[[str], bool] = lambda _: True,
+) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint and of its frozen parts, those whose names are wanted."""
     missing = info.missing_parts(frozen_folder)
     if missing:
         raise CheckpointError(
@@ -159,10 +183,10 @@ def _read_all(path: Path, info: CheckpointInfo, frozen_folder: Path | None) -> d
             f"{frozen_folder}; run `frozenseg-label weights convert` on the published checkpoint "
             f"again, or copy {', '.join(missing.values())} there"
         )
-    state = read_tensors(path)
+    state = read_tensors(path, wanted)
     if not info.frozen_inside and frozen_folder is not None:
         for part in FROZEN_PARTS:
-            state |= read_tensors(frozen_file(frozen_folder, part, info.part_hash(part)))
+            state |= read_tensors(frozen_file(frozen_folder, part, info.part_hash(part)), wanted)
     return state
 
 

@@ -4,13 +4,13 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from frozenseg_label.checkpoints.header import read_header
@@ -18,14 +18,18 @@ from frozenseg_label.errors import CheckpointError
 from frozenseg_label.files import atomic_path
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, wanted: Callable[[str], bool] = lambda _: True) -> dict[str, Tensor]:
     """Read a safetensors file, floats as float32.
 
     Tensors that are float32 already are mapped, not copied: processes that use the same file share
     its pages.
+
+    Args:
+        wanted: which tensors, by name; others are not read.
     """
     read_header(path)  # raises an error that says what another kind of file is
-    state = {key: _widened(value) for key, value in load_file(path).items()}
+    with safe_open(path, framework="pt") as file:
+        state = {key: _widened(file.get_tensor(key)) for key in file.keys() if wanted(key)}  # noqa: SIM118
     refuse_damaged_numbers(state, f"{path}")
     return state
 

@@ -43,6 +43,7 @@ COMMANDS = {
     "evaluate": "Measure labels against true ones, or a model against its reviewer.",
     "export": "Export labels for another tool.",
     "import": "Import labels that were corrected in another tool.",
+    "relabel": "Label a run by other words, in seconds.",
     "review": "Correct labels in FiftyOne, and save the corrections.",
     "train": "Train the decoder on corrected labels.",
     "vocab": "List, show, check and create vocabularies.",

@@ -60,6 +60,12 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
     label, "--sam-masks", is_flag=True, help="Also use SAM's masks; finds more of unseen classes."
 )
 @option_of(
+    label,
+    "--keep-proposals",
+    is_flag=True,
+    help="Also keep what relabel needs to try other words in seconds.",
+)
+@option_of(
     label, "--min-score", type=click.FloatRange(0, 1), help="Leave out segments with a lower score."
 )
 @option_of(label, "--device", help="auto, cpu, cuda, cuda:1 or mps.")
@@ -126,7 +132,7 @@ def annotate(
         raise click.UsageError("give either IMAGES, folders or files, or --from-list")
     sources = images if from_list is None else _listed(from_list, b"\0" if null else b"\n")
     options["missing_ok"] = from_list is not None
-    vocabulary = _vocabulary(ctx, vocab, classes)
+    vocabulary = chosen_vocabulary(ctx, vocab, classes)
     options["formats"] = [name for name in options["formats"] if name != "coco-panoptic"]
     result = label(sources, output, vocabulary, progress=not is_quiet(), **options)
     if as_json:
@@ -150,8 +156,10 @@ def _listed(file: BinaryIO, end: bytes) -> Sequence[Path]:
     return listed
 
 
-def _vocabulary(ctx: click.Context, vocab: str | None, classes: str | None) -> "str | Vocabulary":
-    """Return the vocabulary for `label`; the command line goes before the settings file."""
+def chosen_vocabulary(
+    ctx: click.Context, vocab: str | None, classes: str | None
+) -> "str | Vocabulary":
+    """Return what --vocab or --classes names; the command line goes before the settings file."""
     from frozenseg_label.vocabulary_files import parse_classes
 
     sources = [ctx.get_parameter_source(name) for name in ("vocab", "classes")]
@@ -161,16 +169,24 @@ def _vocabulary(ctx: click.Context, vocab: str | None, classes: str | None) -> "
     return vocab or "" if of_vocab > of_classes else parse_classes(classes or "")
 
 
+def segment_rows(segments: dict[str, int]) -> list[tuple[str, str]]:
+    """Return rows of classes and numbers of segments, the most frequent class first."""
+    found = sorted(segments.items(), key=lambda item: (-item[1], item[0]))
+    return [(name, str(count)) for name, count in found]
+
+
 def _print(result: AnnotateSummary, *, dry_run: bool) -> None:
     """Print the result on stdout."""
     if result.estimate is not None:
         guess, memory = result.estimate, ""
         if guess.memory_bytes is not None:
             memory = f", {guess.memory_bytes / 1e9:.1f} GB of memory"
+        kept = f" and {guess.kept_bytes / 1e6:.1f} MB of kept proposals" if guess.kept_bytes else ""
         say(
             f"{guess.images} images to label, {result.skipped} already labelled: "
             f"about {guess.seconds:.0f} s, "
-            f"{guess.disk_bytes / 1e6:.1f} MB of labels ({guess.free_bytes / 1e9:.0f} GB free)"
+            f"{guess.disk_bytes / 1e6:.1f} MB of labels{kept} "
+            f"({guess.free_bytes / 1e9:.0f} GB free)"
             f"{memory}. Nothing was written."
         )
         return
@@ -186,8 +202,7 @@ def _print(result: AnnotateSummary, *, dry_run: bool) -> None:
     }
     print_table(("", ""), [(name, str(count)) for name, count in counts.items()])
     if result.segments:
-        found = sorted(result.segments.items(), key=lambda item: (-item[1], item[0]))
-        print_table(("class", "segments"), [(name, str(count)) for name, count in found])
+        print_table(("class", "segments"), segment_rows(result.segments))
     say(f"labels: {result.output / 'panoptic.json'}")
     if result.failed:
         say(f"what failed: {result.output / 'failures.jsonl'}")

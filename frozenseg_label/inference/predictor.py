@@ -37,12 +37,14 @@ class Prediction:
         embedding: of the whole image, float16 [D], unit length.
         segment_embeddings: likewise of each segment, by id.
         semantic: uint16 [H, W], index of the best category of each pixel; None unless asked for.
+        proposals: what the labels were made of; None unless they shall be kept.
     """
 
     panoptic: PanopticMap
     embedding: NDArray[np.float16]
     segment_embeddings: dict[int, NDArray[np.float16]]
     semantic: NDArray[np.uint16] | None = None
+    proposals: ImageProposals | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Predictor:
         min_score: less probable segments are left out, 0..1.
         sam_masks: add SAM's masks for unseen categories.
         semantic: make semantic maps too.
+        keep_proposals: hand the proposals on with the labels, SAM's for any later words too.
         clip: hash of the CLIP; vectors of one CLIP compare.
     """
 
@@ -84,6 +87,7 @@ class Predictor:
     min_score: float = 0.0
     sam_masks: bool = False
     semantic: bool = False
+    keep_proposals: bool = False
     clip: str = ""
 
     def label(self, image: GivenImage) -> PanopticMap:
@@ -129,7 +133,7 @@ class Predictor:
         with self._autocast():
             proposals = self.model.propose(features)
             seen = image_embeddings(self.model.clip, features.dense, framings)
-            if self._names_sam_masks:
+            if self._names_sam_masks or (self.sam_masks and self.keep_proposals):
                 sam = sam_proposals(self.model, features, framings)
         return [
             ImageProposals(framing, _of_image(proposals, i), sam[i], seen[i])
@@ -149,7 +153,13 @@ class Predictor:
             valid = torch.cat([valid, further.valid[chosen]])  # [Q + N]
         labels = self.merge_masks(masks, proposals.framing, further)
         of_segments = segment_embeddings(labels.parts, vectors, valid)
-        return Prediction(labels.panoptic, proposals.embedding, of_segments, labels.semantic)
+        return Prediction(
+            labels.panoptic,
+            proposals.embedding,
+            of_segments,
+            labels.semantic,
+            proposals if self.keep_proposals else None,
+        )
 
     def merge_masks(
         self, masks: ClassifiedMasks, framing: Framing, further: FurtherMasks | None = None

@@ -5,6 +5,7 @@ Heavy imports stay inside the functions: the command line reads its choices here
 
 import logging
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -35,6 +36,7 @@ class PredictorSpec:
         min_score: segments whose class is less probable are left out, 0..1.
         sam_masks: add SAM's masks for categories that the weights have not seen.
         semantic: make semantic maps too.
+        keep_proposals: hand the proposals on with the labels; changes no label.
     """
 
     weights: str | Path
@@ -44,6 +46,7 @@ class PredictorSpec:
     min_score: float = 0.0
     sam_masks: bool = False
     semantic: bool = False
+    keep_proposals: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -62,8 +65,30 @@ class PredictorSpec:
             "semantic": self.semantic,
         }
 
-    def load(self) -> "Predictor":
-        """Load the model and teach it the vocabulary; text embeddings are kept in the cache."""
+    def warn_of_unknown_words(self) -> None:
+        """Name the words of the vocabulary that the text tower was not trained on."""
+        from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
+        from frozenseg_label.checkpoints.named_weights import find_weights
+
+        weights = find_weights(self.weights)
+        words = unknown_words(self.vocabulary.all_words(), stored_tokens(weights))
+        if words:
+            shown = ", ".join(words[:MOST_WORDS]) + (", ..." if len(words) > MOST_WORDS else "")
+            log.warning(
+                "%s never met %d of the words: %s. Labels by them are guesses; "
+                "`frozenseg-label vocab check` says more.",
+                weights.stem,
+                len(words),
+                shown,
+            )
+
+    def load(self, *, encoders: bool = True) -> "Predictor":
+        """Load the model and teach it the vocabulary; text embeddings are kept in the cache.
+
+        Args:
+            encoders: False leaves the image encoders and the decoder without weights, which is
+                quick: the predictor can only `name_proposals` then. Nothing is said of words.
+        """
         import torch
 
         from frozenseg_label.checkpoints.checkpoint import load_checkpoint
@@ -78,9 +103,12 @@ class PredictorSpec:
         device = choose_device(self.device)
         bf16 = self.precision == "bf16" or (self.precision == "auto" and device.type == "cuda")
         path = find_weights(self.weights)
-        _warn_of_unknown_words(path, self.vocabulary)
-        model, info = load_checkpoint(path, frozen_folder())
-        model.to(device)
+        if encoders:
+            self.warn_of_unknown_words()
+        model, info = load_checkpoint(path, frozen_folder(), encoders=encoders)
+        for tensor in chain(model.parameters(), model.buffers()):
+            if not tensor.is_meta:  # those have no weights, and no device
+                tensor.data = tensor.data.to(device)
         with torch.inference_mode():
             names = build_text_classifier(
                 model.clip,
@@ -100,6 +128,7 @@ class PredictorSpec:
             min_score=self.min_score,
             sam_masks=self.sam_masks,
             semantic=self.semantic,
+            keep_proposals=self.keep_proposals,
             clip=info.clip_hash,
         )
 
@@ -158,19 +187,3 @@ def choose_device(name: str) -> "torch.device":
             f"device {name!r} cannot be used here ({reason}); use --device auto or cpu"
         ) from error
     return device
-
-
-def _warn_of_unknown_words(weights: Path, vocabulary: "Vocabulary") -> None:
-    """Name the words of a vocabulary that the text tower was not trained on."""
-    from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
-
-    words = unknown_words(vocabulary.all_words(), stored_tokens(weights))
-    if words:
-        shown = ", ".join(words[:MOST_WORDS]) + (", ..." if len(words) > MOST_WORDS else "")
-        log.warning(
-            "%s never met %d of the words: %s. Labels by them are guesses; "
-            "`frozenseg-label vocab check` says more.",
-            weights.stem,
-            len(words),
-            shown,
-        )

@@ -22,12 +22,18 @@ from frozenseg_label.files import (
     stage,
 )
 from frozenseg_label.runs.journal import Journal, Known
-from frozenseg_label.runs.journal_rows import Entry, Labels
-from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, staging_key
+from frozenseg_label.runs.journal_rows import Entry
+from frozenseg_label.runs.kept_files import is_kept
+from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, SEMANTIC, kept_path, staging_key
 
 
-def committed_files(labels: Labels) -> Iterator[tuple[str, str]]:
+def committed_files(entry: Entry) -> Iterator[tuple[str, str]]:
     """Yield the files that a row commits: path in the run folder, and SHA-256 of the content."""
+    labels = entry.labels
+    if labels is None:
+        return
+    if entry.kept is not None:
+        yield kept_path(labels.file), entry.kept
     yield f"{PANOPTIC}/{labels.file}", labels.current.png
     if labels.proposed is not None:
         yield f"{PROPOSED}/{labels.file}", labels.proposed.png
@@ -40,13 +46,34 @@ def files_in(folder: Path) -> Iterator[str]:
         yield from (name if prefix == "." else f"{prefix}/{name}" for name in names)
 
 
-def is_whole(folder: Path, known: Known) -> bool:
-    """Return whether the label PNG of an image is there and as long as it was written."""
+def lacks_files(folder: Path, known: Known, *, semantic: bool, kept: bool) -> bool:
+    """Return whether files of an image are missing, or its label PNG is not as long as written.
+
+    Args:
+        semantic: a semantic map is wanted.
+        kept: proposals are wanted, unless a person has reviewed the image.
+    """
     try:
         size = (folder / PANOPTIC / f"{known.file}").stat().st_size
     except (OSError, ValueError):
-        return False
-    return known.png_size in (None, size)
+        return True
+    if known.png_size not in (None, size):
+        return True
+    if kept and not known.is_reviewed and not is_kept(folder, known):
+        return True
+    return semantic and not (folder / SEMANTIC / f"{known.file}").is_file()
+
+
+def remove_file(folder: Path, path: str) -> None:
+    """Remove a file of a run folder, if it is there; never through a link.
+
+    Args:
+        path: of the file in the folder, with `/`.
+    """
+    if os.path.lexists(folder / path):
+        refuse_links(folder, path)
+        with explained(folder / path):
+            (folder / path).unlink()
 
 
 def commit_entry(
@@ -93,8 +120,7 @@ def _settle(folder: Path, journal: Journal, staged: list[Path]) -> None:
     committed = {
         staging_key(file, png): (folder / file, png)
         for entry in journal.entries()
-        if entry.labels is not None
-        for file, png in committed_files(entry.labels)
+        for file, png in committed_files(entry)
     }
     for path in staged:
         key = path.name.removeprefix(PREFIX).removesuffix(STAGED_SUFFIX)

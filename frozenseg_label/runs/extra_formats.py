@@ -1,7 +1,6 @@
 """What is written beside COCO panoptic: files made from an image's panoptic map, semantic maps."""
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frozenseg_label.errors import ImageError
-from frozenseg_label.files import atomic_write, explained, refuse_links
+from frozenseg_label.files import atomic_write, refuse_links
 from frozenseg_label.formats.class_png import (
     CLASSES_FILE,
     class_png_files,
@@ -23,7 +22,7 @@ from frozenseg_label.formats.class_png import (
 from frozenseg_label.formats.overlay import overlay_file, overlay_path
 from frozenseg_label.images import ImageRecord, decode_image
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.runs.commit import files_in
+from frozenseg_label.runs.commit import files_in, remove_file
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.layout import (
     CLASS_PNG,
@@ -90,7 +89,7 @@ class ExtraFiles:
             atomic_write(self.folder / path, data, lasting=False)
             written.add(path)
         for path in _paths(before, _FORMATS) - written if before else ():
-            self._remove(path)
+            remove_file(self.folder, path)
 
     def _made(
         self, file: str, panoptic_map: PanopticMap, record: ImageRecord
@@ -126,7 +125,7 @@ class ExtraFiles:
         """Write the semantic map, category indices 0..K-1 [H, W]; None removes an earlier one."""
         path = f"{SEMANTIC}/{file}"
         if indices is None:
-            self._remove(path)
+            remove_file(self.folder, path)
         else:
             png = encode_class_png(indices + 1, self.vocabulary)
             refuse_links(self.folder, path)
@@ -157,13 +156,7 @@ class ExtraFiles:
             refuse_links(self.folder, CLASSES_FILE)
             atomic_write(path, content)
         for name in (CLASS_PNG, SEMANTIC):  # where earlier versions had it
-            self._remove(f"{name}/{CLASSES_FILE}")
-
-    def _remove(self, path: str) -> None:
-        if os.path.lexists(self.folder / path):
-            refuse_links(self.folder, path)
-            with explained(self.folder / path):
-                (self.folder / path).unlink()
+            remove_file(self.folder, f"{name}/{CLASSES_FILE}")
 
 
 def _paths(labels: Labels, formats: Sequence[ExtraFormat]) -> set[str]:

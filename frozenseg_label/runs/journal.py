@@ -42,6 +42,7 @@ class Known(NamedTuple):
             keeps labels.
         is_reviewed: whether these labels are a person's last word.
         is_corrected: whether a person has done anything to them.
+        has_kept: whether a file of proposals is kept beside them.
         others: as in `Entry`.
     """
 
@@ -56,6 +57,7 @@ class Known(NamedTuple):
     png_size: int | None
     is_reviewed: bool
     is_corrected: bool
+    has_kept: bool
 
 
 class Journal:
@@ -255,6 +257,7 @@ def _known(row: Mapping[str, Any], offset: int, length: int) -> Known:
         png_size=labels["current"].get("size") if labels else None,
         is_reviewed=labels.get("state") == "reviewed",
         is_corrected=labels.get("state", "unseen") != "unseen" or bool(labels.get("proposed")),
+        has_kept=bool(row.get("kept")),
     )
 
 

@@ -16,7 +16,7 @@ from frozenseg_label.runs.ownership import RejectedSegment
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
 # "calibrated": a rule accepted segments, or took this back; pixels stay as they are.
-Event = Literal["annotated", "failed", "reviewed", "imported", "calibrated"]
+Event = Literal["annotated", "relabelled", "failed", "reviewed", "imported", "calibrated"]
 
 PathBelow = Annotated[str, AfterValidator(checked_name)]
 
@@ -149,6 +149,7 @@ class Entry(BaseModel):
         message: why it failed; None where it did not.
         labels: after the event. A failure keeps the labels of before; None: there are none.
         embeddings: key of what CLIP saw of these labels (`runs/embeddings.py`); None: not kept.
+        kept: SHA-256 (hex) of the file of proposals below `kept/`; None: none are kept.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -164,6 +165,7 @@ class Entry(BaseModel):
     message: str | None = None
     labels: Labels | None = None
     embeddings: str | None = None
+    kept: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -200,6 +202,7 @@ class Entry(BaseModel):
             origin=origin,
             labels=labels,
             embeddings=None if last is None else last.embeddings,
+            kept=None if last is None else last.kept,
         )
 
     @classmethod
@@ -213,6 +216,7 @@ class Entry(BaseModel):
             message=message,
             labels=last.labels if last is not None else None,
             embeddings=last.embeddings if last is not None else None,
+            kept=last.kept if last is not None else None,
         )
 
     def is_failure_of(self, size: int, mtime_ns: int, message: str) -> bool:

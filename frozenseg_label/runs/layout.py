@@ -24,6 +24,7 @@ PER_CLASS_PNG = "per-class-png"
 OVERLAY = "overlay"  # JPEGs for people to look at
 SEMANTIC = "semantic"  # class PNGs, too, but of the model's semantic output
 EMBEDDINGS = "embeddings"
+KEPT = "kept"  # proposals of images, for other words
 OPENED = "review"  # the labels as a review opened them
 
 
@@ -52,6 +53,11 @@ def free_png_name(image: str, taken: Container[str]) -> str:
     longer = (f"{image}.{number}.png" for number in itertools.count(2))
     names = itertools.chain((png_name(image), long_png_name(image)), longer)
     return next(name for name in names if folded(name) not in taken)
+
+
+def kept_path(file: str) -> str:
+    """Return where the proposals of an image are kept whose labels are in the PNG `file`."""
+    return f"{KEPT}/{file.removesuffix('.png')}.safetensors"
 
 
 def staging_key(file: str, sha256: str) -> str:

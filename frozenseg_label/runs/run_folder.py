@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import ImageState, PanopticMap
-from frozenseg_label.runs.commit import commit_entry, is_whole
+from frozenseg_label.runs.commit import commit_entry, lacks_files, remove_file
 from frozenseg_label.runs.derived_files import (
     Summary,
     append_failure,
@@ -31,8 +31,9 @@ from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat, extra_formats_of
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry, Labels
+from frozenseg_label.runs.kept_files import kept_hash
 from frozenseg_label.runs.label_files import image_at_fault
-from frozenseg_label.runs.layout import SEMANTIC
+from frozenseg_label.runs.layout import kept_path
 from frozenseg_label.runs.manifest import Manifest, Totals, write_manifest
 from frozenseg_label.runs.opening import (
     open_to_correct,
@@ -119,18 +120,21 @@ class RunFolder(RunReader):
         finally:
             journal.close()
 
-    def plan(self, records: Sequence[ImageRecord], *, checksum: bool = False) -> Plan:
+    def plan(
+        self, records: Sequence[ImageRecord], *, checksum: bool = False, kept: bool = False
+    ) -> Plan:
         """Return what is done and what is to do; failed, changed and outdated images are to do.
 
         Args:
             checksum: detect changed images by their hash, not by size and time of change, and
                 changed label PNGs by theirs, not by size.
+            kept: images without kept proposals are to do, unless they are reviewed.
         """
         known = self._journal.known
         missing = {
             image
             for record in records
-            if (image := record.relative) in known and self._lacks_files(image, checksum)
+            if (image := record.relative) in known and self._lacks_files(image, checksum, kept)
         }
         moved = bool(known and records) and self.manifest.root not in (None, root_of(records))
         fingerprint = self.manifest.fingerprint
@@ -157,6 +161,8 @@ class RunFolder(RunReader):
         seconds: float | None = None,
         semantic: NDArray[np.integer] | None = None,
         embeddings: ImageEmbeddings | None = None,
+        kept: bytes | None = None,
+        event: Literal["annotated", "relabelled"] = "annotated",
     ) -> PanopticMap:
         """Write a model's labels of an image, beside a person's segments; returns what is written.
 
@@ -167,6 +173,9 @@ class RunFolder(RunReader):
             seconds: that the image took.
             semantic: index of the best category of each pixel [H, W], 0..K-1.
             embeddings: what CLIP saw, by the ids of `panoptic_map`.
+            kept: content of the file of proposals that goes below `kept/`; None removes an earlier
+                one, of which nobody knows whether it is of the same picture.
+            event: "relabelled": the picture was not read, so its hash and `kept/` stay.
         """
         panoptic_map.check()
         with self._journal.writing(), image_at_fault(record):
@@ -177,8 +186,11 @@ class RunFolder(RunReader):
             self._extras.write(file, write.panoptic, before, record)
             self._extras.write_semantic(file, semantic)
             key = self._embeddings.keep(embeddings, panoptic_map, write.panoptic, last)
+            digest = kept_hash(kept) if kept is not None else None
+            if event == "relabelled" and last is not None:
+                sha256, digest = last.sha256, last.kept
             entry = Entry(
-                event="annotated",
+                event=event,
                 image=record.relative,
                 size=record.size,
                 mtime_ns=record.mtime_ns,
@@ -187,9 +199,13 @@ class RunFolder(RunReader):
                 seconds=seconds,
                 labels=write.labels,
                 embeddings=key,
+                kept=digest,
             )
+            files = write.files if kept is None else {**write.files, kept_path(file): kept}
             corrected = write.labels.proposed is not None
-            commit_entry(self.path, self._journal, entry, write.files, durable=corrected)
+            commit_entry(self.path, self._journal, entry, files, durable=corrected)
+            if digest is None and last is not None and last.kept is not None:
+                remove_file(self.path, kept_path(file))
             self._labelled += 1
         return write.panoptic
 
@@ -275,11 +291,9 @@ class RunFolder(RunReader):
         """Return the PNG of an image; `before`: the labels that it has, whose name stays."""
         return before.file if before is not None else self._journal.free_png_name(image)
 
-    def _lacks_files(self, image: str, checksum: bool) -> bool:
+    def _lacks_files(self, image: str, checksum: bool, kept: bool) -> bool:
         known = self._journal.known[image]
-        if not is_whole(self.path, known):
-            return True
-        if self._semantic and not (self.path / SEMANTIC / f"{known.file}").is_file():
+        if lacks_files(self.path, known, semantic=self._semantic, kept=kept):
             return True
         labels = self._labels(image) if checksum else None
         return labels is not None and content_hash(self.png(labels)) != labels.current.png

@@ -7,12 +7,15 @@ from typing import Self
 
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.runs.commit import lacks_files
 from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry, Labels
+from frozenseg_label.runs.kept_files import read_kept
 from frozenseg_label.runs.label_files import LabelFiles
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.opening import open_to_read
+from frozenseg_label.runs.plan import Plan, make_plan
 
 
 class RunReader:
@@ -51,6 +54,11 @@ class RunReader:
         finally:
             journal.close()
 
+    @property
+    def keeps_proposals(self) -> bool:
+        """Return whether a row names kept proposals of any image."""
+        return any(known.has_kept for known in self._journal.known.values())
+
     def entries(self) -> Iterator[Entry]:
         """Yield the last journal row of each image, in the order in which the images first came."""
         return self._journal.entries()
@@ -79,6 +87,31 @@ class RunReader:
     def read_embeddings(self, entry: Entry) -> ImageEmbeddings | None:
         """Return what CLIP saw of an image, by segment id; None where that was not kept."""
         return self._embeddings.read(entry.embeddings)
+
+    def plan_relabel(self, *, semantic: bool) -> Plan:
+        """Return what is labelled as the manifest says and what is not; no picture is looked at.
+
+        Images without labels are in neither.
+
+        Args:
+            semantic: images without a semantic map are to do, too.
+        """
+        known = self._journal.known
+        records = [self.record(entry) for entry in self.entries() if entry.labels is not None]
+        names = (record.relative for record in records)
+        missing = {
+            name
+            for name in names
+            if lacks_files(self.path, known[name], semantic=semantic, kept=False)
+        }
+        return make_plan(records, known, self.manifest.fingerprint, missing, checksum=False)
+
+    def read_kept(self, entry: Entry) -> bytes:
+        """Return the content of the file of proposals of an image.
+
+        FormatError: there is none, it cannot be read, or is not the file whose hash was recorded.
+        """
+        return read_kept(self.path, entry)
 
     def read_map(self, relative: str) -> PanopticMap:
         """Return the present labels of an image."""

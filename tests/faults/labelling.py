@@ -83,7 +83,7 @@ def scenario(folder: Path) -> None:
                 run.fail(image, "half-written")
             else:
                 panoptic = labels(len(image.relative))
-                run.commit(image, panoptic, embeddings=embeddings(panoptic))
+                run.commit(image, panoptic, embeddings=embeddings(panoptic), kept=b"proposals")
         if run.read_map("d/b.jpg").segments[0].state == "proposed":
             run.correct(RECORDS[1], labels(7, "accepted"), state="in review")
         run.finish()
@@ -100,6 +100,8 @@ def check(folder: Path) -> None:
                 run.read_map(entry.image).check()
             if entry.embeddings is not None:
                 assert run.read_embeddings(entry) is not None
+            if entry.kept is not None:
+                assert run.read_kept(entry) == b"proposals"
         kept = run.read_map("a.jpg")
         assert set(human.segments) <= set(kept.segments)
         assert np.array_equal(kept.ids[human.ids > 0], human.ids[human.ids > 0])

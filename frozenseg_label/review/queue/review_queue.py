@@ -189,7 +189,7 @@ def changed_segments(run: RunReader) -> dict[str, frozenset[int]]:
     earlier: dict[str, Entry] = {}
     last: dict[str, Entry] = {}
     for entry in run.history():
-        if entry.event != "annotated" or entry.labels is None:
+        if entry.event not in ("annotated", "relabelled") or entry.labels is None:
             continue
         before = last.get(entry.image)
         if before is not None and before.run != entry.run:

@@ -1,0 +1,86 @@
+"""One image's way from kept proposals to labels: read, name, write."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from frozenseg_label.annotation.label_images import LabelledImage, read_ahead, write
+from frozenseg_label.errors import FormatError, ImageError
+from frozenseg_label.images import ImageRecord
+from frozenseg_label.inference.image_proposals import ImageProposals
+from frozenseg_label.inference.kept_proposals import decode_proposals
+from frozenseg_label.inference.predictor import Predictor
+from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.run_reader import RunReader
+
+AHEAD = 2  # images that are read while another one is named; their masks are large
+MOST_WAITING = 4  # to be written
+
+
+def relabel_images(
+    records: Iterable[ImageRecord],
+    predictor: Predictor,
+    run: RunFolder,
+    on_finished: Callable[[ImageRecord, ImageError | None], None],
+) -> None:
+    """Name images anew; return when every one is on disk that can be.
+
+    Args:
+        records: the images.
+        predictor: with the new words; it needs no encoders.
+        run: with kept proposals.
+        on_finished: called in this thread once an image's row is in the journal, or with the error
+            where it keeps its old labels; it may raise to stop the run.
+    """
+
+    def load_one(record: ImageRecord) -> tuple[ImageRecord, ImageProposals]:
+        return record, load_proposals(record.relative, predictor, run)
+
+    def on_failed(record: ImageRecord, message: str) -> None:
+        on_finished(record, ImageError(message))
+
+    writes: deque[tuple[ImageRecord, Future[ImageError | None]]] = deque()
+
+    def finish_writes(most_left: int) -> None:
+        while writes and (len(writes) > most_left or writes[0][1].done()):
+            record, writing = writes.popleft()
+            on_finished(record, writing.result())
+
+    with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(1) as writer:
+        for record, proposals in read_ahead(records, load_one, readers, AHEAD, on_failed):
+            start = time.perf_counter()
+            try:
+                prediction = predictor.name_proposals(proposals)
+            except FloatingPointError as error:
+                on_failed(record, f"{record.path}: {error}")
+                continue
+            seconds = time.perf_counter() - start
+            image = LabelledImage(record, "", prediction, predictor.clip, predictor.source, seconds)
+            writes.append((record, writer.submit(write, image, run, "relabelled")))
+            finish_writes(MOST_WAITING)
+        finish_writes(0)
+
+
+def load_proposals(image: str, predictor: Predictor, run: RunReader) -> ImageProposals:
+    """Return the kept proposals of an image of a run; ImageError where they are no use.
+
+    Args:
+        image: its name in the run.
+        predictor: that shall name them.
+        run: the run folder.
+    """
+    entry = run.entry(image)
+    if entry is None:
+        raise ImageError(f"{run.path} has no labels of an image {image!r}")
+    try:
+        content = run.read_kept(entry)
+        proposals = decode_proposals(content, image, predictor.source, predictor.device)
+    except FormatError as error:
+        raise ImageError(f"{error}") from None
+    if predictor.sam_masks and proposals.sam is None:
+        raise ImageError(
+            f"{image}: its proposals are kept without SAM's masks; label it with --keep-proposals "
+            "and --sam-masks"
+        )
+    return proposals
