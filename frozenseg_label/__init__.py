@@ -14,6 +14,8 @@ from frozenseg_label.review.calibrate import calibrate, undo_calibrate
 from frozenseg_label.review.review_run import open_review, queue_csv, review_page, save_review
 from frozenseg_label.training.train import TrainSummary, train
 from frozenseg_label.version import __version__
+from frozenseg_label.words.map_vocabulary import map_vocabulary
+from frozenseg_label.words.merge_vocabularies import merge_vocabularies
 
 __all__ = [
     "AnnotateSummary",
@@ -26,6 +28,8 @@ __all__ = [
     "evaluate",
     "export_labels",
     "import_labels",
+    "map_vocabulary",
+    "merge_vocabularies",
     "open_review",
     "queue_csv",
     "review_page",

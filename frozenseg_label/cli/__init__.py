@@ -44,7 +44,7 @@ COMMANDS = {
     "import": "Import labels that were corrected in another tool.",
     "review": "Correct labels in FiftyOne, and save the corrections.",
     "train": "Train the decoder on corrected labels.",
-    "vocab": "List, show, check and create vocabularies.",
+    "vocab": "List, show, check, create, map and merge vocabularies.",
     "weights": "List, fetch, convert and verify model files.",
 }
 MODULES = {"import": "import_labels"}  # where the command's name is a keyword of Python

@@ -1,4 +1,4 @@
-"""`frozenseg-label vocab`: lists, shows, checks and creates vocabularies."""
+"""`frozenseg-label vocab`: lists, shows, checks, creates, maps and merges vocabularies."""
 
 import json
 from collections.abc import Sequence
@@ -11,6 +11,8 @@ import click
 from frozenseg_label.annotation.annotate_folder import annotate
 from frozenseg_label.cli.options import FilePath, option_of
 from frozenseg_label.cli.output import print_columns, print_json, say
+from frozenseg_label.words.map_vocabulary import OTHERS, Others, map_vocabulary
+from frozenseg_label.words.merge_vocabularies import merge_vocabularies
 
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Category, Vocabulary
@@ -32,13 +34,33 @@ classes:
 # background: [wall, floor]
 """
 
+MAP_EXAMPLES = """\b
+The map has a line for each coarse class, with the names of its fine classes:
+    animal: [cat, dog, horse]
+    vehicle: [car, bus]
+
+\b
+Examples:
+  frozenseg-label vocab map coco-panoptic-133 --to farm.yaml -o coarse.yaml
+  frozenseg-label vocab map lvis-1203 --to farm.yaml -o few.yaml --others drop --renumber
+"""
+
+MERGE_EXAMPLES = """\b
+Examples:
+  frozenseg-label vocab merge mine.yaml hers.yaml -o ours.yaml
+  frozenseg-label vocab merge cityscapes-19 mine.txt -o street.yaml --renumber
+"""
+
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 weights_option = option_of(annotate, "--weights", help="Name or file of the weights.")
+output_option = click.option(
+    "-o", "--output", required=True, type=FilePath(path_type=Path), help="A new YAML file."
+)
 
 
 @click.group()
 def vocab() -> None:
-    """List, show, check and create vocabularies."""
+    """List, show, check, create, map and merge vocabularies."""
 
 
 @vocab.command("list")
@@ -88,9 +110,7 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
             str(c.id),
             "thing" if c.is_thing else "stuff",
             "seen" if is_seen else "unseen",
-            "; ".join(
-                [", ".join(c.names), *(f"{key}: {_listed(v)}" for key, v in _uses(c).items())]
-            ),
+            _described(c),
         )
         for c, is_seen in rows
     ]
@@ -168,6 +188,44 @@ def init(file: Path) -> None:
     say(file)
 
 
+@vocab.command("map", epilog=MAP_EXAMPLES)
+@click.argument("vocabulary", metavar="VOCABULARY")
+@click.option("--to", required=True, type=FilePath(path_type=Path), help="The map, a YAML file.")
+@output_option
+@option_of(
+    map_vocabulary,
+    "--others",
+    type=click.Choice(OTHERS),
+    help="Classes that the map does not name: they stay, go, or become background words.",
+)
+@option_of(map_vocabulary, "--renumber", is_flag=True, help="Number the classes from 1.")
+def map_command(vocabulary: str, to: Path, output: Path, others: Others, renumber: bool) -> None:
+    """Make coarse classes out of the fine ones of VOCABULARY, a file or a shipped name.
+
+    A coarse class has all their names as synonyms, the id of the first, and remembers in
+    `made_from` what it was made from.
+    """
+    made = map_vocabulary(vocabulary, to, output, others=others, renumber=renumber)
+    coarse = sum(bool(category.made_from) for category in made.categories)
+    say(f"{output}: {coarse} classes of the map, {len(made) - coarse} as they were")
+
+
+@vocab.command(epilog=MERGE_EXAMPLES)
+@click.argument("vocabularies", metavar="VOCABULARY VOCABULARY...", nargs=-1, required=True)
+@output_option
+@option_of(merge_vocabularies, "--renumber", is_flag=True, help="Number the classes from 1.")
+def merge(vocabularies: tuple[str, ...], output: Path, renumber: bool) -> None:
+    """Make one vocabulary of several, files or shipped names.
+
+    A class of several comes once, with all its names; its other facts are those of the first.
+    Clashes of kinds, ids and words are told, and nothing is written.
+    """
+    if len(vocabularies) < 2:
+        raise click.UsageError("name at least two vocabularies")
+    made = merge_vocabularies(vocabularies, output, renumber=renumber)
+    say(f"{output}: {len(made)} classes; `frozenseg-label vocab check {output}` looks at them")
+
+
 def _seen(words: "Vocabulary", weights: str) -> tuple[bool, ...]:
     """Return for each class whether one of its names was in the weights' training."""
     from frozenseg_label.checkpoints.header import read_checkpoint_info
@@ -177,21 +235,20 @@ def _seen(words: "Vocabulary", weights: str) -> tuple[bool, ...]:
     return seen_categories(words, read_checkpoint_info(find_weights(weights)).seen_names)
 
 
-def _uses(category: "Category") -> dict[str, "str | float | tuple[str, ...]"]:
+def _uses(category: "Category") -> dict[str, object]:
     """Return what a class has beside names, id, kind and colour, by its keys in YAML."""
-    facts = {
-        "min_score": category.min_score,
-        "not": category.not_names,
-        "templates": category.templates,
-        "supercategory": category.supercategory,
-        "made_from": category.made_from,
-    }
-    return {key: value for key, value in facts.items() if value}
+    from frozenseg_label.vocabulary_files import yaml_entry
+
+    shown = ("id", "name", "kind", "synonyms", "color")
+    return {key: value for key, value in yaml_entry(category).items() if key not in shown}
 
 
-def _listed(value: "str | float | tuple[str, ...]") -> str:
-    """Return a value in words."""
-    return ", ".join(value) if isinstance(value, tuple) else f"{value}"
+def _described(category: "Category") -> str:
+    """Return a class in one line: its names, and what else it has."""
+    parts = [", ".join(category.names)]
+    for key, value in _uses(category).items():
+        parts.append(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+    return "; ".join(parts)
 
 
 def _as_stuff(regions: Sequence[str]) -> str:
