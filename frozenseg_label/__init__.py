@@ -14,6 +14,7 @@ from frozenseg_label.review.calibrate import calibrate, undo_calibrate
 from frozenseg_label.review.review_run import open_review, queue_csv, review_page, save_review
 from frozenseg_label.training.train import TrainSummary, train
 from frozenseg_label.version import __version__
+from frozenseg_label.words.check_vocabulary import VocabularyCheck, check_vocabulary
 from frozenseg_label.words.map_vocabulary import map_vocabulary
 from frozenseg_label.words.merge_vocabularies import merge_vocabularies
 
@@ -22,9 +23,11 @@ __all__ = [
     "ExportSummary",
     "ImportSummary",
     "TrainSummary",
+    "VocabularyCheck",
     "__version__",
     "annotate",
     "calibrate",
+    "check_vocabulary",
     "evaluate",
     "export_labels",
     "import_labels",

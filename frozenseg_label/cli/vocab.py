@@ -1,9 +1,9 @@
 """`frozenseg-label vocab`: lists, shows, checks, creates, maps and merges vocabularies."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +11,7 @@ import click
 from frozenseg_label.annotation.annotate_folder import annotate
 from frozenseg_label.cli.options import FilePath, option_of
 from frozenseg_label.cli.output import print_columns, print_json, say
+from frozenseg_label.words.check_vocabulary import check_vocabulary
 from frozenseg_label.words.map_vocabulary import OTHERS, Others, map_vocabulary
 from frozenseg_label.words.merge_vocabularies import merge_vocabularies
 
@@ -120,55 +121,53 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
 
 @vocab.command()
 @click.argument("vocabulary", metavar="VOCABULARY")
-@weights_option
+@option_of(check_vocabulary, "--weights", help="Name or file of the weights.")
+@option_of(
+    check_vocabulary,
+    "--run",
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
+    metavar="OUT",
+    help="A run folder, to see which classes always lose there.",
+)
 @as_json_option
-def check(vocabulary: str, weights: str, as_json: bool) -> None:
+def check(vocabulary: str, weights: str, run: Path | None, as_json: bool) -> None:
     """Check VOCABULARY, a file or a shipped name.
 
-    Warns of names that belong to several classes, of words that the text encoder of the weights
-    does not know, and of things that are stuff in most published lists. Only a file that cannot be
-    used is an error.
+    Warns of names that belong to several classes or that the text encoder of the weights hardly
+    tells apart, of words that it does not know, of things that are stuff in most published lists,
+    of a vocabulary without stuff, and with --run of classes that always lose to another one. Below
+    each finding is what to write instead. Only a file that cannot be used is an error.
     """
-    from frozenseg_label.checkpoints.named_weights import find_weights
-    from frozenseg_label.vocabulary_files import likely_stuff, read_vocabulary, shipped_vocabularies
-
-    words = read_vocabulary(vocabulary)
-    file = find_weights(weights)  # before torch is imported, which takes seconds
-    from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
-
-    regions = [] if vocabulary in shipped_vocabularies() else likely_stuff(words)
-    shared = _shared_names(words)
-    stored = stored_tokens(file)
-    unknown = {
-        c.name: found
-        for c in words.categories
-        if (found := unknown_words((*c.names, *c.not_names), stored))
-    }
-    rows = zip(words.categories, _seen(words, weights), strict=True)
-    unseen = [c.name for c, is_seen in rows if not is_seen]
+    found = check_vocabulary(vocabulary, weights, run)
+    words, evidence = found.vocabulary, found.evidence
     if as_json:
         print_json(
             name=words.name,
             weights=weights,
             classes=len(words),
-            shared_names=shared,
-            unknown_words=unknown,
-            likely_stuff=regions,
-            unseen=unseen,
+            shared_names=found.shared_names,
+            unknown_words=found.unknown_words,
+            likely_stuff=found.likely_stuff,
+            unseen=found.unseen,
+            findings=[asdict(finding) for finding in found.findings],
+            run=evidence and {"images": evidence.images, "unlabelled": evidence.unlabelled_share},
         )
         return
     things = sum(c.is_thing for c in words.categories)
     say(f"{words.name}: {things} kinds of things, {len(words) - things} kinds of stuff")
-    say(f"{len(words) - len(unseen)} of them were in the training of {weights}")
-    for name, owners in shared.items():
-        say(f"{name!r} names {len(owners)} classes ({', '.join(owners)}): the first is used")
-    for name, found in unknown.items():
-        say(f"{name}: {weights} does not know {', '.join(map(repr, found))}")
-    if regions:
-        say(f"likely stuff, regions that nobody counts: {', '.join(regions)}; {_as_stuff(regions)}")
-    if unknown:
+    say(f"{len(words) - len(found.unseen)} of them were in the training of {weights}")
+    if evidence is not None:
+        share = f"{evidence.unlabelled_share:.0%} of their area is unlabelled"
+        say(f"{run}: {evidence.images} images, {share}")
+    said = ""
+    for finding in found.findings:
+        say(finding.message)
+        if finding.suggestion != said:
+            say(indent(finding.suggestion, "    "))
+        said = finding.suggestion
+    if found.unknown_words:
         say("Labels by words that the text encoder does not know are guesses.")
-    elif not shared and not regions:
+    if not found.findings:
         say("no problems found")
 
 
@@ -249,19 +248,3 @@ def _described(category: "Category") -> str:
     for key, value in _uses(category).items():
         parts.append(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
     return "; ".join(parts)
-
-
-def _as_stuff(regions: Sequence[str]) -> str:
-    """Return the advice how classes are marked as stuff."""
-    return f"write `{regions[0]}: stuff` in a text file, or `kind: stuff` in YAML"
-
-
-def _shared_names(words: "Vocabulary") -> dict[str, list[str]]:
-    """Return the names that several classes have, each with those classes' main names."""
-    from frozenseg_label.vocabulary import same_name
-
-    owners: dict[str, list[str]] = {}
-    for category in words.categories:
-        for name in category.names:
-            owners.setdefault(same_name(name), []).append(category.name)
-    return {name: some for name, some in owners.items() if len(some) > 1}

@@ -87,6 +87,19 @@ def test_check_has_no_doubts_about_the_words_of_the_nano_world(
     assert capsys.readouterr().out.splitlines()[-1] == "no problems found"
 
 
+def test_check_says_below_a_finding_what_to_write_instead(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("mine.txt").write_text("sea: stuff\nwater: stuff\n")
+    assert main(["vocab", "check", "mine.txt"]) == 0
+    *_, message, suggestion = capsys.readouterr().out.splitlines()
+    assert "'sea' (sea) and 'water' (water) are nearly the same to the text encoder" in message
+    assert suggestion == "    sea | water: stuff"
+    assert main(["vocab", "check", "mine.txt", "--json"]) == 0
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (finding["kind"], finding["classes"]) == ("near names", ["sea", "water"])
+
+
 def test_check_fails_on_a_file_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.txt").write_text("cat\nCat\n")
     assert main(["vocab", "check", "mine.txt"]) == 1
