@@ -30,6 +30,9 @@ from frozenseg_label.review.review_run import (
 from frozenseg_label.training.train import TrainSummary, train
 from frozenseg_label.version import __version__
 from frozenseg_label.vocabulary import Category, Vocabulary
+from frozenseg_label.words.check_vocabulary import VocabularyCheck, check_vocabulary
+from frozenseg_label.words.map_vocabulary import map_vocabulary
+from frozenseg_label.words.merge_vocabularies import merge_vocabularies
 
 if TYPE_CHECKING:
     from frozenseg_label.panoptic import PanopticMap, Segment
@@ -48,15 +51,19 @@ __all__ = [
     "TrainSummary",
     "TriedWords",
     "Vocabulary",
+    "VocabularyCheck",
     "WordTrial",
     "__version__",
     "annotate",
     "calibrate",
+    "check_vocabulary",
     "evaluate",
     "export_labels",
     "fiftyone_writer",
     "import_labels",
     "load_predictor",
+    "map_vocabulary",
+    "merge_vocabularies",
     "open_review",
     "parse_classes",
     "queue_csv",

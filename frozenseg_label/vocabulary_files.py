@@ -1,9 +1,9 @@
-"""Reads vocabularies from YAML files, from text files, and from the command line."""
+"""Reads vocabularies from YAML and text files and from the command line; writes YAML files."""
 
 import difflib
 import itertools
-import json
 import logging
+import math
 import os
 import re
 import reprlib
@@ -51,7 +51,7 @@ def read_vocabulary(source: str | Path) -> Vocabulary:
     path = shipped.get(str(source), Path(source))
     log.debug("reading the vocabulary %s", path)
     if not os.path.exists(path):  # noqa: PTH110 - a name that is too long is no file, and no error
-        meant = _did_you_mean(path.stem, shipped) or f"; shipped are: {', '.join(shipped)}"
+        meant = did_you_mean(path.stem, shipped) or f"; shipped are: {', '.join(shipped)}"
         raise VocabularyError(f"there is no vocabulary file {source}{meant}")
     text = read_text(path, VocabularyError, LARGEST_YAML)
     if path.suffix.lower() in (".yaml", ".yml"):
@@ -91,6 +91,50 @@ def shipped_vocabularies() -> dict[str, Path]:
     inside = package / "vocabularies"
     folder = inside if inside.is_dir() else package.parent / "vocabularies"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def write_vocabulary(path: Path, vocabulary: Vocabulary, *, note: str = "") -> None:
+    """Write a vocabulary as a YAML file, a class a line, which `read_vocabulary` reads.
+
+    Args:
+        note: a comment at the top.
+    """
+    comment = [f"# {line}".rstrip() for line in note.splitlines()]
+    lines = [*comment, f"name: {in_yaml(vocabulary.name)}"]
+    if vocabulary.background:
+        lines.append(f"background: {in_yaml(list(vocabulary.background))}")
+    lines.append("classes:")
+    lines += [f"  - {in_yaml(yaml_entry(category))}" for category in vocabulary.categories]
+    atomic_write(path, ("\n".join(lines) + "\n").encode(), error=VocabularyError)
+
+
+def yaml_entry(category: Category) -> dict[str, object]:
+    """Return a class as it is written in a file; what it does not use is left out."""
+    entry: dict[str, object] = {
+        "id": category.id,
+        "name": category.name,
+        "kind": "thing" if category.is_thing else "stuff",
+    }
+    optional = {
+        "synonyms": list(category.synonyms),
+        "color": [] if category.color == default_color(category.id) else list(category.color),
+        "min_score": category.min_score,
+        "not": list(category.not_names),
+        "templates": list(category.templates),
+        "supercategory": category.supercategory,
+        "made_from": list(category.made_from),
+    }
+    return entry | {key: value for key, value in optional.items() if value}
+
+
+def in_yaml(value: object) -> str:
+    """Return a value in YAML, in one line."""
+    import yaml
+
+    text = yaml.safe_dump(
+        value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf
+    )
+    return text.removesuffix("...\n").strip()
 
 
 @dataclass(frozen=True)
@@ -133,33 +177,6 @@ def likely_stuff(words: Vocabulary) -> list[str]:
                 votes.update(dict.fromkeys(names, -1 if category.is_thing else 1))
     things = (category.name for category in words.categories if category.is_thing)
     return [name for name in things if votes[same_name(name)] > 0]
-
-
-def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
-    """Write a vocabulary as a YAML file, a class a line, which `read_vocabulary` reads."""
-    lines = [f"name: {json.dumps(vocabulary.name, ensure_ascii=False)}"]
-    if vocabulary.background:
-        lines.append(f"background: {json.dumps(vocabulary.background, ensure_ascii=False)}")
-    lines.append("classes:")
-    for category in vocabulary.categories:
-        entry = {
-            "id": category.id,
-            "name": category.name,
-            "kind": "thing" if category.is_thing else "stuff",
-        }
-        own_color = category.color != default_color(category.id)
-        further = {
-            "synonyms": category.synonyms,
-            "color": category.color if own_color else (),
-            "min_score": category.min_score,
-            "not": category.not_names,
-            "templates": category.templates,
-            "supercategory": category.supercategory,
-            "made_from": category.made_from,
-        }
-        entry |= {key: value for key, value in further.items() if value}
-        lines.append(f"  - {json.dumps(entry, ensure_ascii=False)}")  # JSON is YAML, too
-    atomic_write(path, ("\n".join(lines) + "\n").encode(), error=VocabularyError)
 
 
 class _Entry(BaseModel):
@@ -219,7 +236,7 @@ def _check(model: type[_Model], where: str, data: object) -> _Model:
     field = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         message = f"unknown key {shortened(field)}"
-        message += _did_you_mean(field, known) or f"; known are: {', '.join(known)}"
+        message += did_you_mean(field, known) or f"; known are: {', '.join(known)}"
     elif fault["type"] == "missing":
         message = f"`{field}:` is missing; add it"
     else:
@@ -271,7 +288,7 @@ def _assemble(
     return Vocabulary(name, tuple(categories), tuple(background))
 
 
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a suggestion for the end of a message, or nothing."""
     words, word = list(known), word[:100]
     near = [other for other in words if len(word) > 2 and word.casefold() in other]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from frozenseg_label.errors import VocabularyError
-from frozenseg_label.vocabulary import Category
-from frozenseg_label.vocabulary_files import parse_classes, read_vocabulary
+from frozenseg_label.vocabulary import Category, Vocabulary
+from frozenseg_label.vocabulary_files import parse_classes, read_vocabulary, write_vocabulary
 
 PETS = """\
 name: pets
@@ -53,6 +53,27 @@ classes:
     assert (cup.supercategory, cup.made_from) == ("dish", ("mug", "teacup"))
     assert vocabulary.all_names() == ("cup",)
     assert vocabulary.all_words() == ("cup", "bowl", "vase", "wall", "floor")
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    cup = Category(
+        "no: 'cup' #1",
+        0,
+        ("чашка", "50"),
+        False,
+        (1, 2, 3),
+        0.25,
+        ("bowl",),
+        ("a {}",),
+        "dish",
+        ("mug",),
+    )
+    words = Vocabulary("7", (cup, Category("cat", 9)), ("wall", "no"))
+    write_vocabulary(tmp_path / "words.yaml", words, note="By hand.\nTwice.")
+    assert read_vocabulary(tmp_path / "words.yaml") == words
+    text = (tmp_path / "words.yaml").read_text()
+    assert text.startswith("# By hand.\n# Twice.\n")
+    assert "  - {id: 9, name: cat, kind: thing}\n" in text
 
 
 def test_a_plain_string_in_yaml_is_a_thing_of_that_name(tmp_path: Path) -> None:

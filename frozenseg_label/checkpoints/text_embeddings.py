@@ -26,6 +26,7 @@ from frozenseg_label.checkpoints.named_weights import cache_folder as usual_cach
 from frozenseg_label.checkpoints.named_weights import find_weights, frozen_folder
 from frozenseg_label.checkpoints.text_cache import Vector, keep_vectors, read_vectors
 from frozenseg_label.model.clip_backbone import FrozenClip
+from frozenseg_label.model.mask_classification import MAX_SCALE
 from frozenseg_label.model.text_classifier import (
     TEMPLATES,
     RivalWords,
@@ -106,6 +107,25 @@ def build_text_classifier(
         torch.tensor(seen_categories(vocabulary, seen_names), device=device),
         rivals,
     )
+
+
+def name_vectors(vocabulary: Vocabulary, weights: str | Path) -> tuple[NDArray[np.float32], float]:
+    """Return the unit vectors float32 [S, D] of all names, and the scale of CLIP's softmax.
+
+    Args:
+        vocabulary: with S names.
+        weights: a name, or a checkpoint file.
+    """
+    model, info = load_checkpoint(find_weights(weights), frozen_folder())
+    classifier = build_text_classifier(
+        model.clip,
+        vocabulary,
+        (),
+        clip_fingerprint=info.clip_hash,
+        cache_folder=usual_cache() / "text",
+    )
+    scale = model.clip.logit_scale.exp().clamp(max=MAX_SCALE)
+    return classifier.embeddings.numpy(), float(scale)
 
 
 def encode_words(words: str, weights: str | Path) -> tuple[NDArray[np.float32], str]:

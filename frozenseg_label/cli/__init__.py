@@ -46,7 +46,7 @@ COMMANDS = {
     "relabel": "Label a run by other words, in seconds.",
     "review": "Correct labels in FiftyOne, and save the corrections.",
     "train": "Train the decoder on corrected labels.",
-    "vocab": "List, show, check and create vocabularies.",
+    "vocab": "List, show, check, create, map and merge vocabularies.",
     "weights": "List, fetch, convert and verify model files.",
 }
 MODULES = {"import": "import_labels"}  # where the command's name is a keyword of Python

@@ -1,9 +1,9 @@
-"""`frozenseg-label vocab`: lists, shows, checks and creates vocabularies."""
+"""`frozenseg-label vocab`: lists, shows, checks, creates, maps and merges vocabularies."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +13,9 @@ from frozenseg_label.cli.completion import complete_vocabulary, complete_weights
 from frozenseg_label.cli.help import HelpfulGroup
 from frozenseg_label.cli.options import FilePath, option_of
 from frozenseg_label.cli.output import print_columns, print_json, say
+from frozenseg_label.words.check_vocabulary import check_vocabulary
+from frozenseg_label.words.map_vocabulary import OTHERS, Others, map_vocabulary
+from frozenseg_label.words.merge_vocabularies import merge_vocabularies
 
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Category, Vocabulary
@@ -34,15 +37,35 @@ classes:
 # background: [wall, floor]
 """
 
+MAP_EXAMPLES = """\b
+The map has a line for each coarse class, with the names of its fine classes:
+    animal: [cat, dog, horse]
+    vehicle: [car, bus]
+
+\b
+Examples:
+  frozenseg-label vocab map coco-panoptic-133 --to farm.yaml -o coarse.yaml
+  frozenseg-label vocab map lvis-1203 --to farm.yaml -o few.yaml --others drop --renumber
+"""
+
+MERGE_EXAMPLES = """\b
+Examples:
+  frozenseg-label vocab merge mine.yaml hers.yaml -o ours.yaml
+  frozenseg-label vocab merge cityscapes-19 mine.txt -o street.yaml --renumber
+"""
+
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 weights_option = option_of(
     annotate, "--weights", shell_complete=complete_weights, help="Name or file of the weights."
+)
+output_option = click.option(
+    "-o", "--output", required=True, type=FilePath(path_type=Path), help="A new YAML file."
 )
 
 
 @click.group(cls=HelpfulGroup)
 def vocab() -> None:
-    """List, show, check and create vocabularies."""
+    """List, show, check, create, map and merge vocabularies."""
 
 
 @vocab.command("list")
@@ -92,9 +115,7 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
             str(c.id),
             "thing" if c.is_thing else "stuff",
             "seen" if is_seen else "unseen",
-            "; ".join(
-                [", ".join(c.names), *(f"{key}: {_listed(v)}" for key, v in _uses(c).items())]
-            ),
+            _described(c),
         )
         for c, is_seen in rows
     ]
@@ -104,55 +125,58 @@ def show(vocabulary: str, weights: str, as_json: bool) -> None:
 
 @vocab.command()
 @click.argument("vocabulary", metavar="VOCABULARY", shell_complete=complete_vocabulary)
-@weights_option
+@option_of(
+    check_vocabulary,
+    "--weights",
+    shell_complete=complete_weights,
+    help="Name or file of the weights.",
+)
+@option_of(
+    check_vocabulary,
+    "--run",
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
+    metavar="OUT",
+    help="A run folder, to see which classes always lose there.",
+)
 @as_json_option
-def check(vocabulary: str, weights: str, as_json: bool) -> None:
+def check(vocabulary: str, weights: str, run: Path | None, as_json: bool) -> None:
     """Check VOCABULARY, a file or a shipped name.
 
-    Warns of names that belong to several classes, of words that the text encoder of the weights
-    does not know, and of things that are stuff in most published lists. Only a file that cannot be
-    used is an error.
+    Warns of names that belong to several classes or that the text encoder of the weights hardly
+    tells apart, of words that it does not know, of things that are stuff in most published lists,
+    of a vocabulary without stuff, and with --run of classes that always lose to another one. Below
+    each finding is what to write instead. Only a file that cannot be used is an error.
     """
-    from frozenseg_label.checkpoints.named_weights import find_weights
-    from frozenseg_label.vocabulary_files import likely_stuff, read_vocabulary, shipped_vocabularies
-
-    words = read_vocabulary(vocabulary)
-    file = find_weights(weights)  # before torch is imported, which takes seconds
-    from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
-
-    regions = [] if vocabulary in shipped_vocabularies() else likely_stuff(words)
-    shared = _shared_names(words)
-    stored = stored_tokens(file)
-    unknown = {
-        c.name: found
-        for c in words.categories
-        if (found := unknown_words((*c.names, *c.not_names), stored))
-    }
-    rows = zip(words.categories, _seen(words, weights), strict=True)
-    unseen = [c.name for c, is_seen in rows if not is_seen]
+    found = check_vocabulary(vocabulary, weights, run)
+    words, evidence = found.vocabulary, found.evidence
     if as_json:
         print_json(
             name=words.name,
             weights=weights,
             classes=len(words),
-            shared_names=shared,
-            unknown_words=unknown,
-            likely_stuff=regions,
-            unseen=unseen,
+            shared_names=found.shared_names,
+            unknown_words=found.unknown_words,
+            likely_stuff=found.likely_stuff,
+            unseen=found.unseen,
+            findings=[asdict(finding) for finding in found.findings],
+            run=evidence and {"images": evidence.images, "unlabelled": evidence.unlabelled_share},
         )
         return
     things = sum(c.is_thing for c in words.categories)
     say(f"{words.name}: {things} kinds of things, {len(words) - things} kinds of stuff")
-    say(f"{len(words) - len(unseen)} of them were in the training of {weights}")
-    for name, owners in shared.items():
-        say(f"{name!r} names {len(owners)} classes ({', '.join(owners)}): the first is used")
-    for name, found in unknown.items():
-        say(f"{name}: {weights} does not know {', '.join(map(repr, found))}")
-    if regions:
-        say(f"likely stuff, regions that nobody counts: {', '.join(regions)}; {_as_stuff(regions)}")
-    if unknown:
+    say(f"{len(words) - len(found.unseen)} of them were in the training of {weights}")
+    if evidence is not None:
+        share = f"{evidence.unlabelled_share:.0%} of their area is unlabelled"
+        say(f"{run}: {evidence.images} images, {share}")
+    said = ""
+    for finding in found.findings:
+        say(finding.message)
+        if finding.suggestion != said:
+            say(indent(finding.suggestion, "    "))
+        said = finding.suggestion
+    if found.unknown_words:
         say("Labels by words that the text encoder does not know are guesses.")
-    elif not shared and not regions:
+    if not found.findings:
         say("no problems found")
 
 
@@ -172,6 +196,44 @@ def init(file: Path) -> None:
     say(file)
 
 
+@vocab.command("map", epilog=MAP_EXAMPLES)
+@click.argument("vocabulary", metavar="VOCABULARY")
+@click.option("--to", required=True, type=FilePath(path_type=Path), help="The map, a YAML file.")
+@output_option
+@option_of(
+    map_vocabulary,
+    "--others",
+    type=click.Choice(OTHERS),
+    help="Classes that the map does not name: they stay, go, or become background words.",
+)
+@option_of(map_vocabulary, "--renumber", is_flag=True, help="Number the classes from 1.")
+def map_command(vocabulary: str, to: Path, output: Path, others: Others, renumber: bool) -> None:
+    """Make coarse classes out of the fine ones of VOCABULARY, a file or a shipped name.
+
+    A coarse class has all their names as synonyms, the id of the first, and remembers in
+    `made_from` what it was made from.
+    """
+    made = map_vocabulary(vocabulary, to, output, others=others, renumber=renumber)
+    coarse = sum(bool(category.made_from) for category in made.categories)
+    say(f"{output}: {coarse} classes of the map, {len(made) - coarse} as they were")
+
+
+@vocab.command(epilog=MERGE_EXAMPLES)
+@click.argument("vocabularies", metavar="VOCABULARY VOCABULARY...", nargs=-1, required=True)
+@output_option
+@option_of(merge_vocabularies, "--renumber", is_flag=True, help="Number the classes from 1.")
+def merge(vocabularies: tuple[str, ...], output: Path, renumber: bool) -> None:
+    """Make one vocabulary of several, files or shipped names.
+
+    A class of several comes once, with all its names; its other facts are those of the first.
+    Clashes of kinds, ids and words are told, and nothing is written.
+    """
+    if len(vocabularies) < 2:
+        raise click.UsageError("name at least two vocabularies")
+    made = merge_vocabularies(vocabularies, output, renumber=renumber)
+    say(f"{output}: {len(made)} classes; `frozenseg-label vocab check {output}` looks at them")
+
+
 def _seen(words: "Vocabulary", weights: str) -> tuple[bool, ...]:
     """Return for each class whether one of its names was in the weights' training."""
     from frozenseg_label.checkpoints.header import read_checkpoint_info
@@ -181,34 +243,17 @@ def _seen(words: "Vocabulary", weights: str) -> tuple[bool, ...]:
     return seen_categories(words, read_checkpoint_info(find_weights(weights)).seen_names)
 
 
-def _uses(category: "Category") -> dict[str, "str | float | tuple[str, ...]"]:
+def _uses(category: "Category") -> dict[str, object]:
     """Return what a class has beside names, id, kind and colour, by its keys in YAML."""
-    facts = {
-        "min_score": category.min_score,
-        "not": category.not_names,
-        "templates": category.templates,
-        "supercategory": category.supercategory,
-        "made_from": category.made_from,
-    }
-    return {key: value for key, value in facts.items() if value}
+    from frozenseg_label.vocabulary_files import yaml_entry
+
+    shown = ("id", "name", "kind", "synonyms", "color")
+    return {key: value for key, value in yaml_entry(category).items() if key not in shown}
 
 
-def _listed(value: "str | float | tuple[str, ...]") -> str:
-    """Return a value in words."""
-    return ", ".join(value) if isinstance(value, tuple) else f"{value}"
-
-
-def _as_stuff(regions: Sequence[str]) -> str:
-    """Return the advice how classes are marked as stuff."""
-    return f"write `{regions[0]}: stuff` in a text file, or `kind: stuff` in YAML"
-
-
-def _shared_names(words: "Vocabulary") -> dict[str, list[str]]:
-    """Return the names that several classes have, each with those classes' main names."""
-    from frozenseg_label.vocabulary import same_name
-
-    owners: dict[str, list[str]] = {}
-    for category in words.categories:
-        for name in category.names:
-            owners.setdefault(same_name(name), []).append(category.name)
-    return {name: some for name, some in owners.items() if len(some) > 1}
+def _described(category: "Category") -> str:
+    """Return a class in one line: its names, and what else it has."""
+    parts = [", ".join(category.names)]
+    for key, value in _uses(category).items():
+        parts.append(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+    return "; ".join(parts)

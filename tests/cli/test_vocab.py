@@ -87,6 +87,19 @@ def test_check_has_no_doubts_about_the_words_of_the_nano_world(
     assert capsys.readouterr().out.splitlines()[-1] == "no problems found"
 
 
+def test_check_says_below_a_finding_what_to_write_instead(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("mine.txt").write_text("sea: stuff\nwater: stuff\n")
+    assert main(["vocab", "check", "mine.txt"]) == 0
+    *_, message, suggestion = capsys.readouterr().out.splitlines()
+    assert "'sea' (sea) and 'water' (water) are nearly the same to the text encoder" in message
+    assert suggestion == "    sea | water: stuff"
+    assert main(["vocab", "check", "mine.txt", "--json"]) == 0
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (finding["kind"], finding["classes"]) == ("near names", ["sea", "water"])
+
+
 def test_check_fails_on_a_file_that_cannot_be_used(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.txt").write_text("cat\nCat\n")
     assert main(["vocab", "check", "mine.txt"]) == 1
@@ -107,3 +120,27 @@ def test_init_never_replaces_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["vocab", "init", "mine.yaml"]) == 2
     assert "mine.yaml exists already" in capsys.readouterr().err
     assert Path("mine.yaml").read_text() == "my work"
+
+
+def test_fine_classes_become_coarse_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("farm.yaml").write_text("animal: [dog, horse, cow]\n")
+    command = ["vocab", "map", "coco-panoptic-133", "--to", "farm.yaml", "-o", "coarse.yaml"]
+    assert main(command) == 0
+    assert "1 classes of the map, 130 as they were" in capsys.readouterr().out
+    assert read_vocabulary("coarse.yaml").by_id(18).made_from == ("dog", "horse", "cow")
+    assert main(command) == 1
+    assert "coarse.yaml exists already" in capsys.readouterr().err
+
+
+def test_vocabularies_become_one(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("a.txt").write_text("cat\nsky: stuff\n")
+    Path("b.txt").write_text("dog\nsky: stuff\n")
+    assert main(["vocab", "merge", "a.txt", "b.txt", "-o", "c.yaml"]) == 1
+    assert "id 1 is 'cat' in a.txt and 'dog' in b.txt" in capsys.readouterr().err
+    assert main(["vocab", "merge", "a.txt", "b.txt", "-o", "c.yaml", "--renumber"]) == 0
+    assert [category.name for category in read_vocabulary("c.yaml").categories] == [
+        "cat",
+        "sky",
+        "dog",
+    ]
+    assert main(["vocab", "merge", "a.txt", "-o", "d.yaml"]) == 2
