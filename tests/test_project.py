@@ -28,6 +28,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv_python_headless",
     "open_clip": "open_clip_torch",
+    "sklearn": "scikit_learn",
     "yaml": "pyyaml",
 }
 

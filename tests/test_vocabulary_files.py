@@ -216,3 +216,13 @@ def test_an_unknown_name_gets_a_suggestion_and_else_the_list_of_shipped_ones() -
         read_vocabulary("coco-panoptic")
     with pytest.raises(VocabularyError, match=r"shipped are: ade20k-150, .*cityscapes-19"):
         read_vocabulary("zzz/qqq.yaml")
+
+
+def test_a_vocabulary_that_was_written_is_read_again(tmp_path: Path) -> None:
+    categories = (
+        Category("cat: big", 3, ('a "cat"', "Katze, große")),
+        Category("no", 7, is_thing=False, color=(1, 2, 3), min_score=0.25),
+    )
+    words = Vocabulary("my words", categories)
+    write_vocabulary(tmp_path / "words.yaml", words)
+    assert read_vocabulary(tmp_path / "words.yaml") == words

@@ -1,6 +1,7 @@
 """Imported labels find their counterparts, and no pixel of them is changed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
@@ -86,3 +87,14 @@ def test_every_segment_is_counted_once(imported: PanopticMap, current: PanopticM
     assert len(current.segments) == met + changes.removed
     assert 0 <= changes.accepted + changes.changed_class + changes.reshaped <= met
     assert 0 <= adoption.overwritten <= len(current.segments)
+
+
+def test_what_a_machine_accepted_is_no_person_s_work_until_it_comes_back(make_map: MakeMap) -> None:
+    current = make_map([[1, 1, 2, 2]], {1: (CAT, "accepted"), 2: (DOG, "accepted")})
+    by_machine = (replace(s, accepted_by="calibrate 0.98") for s in current.segments)
+    current = replace(current, segments=tuple(by_machine))
+    imported = make_map([[1, 1, 0, 0]], {1: (CAT, "accepted")})
+    adoption = adopt(imported, current)
+    assert adoption.changes == Changes(accepted=1, removed=1)
+    assert adoption.overwritten == 0
+    assert [segment.accepted_by for segment in adoption.panoptic_map.segments] == [None]

@@ -14,9 +14,26 @@ from frozenseg_label.panoptic import Segment
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary_files import read_vocabulary
-from tests.review.calibration.conftest import REVIEWED, SEGMENTS, manifest, proposal, truth
+from tests.review.judged_run import (
+    REVIEWED,
+    SEGMENTS,
+    judged_run,
+    manifest,
+    pictures,
+    proposal,
+)
 
 RULE = "calibrate 0.95"
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> list[ImageRecord]:
+    return pictures(tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path: Path, records: list[ImageRecord]) -> Path:
+    return judged_run(tmp_path / "run", records)
 
 
 def segments(run: Path) -> dict[str, tuple[Segment, ...]]:
@@ -140,10 +157,7 @@ def test_where_the_precision_is_out_of_reach_nothing_is_accepted(run: Path) -> N
 def test_too_few_reviewed_segments_are_refused_with_how_many_are_needed(
     tmp_path: Path, records: list[ImageRecord]
 ) -> None:
-    with RunFolder.open_or_create(tmp_path / "few", manifest()) as opened:
-        for number in range(3):
-            opened.commit(records[number], proposal(number))
-            opened.correct(records[number], truth(number), state="reviewed")
+    judged_run(tmp_path / "few", records[:3])
     with pytest.raises(RunError, match=r"60 proposed segments in 3 images .* 50 in 10 images"):
         frozenseg_label.calibrate(tmp_path / "few")
 

@@ -232,3 +232,32 @@ def test_void_stays_void(vocabulary: Vocabulary) -> None:
     regions[4] = replace(regions[4], label="dog")
     edited = edit(base(), regions.values(), vocabulary, frozenset({"accepted"}))
     assert (edited.panoptic.ids[2:, 5] == 0).all()
+
+
+def test_what_a_machine_accepted_is_judged_with_the_image_or_by_its_own_tag(
+    vocabulary: Vocabulary,
+) -> None:
+    made = base()
+    by_machine = (replace(s, state="accepted", accepted_by="calibrate 0.98") for s in made.segments)
+    start = opened(replace(made, segments=tuple(by_machine)), vocabulary)
+    regions = shown(start.panoptic, vocabulary)
+    regions[2] = replace(regions[2], tags=frozenset({"rejected"}))
+    some = apply_edits(start, ShownImage((*regions.values(),)))
+    assert [s.state for s in some.panoptic.segments] == ["accepted", "rejected", *["accepted"] * 2]
+    assert [s.accepted_by is None for s in some.panoptic.segments] == [False] * 4
+    whole = apply_edits(start, ShownImage((*regions.values(),), frozenset({"accepted"})))
+    assert [s.accepted_by is None for s in whole.panoptic.segments] == [True, False, True, True]
+    assert {change.kind for change in whole.changes} == {"accepted", "rejected"}
+
+
+def test_stuff_that_a_machine_accepted_does_not_become_a_person_s(vocabulary: Vocabulary) -> None:
+    made = base({1: SKY, 2: DOG, 3: SKY, 4: GRASS})
+    machine = replace(made.segments[0], state="accepted", accepted_by="calibrate 0.98")
+    mine = made.segments[2].owned_by("human")
+    segments = (machine, made.segments[1], mine, made.segments[3])
+    start = opened(replace(made, segments=segments), vocabulary)
+    regions = shown(start.panoptic, vocabulary)
+    regions[2] = replace(regions[2], tags=frozenset({"accepted"}))
+    kept = apply_edits(start, ShownImage((*regions.values(),))).panoptic.segments
+    assert kept[0] == machine
+    assert kept[2] == mine

@@ -53,6 +53,15 @@ def test_in_a_run_the_accepted_and_the_edited_are_targets_and_the_proposed_unkno
     assert image.read_picture().shape == (2, 4, 3)
 
 
+def test_what_a_machine_accepted_is_unknown(tmp_path: Path) -> None:
+    first, *others = CORRECTED.segments
+    by_machine = replace(first, accepted_by="calibrate 0.98")
+    labels = replace(CORRECTED, segments=(by_machine, *others))
+    image = read_one(write_run(tmp_path / "out", {"a/1.png": labels}))
+    assert image.truth(LABELS, {}).labels == {2: 1}
+    assert image.read_ids().tolist() == [[IGNORED, IGNORED, 2, 2], [IGNORED, IGNORED, IGNORED, 0]]
+
+
 def test_unlabelled_pixels_are_truth_in_reviewed_images_only(tmp_path: Path) -> None:
     run = write_run(tmp_path / "out", {"1.png": CORRECTED}, state="in review")
     assert read_one(run).read_ids()[1].tolist() == [IGNORED] * 4

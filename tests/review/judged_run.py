@@ -1,11 +1,10 @@
 """A run of small images: some of them reviewed by somebody who knows what is right."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap, Segment
@@ -19,8 +18,6 @@ VOCABULARY = Vocabulary(
 CAT, DOG, SKY = 1, 2, 3
 SEGMENTS = 20  # in each image
 REVIEWED = 16  # images; as many are not
-
-Review = Callable[..., None]
 
 
 def proposal(number: int) -> PanopticMap:
@@ -70,24 +67,23 @@ def manifest(weights: str = "nano") -> Manifest:
     )
 
 
-@pytest.fixture
-def records(tmp_path: Path) -> list[ImageRecord]:
+def pictures(folder: Path) -> list[ImageRecord]:
+    """Write files in place of pictures; return their records."""
     found = []
     for number in range(2 * REVIEWED):
-        path = tmp_path / f"{number:02d}.jpg"
+        path = folder / f"{number:02d}.jpg"
         path.write_bytes(b"pixels")
         found.append(ImageRecord(path, path.name, 6, path.stat().st_mtime_ns))
     return found
 
 
-@pytest.fixture
-def run(tmp_path: Path, records: list[ImageRecord]) -> Path:
-    """A run folder whose first images are reviewed."""
-    with RunFolder.open_or_create(tmp_path / "run", manifest()) as opened:
+def judged_run(folder: Path, records: Sequence[ImageRecord]) -> Path:
+    """Write a run folder whose first images are reviewed."""
+    with RunFolder.open_or_create(folder, manifest()) as opened:
         opened.plan(records)
         for number, record in enumerate(records):
             opened.commit(record, proposal(number))
             if number < REVIEWED:
                 opened.correct(record, truth(number), state="reviewed")
         opened.finish()
-    return tmp_path / "run"
+    return folder
