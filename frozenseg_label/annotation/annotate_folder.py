@@ -50,6 +50,7 @@ def annotate(
     semantic: bool = False,
     sam_masks: bool = False,
     min_score: float = 0.0,
+    memory: Sequence[str | Path] = (),
     device: str = "auto",
     precision: Precision = "auto",
     batch_size: int = 1,
@@ -75,6 +76,7 @@ def annotate(
         semantic: write semantic maps too, by the published SAM ensemble where `sam_masks` is given.
         sam_masks: add SAM's masks as proposals for classes that the weights have not seen.
         min_score: segments whose class is less probable stay unlabelled, 0..1.
+        memory: run folders; what people corrected there helps to name what looks like it.
         device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
         precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
         batch_size: images of one padded size that go through the model together.
@@ -88,6 +90,7 @@ def annotate(
     """
     words = _vocabulary(vocabulary)
     spec = PredictorSpec(weights, words, device, precision, min_score, sam_masks, semantic)
+    spec = _remembering(spec, memory)
     job = _Job(
         sources=_sources(images),
         missing_ok=missing_ok,
@@ -99,6 +102,7 @@ def annotate(
         checksum=checksum,
         update=update,
         max_failure_rate=max_failure_rate,
+        memory=memory,
     )
     manifest = _manifest(job, spec, words.name if vocabulary is words else str(vocabulary))
     return _estimate(job, spec, manifest) if dry_run else _label(job, spec, manifest, progress)
@@ -118,6 +122,7 @@ class _Job:
     checksum: bool
     update: bool
     max_failure_rate: float
+    memory: Sequence[str | Path]
 
     def __post_init__(self) -> None:
         if isinstance(self.formats, str) or not set(self.formats) <= set(FORMATS):
@@ -237,6 +242,7 @@ def _still_unreadable(
 
 def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
     """Say with what the labels will be made; `vocabulary` is what the caller named."""
+    from frozenseg_label.annotation.corrections import memory_arguments
     from frozenseg_label.checkpoints.header import read_checkpoint_info
     from frozenseg_label.checkpoints.named_weights import find_weights
     from frozenseg_label.runs.manifest import Manifest
@@ -261,7 +267,7 @@ def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
     }
     return Manifest.of(
         tool_version=__version__,
-        arguments=arguments | spec.options,
+        arguments=arguments | spec.options | memory_arguments(spec, job.memory),
         weights=str(spec.weights),
         weights_fingerprint=info.fingerprint,
         vocabulary=words,
@@ -269,6 +275,15 @@ def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
         options=spec.options,
         versions=_versions(),
     )
+
+
+def _remembering(spec: PredictorSpec, memory: Sequence[str | Path]) -> PredictorSpec:
+    """Return the choices with what people corrected in some runs."""
+    if not memory:
+        return spec
+    from frozenseg_label.annotation.corrections import remembering
+
+    return remembering(spec, [memory] if isinstance(memory, str | Path) else memory)
 
 
 def _versions() -> dict[str, str]:

@@ -35,6 +35,7 @@ class PredictorSpec:
         min_score: segments whose class is less probable are left out, 0..1.
         sam_masks: add SAM's masks for categories that the weights have not seen.
         semantic: make semantic maps too.
+        loaded: the predictor, where it is loaded already; it may have a memory.
     """
 
     weights: str | Path
@@ -44,6 +45,7 @@ class PredictorSpec:
     min_score: float = 0.0
     sam_masks: bool = False
     semantic: bool = False
+    loaded: "Predictor | None" = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -56,14 +58,19 @@ class PredictorSpec:
     @property
     def options(self) -> "dict[str, JsonValue]":
         """Return the options that decide labels, as the manifest of a run compares them."""
-        return {
+        options: dict[str, JsonValue] = {
             "min_score": self.min_score,
             "sam_masks": self.sam_masks,
             "semantic": self.semantic,
         }
+        if self.loaded is not None and self.loaded.memory is not None:
+            options["memory"] = self.loaded.memory.name
+        return options
 
     def load(self) -> "Predictor":
         """Load the model and teach it the vocabulary; text embeddings are kept in the cache."""
+        if self.loaded is not None:
+            return self.loaded
         import torch
 
         from frozenseg_label.checkpoints.checkpoint import load_checkpoint
