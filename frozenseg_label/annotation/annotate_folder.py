@@ -90,7 +90,11 @@ def annotate(
     """
     words = _vocabulary(vocabulary)
     spec = PredictorSpec(weights, words, device, precision, min_score, sam_masks, semantic)
-    spec = _remembering(spec, memory)
+    memory = [memory] if isinstance(memory, str | Path) else memory
+    if memory:
+        from frozenseg_label.annotation.remember import remembering
+
+        spec = remembering(spec, memory)
     job = _Job(
         sources=_sources(images),
         missing_ok=missing_ok,
@@ -242,7 +246,6 @@ def _still_unreadable(
 
 def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
     """Say with what the labels will be made; `vocabulary` is what the caller named."""
-    from frozenseg_label.annotation.corrections import memory_arguments
     from frozenseg_label.checkpoints.header import read_checkpoint_info
     from frozenseg_label.checkpoints.named_weights import find_weights
     from frozenseg_label.runs.manifest import Manifest
@@ -265,9 +268,13 @@ def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
         "update": job.update,
         "max_failure_rate": job.max_failure_rate,
     }
+    if job.memory:
+        from frozenseg_label.annotation.remember import memory_arguments
+
+        arguments["memory"] = memory_arguments(spec, job.memory)
     return Manifest.of(
         tool_version=__version__,
-        arguments=arguments | spec.options | memory_arguments(spec, job.memory),
+        arguments=spec.options | arguments,
         weights=str(spec.weights),
         weights_fingerprint=info.fingerprint,
         vocabulary=words,
@@ -275,15 +282,6 @@ def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
         options=spec.options,
         versions=_versions(),
     )
-
-
-def _remembering(spec: PredictorSpec, memory: Sequence[str | Path]) -> PredictorSpec:
-    """Return the choices with what people corrected in some runs."""
-    if not memory:
-        return spec
-    from frozenseg_label.annotation.corrections import remembering
-
-    return remembering(spec, [memory] if isinstance(memory, str | Path) else memory)
 
 
 def _versions() -> dict[str, str]:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from frozenseg_label import annotate, write_demo
-from frozenseg_label.annotation.corrections import read_corrections, remember
+from frozenseg_label.annotation.corrections import read_corrections
 from frozenseg_label.annotation.label_images import load, predict
+from frozenseg_label.annotation.remember import remember
 from frozenseg_label.errors import RunError
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.predictor import Predictor
