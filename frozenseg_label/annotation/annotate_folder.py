@@ -51,6 +51,7 @@ def annotate(
     sam_masks: bool = False,
     keep_proposals: bool = False,
     min_score: float = 0.0,
+    memory: Sequence[str | Path] = (),
     device: str = "auto",
     precision: Precision = "auto",
     batch_size: int = 1,
@@ -77,6 +78,7 @@ def annotate(
         sam_masks: add SAM's masks as proposals for classes that the weights have not seen.
         keep_proposals: keep in `kept/` what `relabel` needs, 4 MB an image at most.
         min_score: segments whose class is less probable stay unlabelled, 0..1.
+        memory: run folders; what people corrected there helps to name what looks like it.
         device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
         precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
         batch_size: images of one padded size that go through the model together.
@@ -102,6 +104,11 @@ def annotate(
     spec = PredictorSpec(
         weights, words, device, precision, min_score, sam_masks, semantic, keep_proposals
     )
+    memory = [memory] if isinstance(memory, str | Path) else memory
+    if memory:
+        from frozenseg_label.annotation.remember import remembering
+
+        spec = remembering(spec, memory)
     job = _Job(
         sources=_sources(images),
         missing_ok=missing_ok,
@@ -113,6 +120,7 @@ def annotate(
         checksum=checksum,
         update=update,
         max_failure_rate=max_failure_rate,
+        memory=memory,
     )
     manifest = _manifest(job, spec, words.name if vocabulary is words else str(vocabulary))
     return _estimate(job, spec, manifest) if dry_run else _label(job, spec, manifest, progress)
@@ -132,6 +140,7 @@ class _Job:
     checksum: bool
     update: bool
     max_failure_rate: float
+    memory: Sequence[str | Path]
 
     def __post_init__(self) -> None:
         if isinstance(self.formats, str) or not set(self.formats) <= set(FORMATS):
@@ -274,9 +283,13 @@ def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
         "update": job.update,
         "max_failure_rate": job.max_failure_rate,
     }
+    if job.memory:
+        from frozenseg_label.annotation.remember import memory_arguments
+
+        arguments["memory"] = memory_arguments(spec, job.memory)
     return Manifest.of(
         tool_version=__version__,
-        arguments=arguments | spec.options,
+        arguments=spec.options | arguments,
         weights=str(spec.weights),
         weights_fingerprint=info.fingerprint,
         vocabulary=words,

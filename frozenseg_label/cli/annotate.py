@@ -68,6 +68,13 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
 @option_of(
     label, "--min-score", type=click.FloatRange(0, 1), help="Leave out segments with a lower score."
 )
+@click.option(
+    "--memory",
+    metavar="RUN",
+    multiple=True,
+    type=FilePath(path_type=Path),
+    help="Also name by what people corrected in RUN, a run folder; may be repeated.",
+)
 @option_of(label, "--device", help="auto, cpu, cuda, cuda:1 or mps.")
 @option_of(
     label,

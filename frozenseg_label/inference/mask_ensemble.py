@@ -20,6 +20,7 @@ from torchvision.ops import nms
 
 from frozenseg_label.inference.image_proposals import SamProposals
 from frozenseg_label.inference.mask_tiles import single_image
+from frozenseg_label.inference.memory import Memory
 from frozenseg_label.inference.preprocess import Framing
 from frozenseg_label.inference.semantic_map import Votes, query_votes
 from frozenseg_label.model.frozenseg import FrozenSeg
@@ -92,7 +93,11 @@ def everything_masks(
 
 
 def name_further_masks(
-    model: FrozenSeg, names: TextClassifier, masks: ClassifiedMasks, further: SamProposals
+    model: FrozenSeg,
+    names: TextClassifier,
+    masks: ClassifiedMasks,
+    further: SamProposals,
+    memory: Memory | None = None,
 ) -> FurtherMasks:
     """Let CLIP name further masks of one image, and choose those that become proposals.
 
@@ -101,11 +106,15 @@ def name_further_masks(
         names: the text classifier of the vocabulary.
         masks: the queries' masks of the image, classified with the same names.
         further: the masks to name.
+        memory: what a person corrected; it has a say too.
     """
     embeddings, valid = further.embeddings, further.valid
-    probs = classify_by_clip(embeddings[None], names, model.void_embedding, model.clip.logit_scale)
-    chosen = choose_extra(masks, further.logits, probs[0], names.seen, model.everything)
-    return FurtherMasks(further.logits, probs[0], embeddings, valid, chosen)
+    scale = model.clip.logit_scale
+    probs = classify_by_clip(embeddings[None], names, model.void_embedding, scale)[0]
+    if memory is not None:
+        probs = memory.mixed(probs, embeddings, valid)
+    chosen = choose_extra(masks, further.logits, probs, names.seen, model.everything)
+    return FurtherMasks(further.logits, probs, embeddings, valid, chosen)
 
 
 def combine_semantic(

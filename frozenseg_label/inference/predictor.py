@@ -17,6 +17,7 @@ from frozenseg_label.inference.mask_ensemble import (
     sam_disagreement,
     sam_proposals,
 )
+from frozenseg_label.inference.memory import Memory
 from frozenseg_label.inference.panoptic_merge import MergedMasks, panoptic_merge
 from frozenseg_label.inference.preprocess import Framing, PreparedImage, prepare_image
 from frozenseg_label.inference.segment_embeddings import image_embeddings, segment_embeddings
@@ -76,6 +77,7 @@ class Predictor:
         semantic: make semantic maps too.
         keep_proposals: hand the proposals on with the labels, SAM's for any later words too.
         clip: hash of the CLIP; vectors of one CLIP compare.
+        memory: what a person corrected, in the classes of `vocabulary`; None: nothing.
     """
 
     model: FrozenSeg
@@ -89,6 +91,7 @@ class Predictor:
     semantic: bool = False
     keep_proposals: bool = False
     clip: str = ""
+    memory: Memory | None = None
 
     def label(self, image: GivenImage) -> PanopticMap:
         """Label one picture, as `annotate` would.
@@ -145,9 +148,11 @@ class Predictor:
         """Turn what is known of an image without words into its labels; no encoder is needed."""
         queries, further = proposals.queries, None
         masks = self.model.classify(queries, self.names)
+        if self.memory is not None:
+            masks = self.memory.renamed(masks, queries)
         vectors, valid = queries.clip_embeddings[0], queries.valid[0]  # [Q, D], [Q]
         if proposals.sam is not None and self._names_sam_masks:
-            further = name_further_masks(self.model, self.names, masks, proposals.sam)
+            further = name_further_masks(self.model, self.names, masks, proposals.sam, self.memory)
             chosen = further.chosen
             vectors = torch.cat([vectors, further.embeddings[chosen].to(vectors.dtype)])
             valid = torch.cat([valid, further.valid[chosen]])  # [Q + N]

@@ -37,6 +37,7 @@ class PredictorSpec:
         sam_masks: add SAM's masks for categories that the weights have not seen.
         semantic: make semantic maps too.
         keep_proposals: hand the proposals on with the labels; changes no label.
+        loaded: the predictor, where it is loaded already; it may have a memory.
     """
 
     weights: str | Path
@@ -47,6 +48,7 @@ class PredictorSpec:
     sam_masks: bool = False
     semantic: bool = False
     keep_proposals: bool = False
+    loaded: "Predictor | None" = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -59,11 +61,14 @@ class PredictorSpec:
     @property
     def options(self) -> "dict[str, JsonValue]":
         """Return the options that decide labels, as the manifest of a run compares them."""
-        return {
+        options: dict[str, JsonValue] = {
             "min_score": self.min_score,
             "sam_masks": self.sam_masks,
             "semantic": self.semantic,
         }
+        if self.loaded is not None and self.loaded.memory is not None:
+            options["memory"] = self.loaded.memory.name
+        return options
 
     def warn_of_unknown_words(self) -> None:
         """Name the words of the vocabulary that the text tower was not trained on."""
@@ -89,6 +94,8 @@ class PredictorSpec:
             encoders: False leaves the image encoders and the decoder without weights, which is
                 quick: the predictor can only `name_proposals` then. Nothing is said of words.
         """
+        if self.loaded is not None:
+            return self.loaded
         import torch
 
         from frozenseg_label.checkpoints.checkpoint import load_checkpoint

@@ -1,0 +1,79 @@
+"""A predictor that remembers what people corrected (`annotate --memory`)."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import JsonValue
+
+from frozenseg_label.annotation.corrections import Corrections, read_corrections
+from frozenseg_label.annotation.pooled_vectors import pooled_vectors
+from frozenseg_label.errors import RunError
+from frozenseg_label.inference.memory import Memory
+from frozenseg_label.inference.predictor import Predictor
+from frozenseg_label.inference.predictor_spec import PredictorSpec
+from frozenseg_label.model.mask_classification import classify_by_clip
+
+log = logging.getLogger(__name__)
+
+
+def remembering(spec: PredictorSpec, runs: Sequence[str | Path]) -> PredictorSpec:
+    """Return the choices with the predictor loaded, and in it what people corrected in runs.
+
+    Args:
+        spec: what to load.
+        runs: run folders, at least one.
+    """
+    predictor = spec.load()
+    folders = list(dict.fromkeys(Path(run) for run in runs))
+    corrections = read_corrections(folders, spec.vocabulary, predictor.clip)
+    memory = remember(corrections, predictor)
+    log.info("remembering %s: %s", memory.name, memory.recall)
+    return replace(spec, loaded=replace(predictor, memory=memory))
+
+
+def memory_arguments(spec: PredictorSpec, runs: Sequence[str | Path]) -> JsonValue:
+    """Return what the manifest of a run tells people of its memory; None where there is none."""
+    if spec.loaded is None or spec.loaded.memory is None:
+        return None
+    memory = spec.loaded.memory
+    return {
+        "runs": [f"{run}" for run in runs],
+        "segments": len(memory.classes),
+        **asdict(memory.recall),
+    }
+
+
+def remember(corrections: Corrections, predictor: Predictor) -> Memory:
+    """Return the memory of corrections, which speaks as suits them; see `Memory.tuned`.
+
+    RunError where no segment has a vector and no picture is left to make one of.
+
+    Args:
+        predictor: of the same CLIP and vocabulary.
+    """
+    vectors = pooled_vectors(corrections, predictor)
+    known = [place for place, vector in enumerate(vectors) if vector is not None]
+    if not known:
+        raise RunError(
+            f"{', '.join(map(str, corrections.runs))}: neither vectors of corrected segments nor "
+            "their pictures are there; put the pictures back, or leave --memory out"
+        )
+    device = predictor.device
+    segments = [corrections.segments[place] for place in known]
+    numbers = {name: number for number, name in enumerate({s.image: None for s in segments})}
+    stacked = np.stack([vector for vector in vectors if vector is not None])
+    memory = Memory(
+        torch.from_numpy(stacked).to(device).float(),
+        torch.tensor([segment.place for segment in segments], device=device),
+        corrections.described(predictor.vocabulary),
+    )
+    model = predictor.model
+    by_words = classify_by_clip(
+        memory.vectors[None], predictor.names, model.void_embedding, model.clip.logit_scale
+    )[0, :, :-1]
+    images = torch.tensor([numbers[segment.image] for segment in segments], device=device)
+    return memory.tuned(images, by_words)

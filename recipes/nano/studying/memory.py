@@ -1,0 +1,251 @@
+"""What a memory of corrections is worth: PQ on other scenes against the corrected segments.
+
+    OMP_NUM_THREADS=1 python -m recipes.nano.studying.memory --scenes 400
+
+Scenes of the domain that nano does not know (`new_domain`). Some of them are corrected, the
+others are measured; a hash with the seed splits them. Of each class N segments are corrected, as a
+person would: the right class for a proposed segment that has the mask, else a drawn mask. The masks
+that the model proposes are the same in all arms, only their names differ. The last arm gives every
+mask that has an IoU of one half with a true segment the class of it: what names can gain at most.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frozenseg_label.demo.scenes import Scene, draw_scene
+from frozenseg_label.demo.textures import draw_textures
+from frozenseg_label.demo.write_demo import demonstration_cutouts
+from frozenseg_label.evaluation.panoptic_quality import PanopticTally
+from frozenseg_label.evaluation.segment_overlap import overlap_of
+from frozenseg_label.inference.image_proposals import ImageProposals
+from frozenseg_label.inference.mask_ensemble import mask_iou
+from frozenseg_label.inference.memory import Memory
+from frozenseg_label.inference.predictor import Prediction, Predictor
+from frozenseg_label.inference.predictor_spec import PredictorSpec
+from frozenseg_label.inference.preprocess import prepare_image
+from frozenseg_label.inference.segment_embeddings import pool_segments
+from frozenseg_label.model.mask_classification import classify_by_clip
+from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary_files import read_vocabulary
+from recipes.nano.studying.new_domain import FIRST_SEED, SIZE, domain_names
+
+CORRECTED_SHARE = 0.6  # of the scenes
+FIGURES = ("PQ seen", "PQ unseen", "class seen", "class unseen")
+
+log = logging.getLogger("memory")
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A scene, what the model makes of it before any word, and its labels without memory.
+
+    Attributes:
+        drawn: float16 [D] by the id of a true segment, CLIP's vector of its mask.
+    """
+
+    number: int
+    truth: PanopticMap
+    proposals: ImageProposals
+    drawn: Mapping[int, NDArray[np.float16]]
+    labels: Prediction
+
+
+def main() -> None:
+    """Read the command line, measure, print a table."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--scenes", type=int, default=400)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--corrected", type=int, nargs="*", default=[1, 5, 20])
+    parser.add_argument("--words", choices=("domain", "stickers"), default="domain")
+    parser.add_argument("--out", type=Path, help="a JSON line for each seed and arm is added")
+    given = parser.parse_args()
+    predictor = PredictorSpec("nano", _vocabulary(given.words)).load()
+    with torch.inference_mode():
+        drawn = draw_scenes(given.scenes)
+        scenes = [look_at(predictor, number, scene) for number, scene in enumerate(drawn)]
+        log.info("%d scenes; %d words", len(scenes), len(predictor.vocabulary))
+        rows = [
+            {"seed": seed, "words": given.words, "arm": arm, **figures}
+            for seed in given.seeds
+            for arm, figures in measure(predictor, scenes, seed, given.corrected).items()
+        ]
+    if given.out:
+        with given.out.open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        of_arm = [row for row in rows if row["arm"] == arm]
+        log.info("| %s | %s |", arm, " | ".join(_spread(of_arm, name) for name in FIGURES))
+
+
+def draw_scenes(count: int) -> Iterator[Scene]:
+    """Yield the first scenes of the domain."""
+    things, stuff = domain_names()
+    cutouts = {k: v for k, v in demonstration_cutouts("unseen").items() if k in things}
+    textures = draw_textures(np.random.default_rng(3), 2, SIZE + 96, names=stuff)
+    for number in range(count):
+        yield draw_scene(np.random.default_rng(FIRST_SEED + number), cutouts, textures, SIZE)
+
+
+def look_at(predictor: Predictor, number: int, scene: Scene) -> Looked:
+    """Let the model look at a scene."""
+    size = predictor.model.input_size
+    image = prepare_image(scene.image, size.shortest, size.longest, size.divisor)
+    ids = [segment.id for segment in scene.segments]
+    features = predictor.model.extract_features(image.pixels[None], [image.framing.image])
+    drawn = pool_segments(predictor.model.clip, image, (scene.ids == id_ for id_ in ids))
+    (proposals,) = predictor.propose(features, [image.framing])
+    return Looked(
+        number,
+        scene.truth(predictor.vocabulary),
+        proposals,
+        dict(zip(ids, drawn, strict=True)),
+        predictor.name_proposals(proposals),
+    )
+
+
+def measure(
+    predictor: Predictor, scenes: Sequence[Looked], seed: int, corrected: Sequence[int]
+) -> dict[str, dict[str, float]]:
+    """Return the figures of each arm on the scenes that the seed leaves for measuring."""
+    first = [scene for scene in scenes if not is_measured(scene, seed)]
+    others = [scene for scene in scenes if is_measured(scene, seed)]
+    arms = {"no memory": score(predictor, others, [scene.labels.panoptic for scene in others])}
+    for count in corrected:
+        started = time.perf_counter()
+        memory = remember(predictor, first, count, seed)
+        tuned = time.perf_counter() - started
+        remembering = replace(predictor, memory=memory)
+        started = time.perf_counter()
+        made = [remembering.name_proposals(scene.proposals).panoptic for scene in others]
+        seconds = time.perf_counter() - started
+        arms[f"{count} of each class"] = {
+            **score(predictor, others, made),
+            "segments": len(memory.classes),
+            "neighbours": memory.recall.neighbours,
+            "temperature": memory.recall.temperature,
+            "weight": memory.recall.weight,
+            "seconds to choose them": round(tuned, 2),
+            "seconds an image": round(seconds / len(others), 3),
+        }
+        log.info("seed %d: %s", seed, arms[f"{count} of each class"])
+    return arms | {"true names": score(predictor, others, named_by_truth(predictor, others))}
+
+
+def remember(predictor: Predictor, scenes: Sequence[Looked], count: int, seed: int) -> Memory:
+    """Return the memory of at most `count` corrected segments of each class."""
+    taken: Counter[int] = Counter()
+    vectors, classes, images = [], [], []
+    for place in np.random.default_rng(seed).permutation(len(scenes)):
+        scene = scenes[place]
+        overlap = overlap_of(scene.labels.panoptic, scene.truth)
+        for row, segment in enumerate(scene.truth.segments):
+            if taken[segment.category_id] == count:
+                continue
+            taken[segment.category_id] += 1
+            same = np.flatnonzero(overlap.iou[:, row] > 0.5)
+            vector = scene.drawn[segment.id]
+            if len(same):
+                proposed = overlap.predicted[same[0]].id
+                vector = scene.labels.segment_embeddings.get(proposed, vector)
+            vectors.append(torch.from_numpy(vector).float())
+            classes.append(predictor.vocabulary.index_of(segment.category_id))
+            images.append(scene.number)
+    memory = Memory(torch.stack(vectors), torch.tensor(classes))
+    return memory.tuned(torch.tensor(images), words_of(predictor, memory.vectors))
+
+
+def words_of(predictor: Predictor, vectors: Tensor) -> Tensor:
+    """Return the class probabilities [M, K] of vectors by the words only."""
+    model = predictor.model
+    scale = model.clip.logit_scale
+    probs = classify_by_clip(vectors[None], predictor.names, model.void_embedding, scale)
+    return probs[0, :, :-1]
+
+
+def named_by_truth(predictor: Predictor, scenes: Sequence[Looked]) -> list[PanopticMap]:
+    """Return the maps that the masks would give with the true names; void is as it was."""
+    maps = []
+    for scene in scenes:
+        queries, framing = scene.proposals.queries, scene.proposals.framing
+        masks = predictor.model.classify(queries, predictor.names)
+        ids = [segment.id for segment in scene.truth.segments]
+        true = np.stack([scene.truth.ids == id_ for id_ in ids])[None]
+        at_masks = F.interpolate(torch.from_numpy(true).float(), queries.mask_logits.shape[-2:])
+        iou = mask_iou(queries.mask_logits[0], at_masks[0] - 0.5).max(dim=1)  # [Q]
+        probs = masks.class_probs.clone()
+        for query in (iou.values >= 0.5).nonzero()[:, 0].tolist():
+            segment = scene.truth.segments[int(iou.indices[query])]
+            named = probs[0, query, :-1]
+            whole = float(named.sum())
+            named[:] = 0.0
+            named[predictor.vocabulary.index_of(segment.category_id)] = whole
+        named_masks = replace(masks, class_probs=probs)
+        maps.append(predictor.merge_masks(named_masks, framing).panoptic)
+    return maps
+
+
+def score(
+    predictor: Predictor, scenes: Sequence[Looked], maps: Sequence[PanopticMap]
+) -> dict[str, float]:
+    """Return PQ, and the share of the found segments that have the right class, in per cent.
+
+    Means over the classes that occur in the truth, and over segments. Found are those that share
+    an IoU above one half with a true one of any class.
+    """
+    tally, right = PanopticTally(), {True: list[bool](), False: list[bool]()}
+    seen_at = predictor.names.seen.tolist()
+    seen = {
+        c.id: is_seen for c, is_seen in zip(predictor.vocabulary.categories, seen_at, strict=True)
+    }
+    for scene, made in zip(scenes, maps, strict=True):
+        overlap = overlap_of(made, scene.truth)
+        tally.add_overlap(overlap)
+        for row, column in zip(*np.nonzero(overlap.iou > 0.5), strict=True):
+            meant = overlap.truth[column].category_id
+            right[seen[meant]].append(overlap.predicted[row].category_id == meant)
+    true = {segment.category_id for scene in scenes for segment in scene.truth.segments}
+    figures = {}
+    for kind, is_seen in (("seen", True), ("unseen", False)):
+        figures[f"PQ {kind}"] = 100 * tally.mean({id_ for id_ in true if seen[id_] == is_seen}).pq
+        figures[f"class {kind}"] = 100 * float(np.mean(right[is_seen]))
+    return figures
+
+
+def is_measured(scene: Looked, seed: int) -> bool:
+    """Return whether a scene is measured on; the others are corrected."""
+    digest = hashlib.sha256(f"{seed} {scene.number}".encode()).digest()
+    return digest[0] >= 256 * CORRECTED_SHARE
+
+
+def _vocabulary(words: str) -> Vocabulary:
+    """Return the words of the domain, or all 181."""
+    stickers = read_vocabulary("stickers")
+    things, stuff = domain_names()
+    names = {*things, *stuff}
+    of_domain = Vocabulary("domain", tuple(c for c in stickers.categories if c.name in names))
+    return stickers if words == "stickers" else of_domain
+
+
+def _spread(rows: Sequence[Mapping[str, float]], name: str) -> str:
+    """Return mean and standard deviation over the seeds."""
+    values = [row[name] for row in rows]
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.1f}"
+
+
+if __name__ == "__main__":
+    main()
