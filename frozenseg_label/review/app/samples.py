@@ -1,6 +1,6 @@
 """One image in FiftyOne: a sample made of its labels, and what the App shows of it now."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from frozenseg_label.review.corrections.opened_labels import (
@@ -44,7 +44,7 @@ def declare_fields(dataset: "fo.Dataset") -> None:
 
 
 def samples_of(
-    run: RunReader, queue: Sequence[QueuedImage], left_out: dict[str, str]
+    run: RunReader, queue: Iterable[QueuedImage], left_out: dict[str, str]
 ) -> Iterator["fo.Sample"]:
     """Yield samples of images; those that cannot be shown go to `left_out`, with the reason."""
     import fiftyone as fo

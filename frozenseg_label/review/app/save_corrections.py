@@ -3,11 +3,12 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frozenseg_label.errors import ReviewError
+from frozenseg_label.progress_bar import Bar, progress_bar
 from frozenseg_label.review.app.fiftyone_dataset import find_datasets, opened_keys
 from frozenseg_label.review.app.samples import reload_image, shown_image
 from frozenseg_label.review.app.similarity import SEGMENTS_KEY, add_similarity, read_vectors
@@ -51,13 +52,14 @@ class SaveReport:
     untouched: int
 
 
-def save_corrections(output: Path) -> SaveReport:
+def save_corrections(output: Path, *, progress: bool = False) -> SaveReport:
     """Write what people did in FiftyOne into the run folder, image by image, each whole or not.
 
     A second time changes nothing.
 
     Args:
         output: the run folder.
+        progress: whether to show how far it is.
     """
     with RunFolder.open_to_correct(output) as run:
         datasets = find_datasets(run)
@@ -66,17 +68,18 @@ def save_corrections(output: Path) -> SaveReport:
                 f"{run.path} is not open for review: FiftyOne has no dataset of it; open it first: "
                 f"frozenseg-label review {run.path}"
             )
-        return _save(run, datasets)
+        return _save(run, datasets, progress)
 
 
-def _save(run: RunFolder, datasets: Sequence["fo.Dataset"]) -> SaveReport:
+def _save(run: RunFolder, datasets: Sequence["fo.Dataset"], progress: bool) -> SaveReport:
     """Save the corrections of all datasets of a run: an earlier version of ours made several."""
     reports: list[ImageReport] = []
     images: set[str] = set()
     saved = []
     for dataset in datasets:
         shown = _Shown(labels_by_key(run, opened_keys(dataset)))
-        images |= _save_dataset(run, dataset, shown, reports)
+        with progress_bar(len(dataset), show=progress, doing="saving") as bar:
+            images |= _save_dataset(run, dataset, shown, reports, bar)
         saved.append((dataset, shown))
     run.finish()
     queue = review_queue(run)
@@ -104,11 +107,12 @@ class _Shown:
 
 
 def _save_dataset(
-    run: RunFolder, dataset: "fo.Dataset", shown: _Shown, reports: list[ImageReport]
+    run: RunFolder, dataset: "fo.Dataset", shown: _Shown, reports: list[ImageReport], bar: Bar
 ) -> set[str]:
     """Save the corrections in one dataset; returns the names of its images."""
     images = set()
     for sample in dataset.iter_samples():
+        bar.update()
         entry = run.entry(sample["image"])
         if entry is None or entry.labels is None:
             continue
@@ -154,3 +158,5 @@ def _show(
         if queued is not None and sample.last_modified_at == shown.outdated[id_]:
             reload_image(run, sample, queued, shown.then.get(queued.image))
     show_queue(dataset, queue)
+    dataset.info["saved"] = datetime.now(UTC).isoformat()  # show_anew.js looks for it
+    dataset.save()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.review.app.similarity import add_similarity, read_vectors
+from frozenseg_label.review.app.similarity import add_similarity, read_vectors, save_search
 from frozenseg_label.review.review_run import save_review
 from frozenseg_label.runs.run_folder import RunFolder
 from tests.review.small_run import (
@@ -52,3 +52,27 @@ def test_similarity_follows_a_save(out: Path) -> None:
     save_review(out)
     index = dataset.load_brain_results("like_this_segment", cache=False)
     assert set(index.label_ids) == set(dataset.values("segments.detections.id", unwind=True))
+
+
+def test_what_looks_alike_is_found_from_the_kept_vectors(out: Path) -> None:
+    with RunFolder.read(out) as run:
+        vectors = read_vectors(run)
+    dataset = open_in_fiftyone(out).dataset
+    add_similarity(dataset, vectors)
+    assert len(dataset.list_brain_runs()) == 4
+    patches = dataset.to_patches("segments")
+    cat = patches.match_labels(filter=segment_filter("cat")).first()
+    view = patches.sort_by_similarity(cat.id, k=3, brain_key="like_this_segment")
+    assert view.values("segments.label") == ["cat", "cat", "cat"]
+    found = save_search(dataset, vectors, "my cat", np.eye(4)[2], 4)
+    assert (found.segments, found.searched) == (4, 9)
+    assert found.page == f"/datasets/{dataset.name}?view=search-my-cat"
+    labels_found = dataset.load_saved_view(found.view).values("segments.label")
+    assert labels_found[:3] == ["cat"] * 3
+    assert len(labels_found) == 4
+
+
+def segment_filter(label: str):  # noqa: ANN201
+    from fiftyone import ViewField
+
+    return ViewField("label") == label
