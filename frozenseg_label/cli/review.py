@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from frozenseg_label.cli.help import HelpfulCommand
-from frozenseg_label.cli.options import FilePath, option_of, verbosity_options
-from frozenseg_label.cli.output import FINISHED_WITH_FAILURES, escaped, print_json, say
+from frozenseg_label.cli.options import FilePath, default_of, is_quiet, option_of, verbosity_options
+from frozenseg_label.cli.output import (
+    FINISHED_WITH_FAILURES,
+    command_line,
+    escaped,
+    print_json,
+    say,
+)
 from frozenseg_label.review.review_run import (
     open_review,
     queue_csv,
@@ -42,6 +48,12 @@ log = logging.getLogger(__name__)
     help="Write a static page of the labels; needs no FiftyOne.",
 )
 @click.option("--search", metavar="WORDS", help="Save a view of the segments most like WORDS.")
+@option_of(
+    search_review,
+    "--limit",
+    type=click.IntRange(min=1),
+    help="With --search: segments in the view, at most.",
+)
 @option_of(open_review, "--port", type=click.IntRange(1, 65535), help="Port of the App.")
 @option_of(
     open_review,
@@ -70,6 +82,7 @@ def review(
     queue: Path | None,
     html: Path | None,
     search: str | None,
+    limit: int,
     port: int,
     address: str,
     remote: bool,
@@ -91,9 +104,9 @@ def review(
     elif html is not None:
         _write_page(output, html)
     elif search is not None:
-        _search(output, search)
+        _search(output, search, limit, port)
     elif save:
-        report = save_review(output)
+        report = save_review(output, progress=not is_quiet())
         if as_json:
             print_json(**asdict(report))
         else:
@@ -102,7 +115,12 @@ def review(
             ctx.exit(FINISHED_WITH_FAILURES)
     else:
         open_review(
-            output, port=port, address=address, remote=remote, yes_expose_files=yes_expose_files
+            output,
+            port=port,
+            address=address,
+            remote=remote,
+            yes_expose_files=yes_expose_files,
+            progress=not is_quiet(),
         )
         log.info(
             "Closed. Your corrections are in FiftyOne. To write them into %s: "
@@ -123,7 +141,7 @@ def _write_page(output: Path, folder: Path) -> None:
     log.info("page: %s", page.path)
 
 
-def _search(output: Path, words: str) -> None:
+def _search(output: Path, words: str, limit: int, port: int) -> None:
     """Save a view of the segments whose CLIP vectors are nearest to that of the words."""
     from frozenseg_label.runs.manifest import read_manifest
 
@@ -131,8 +149,14 @@ def _search(output: Path, words: str) -> None:
     from frozenseg_label.checkpoints.text_embeddings import encode_words
 
     vector, clip_hash = encode_words(words, weights)
-    name, count = search_review(output, words, vector, clip_hash)
-    log.info("%d segments, the most similar first: see view %r in the App", count, name)
+    options = () if port == default_of(open_review, "port") else ("--port", port)
+    found = search_review(output, words, vector, clip_hash, limit=limit, progress=not is_quiet())
+    log.info(
+        "%d of %d segments, the most similar first, in the view %r: http://127.0.0.1:%d%s (while "
+        "`%s` runs)",
+        found.segments, found.searched, found.view, port, found.page,
+        command_line("review", output, *options),
+    )  # fmt: skip
 
 
 def _print(report: "SaveReport") -> None:

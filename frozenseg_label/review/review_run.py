@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from frozenseg_label.formats.export_image import ExportImage
     from frozenseg_label.review.app.save_corrections import SaveReport
+    from frozenseg_label.review.app.similarity import Found
     from frozenseg_label.review.queue.queue_page import QueuePage
     from frozenseg_label.runs.run_reader import RunReader
     from frozenseg_label.vocabulary import Vocabulary
@@ -32,6 +33,7 @@ def open_review(
     address: str = "127.0.0.1",
     remote: bool = False,
     yes_expose_files: bool = False,
+    progress: bool = False,
 ) -> None:
     """Show a run folder in FiftyOne's App until Ctrl-C; the most doubtful images come first.
 
@@ -44,6 +46,7 @@ def open_review(
         remote: open no browser here.
         yes_expose_files: whether an address that other machines reach may be bound to: whoever
             reaches it may change labels, and read every file of this user.
+        progress: show a bar on stderr while images are loaded.
 
     Raises:
         KeyboardInterrupt: Ctrl-C before the App was there; afterwards it ends the function.
@@ -63,7 +66,7 @@ def open_review(
 
     if not yes_expose_files:
         refuse_exposure(address, port)
-    with review_server(output, port=port, address=address) as dataset:
+    with review_server(output, port=port, address=address, progress=progress) as dataset:
         page = f"{dataset}?view={MOST_DOUBTFUL.replace(' ', '-')}"
         log.info("The App is at %s (Ctrl-C ends it)", page)
         if not remote:
@@ -76,13 +79,17 @@ def open_review(
 
 @contextmanager
 def review_server(
-    output: str | Path, *, port: int = 5151, address: str = "127.0.0.1"
+    output: str | Path,
+    *,
+    port: int = 5151,
+    address: str = "127.0.0.1",
+    progress: bool = False,
 ) -> Iterator[str]:
     """Serve the App while the block runs; yield the address of the page with the run's dataset.
 
     Args:
         output: the run folder.
-        port, address: as of `open_review`.
+        port, address, progress: as of `open_review`.
     """
     from frozenseg_label.review.app.database import connected
     from frozenseg_label.review.app.server import require_free_port, served_app
@@ -96,7 +103,7 @@ def review_server(
             remedy_for_pictures,
         )
 
-        opened = open_dataset(run)
+        opened = open_dataset(run, progress=progress)
         _add_similarity(run, opened.dataset)
     name = opened.dataset.name
     log.info(
@@ -144,15 +151,23 @@ def _add_similarity(run: "RunReader", dataset: "fo.Dataset") -> None:
 
 
 def search_review(
-    output: str | Path, words: str, vector: "NDArray[np.floating]", clip_hash: str
-) -> tuple[str, int]:
-    """Save a view of the segments that look most like words; returns its name and their number.
+    output: str | Path,
+    words: str,
+    vector: "NDArray[np.floating]",
+    clip_hash: str,
+    *,
+    limit: int = 200,
+    progress: bool = False,
+) -> "Found":
+    """Save a view of the segments that look most like words; returns where it is.
 
     Args:
         output: the run folder.
         words: to search for; they name the view.
         vector: of the words, [D], unit length.
         clip_hash: of the CLIP that made the vector.
+        limit: number of segments in the view, at most.
+        progress: show a bar on stderr while images are loaded.
     """
     from frozenseg_label.review.app.database import connected
     from frozenseg_label.runs.embeddings import short_clip_hash
@@ -164,14 +179,16 @@ def search_review(
         from frozenseg_label.review.app.similarity import read_vectors, save_search
 
         vectors = read_vectors(run, short_clip_hash(clip_hash))
-        return save_search(open_dataset(run).dataset, vectors, words, vector)
+        dataset = open_dataset(run, progress=progress).dataset
+        return save_search(dataset, vectors, words, vector, limit)
 
 
-def save_review(output: str | Path) -> "SaveReport":
+def save_review(output: str | Path, *, progress: bool = False) -> "SaveReport":
     """Write what people did in the App into the run folder; a second time changes nothing.
 
     Args:
         output: the run folder.
+        progress: show a bar on stderr.
 
     Returns:
         What was changed in each image.
@@ -187,7 +204,7 @@ def save_review(output: str | Path) -> "SaveReport":
     with connected():
         from frozenseg_label.review.app.save_corrections import save_corrections
 
-        return save_corrections(Path(output))
+        return save_corrections(Path(output), progress=progress)
 
 
 def fiftyone_writer() -> "Callable[[Path, Vocabulary, Iterable[ExportImage]], None]":

@@ -123,6 +123,20 @@ class EmbeddingShards:
             embeddings = embeddings_of_fused(embeddings, proposal, fused, before)
         return self.append(embeddings)
 
+    def renumber(self, key: str | None, before: PanopticMap, after: PanopticMap) -> str | None:
+        """Write a record again, by the ids that segments have now; return its key.
+
+        Args:
+            key: of the record of `before`.
+            after: the same labels beside a person's segments, with other ids where these took them.
+        """
+        seen = self.read(key)
+        if seen is None:
+            return key
+        owned = {segment.id for segment in before.segments if segment.is_owned}
+        kept = {id_: vector for id_, vector in seen.segments.items() if id_ in owned}
+        return self.append(embeddings_of_fused(seen, before, after, replace(seen, segments=kept)))
+
     def read(self, key: str | None) -> ImageEmbeddings | None:
         """Return the record of a key; None where there is none, or none that is whole."""
         place = self._index().get(key) if key is not None else None

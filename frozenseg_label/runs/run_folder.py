@@ -102,8 +102,13 @@ class RunFolder(RunReader):
         Files of extra formats that the last `annotate` was asked for go along with corrections.
         """
         with open_to_correct(path) as (manifest, journal):
-            yield cls(path, manifest, journal, extra_formats_of(manifest), writable=True)
-            journal.sync()
+            run = cls(path, manifest, journal, extra_formats_of(manifest), writable=True)
+            try:
+                yield run
+                journal.sync()
+                run._embeddings.sync()
+            finally:
+                run._embeddings.close()
 
     @classmethod
     @contextmanager
@@ -217,6 +222,7 @@ class RunFolder(RunReader):
         state: ImageState,
         event: Literal["reviewed", "imported"] = "reviewed",
         origin: str | None = None,
+        beside: PanopticMap | None = None,
     ) -> None:
         """Write a person's labels of an image; rejected segments become void and are remembered.
 
@@ -226,10 +232,15 @@ class RunFolder(RunReader):
             panoptic_map: with the ids of `vocabulary`; rejected segments still have their pixels.
             state: how far the person has looked at the image.
             origin: where imported labels come from.
+            beside: the present labels, where the person's were put beside them and they may have
+                got other ids.
         """
         panoptic_map.check()
         with self._journal.writing(), image_at_fault(record):
             last = self._journal.last(record.relative)
+            if beside is not None and last is not None:
+                key = self._embeddings.renumber(last.embeddings, beside, panoptic_map)
+                last = last.model_copy(update={"embeddings": key})
             before = last.labels if last is not None else None
             file = self._png_name(record.relative, before)
             write = self._files.correction(panoptic_map, state, before, file)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,28 @@ def test_a_copy_made_where_a_moved_run_lay_takes_nothing_from_it(out: Path, tmp_
     shutil.copytree(moved, out)
     assert open_in_fiftyone(out).dataset.name != dataset.name
     assert len(save_review(moved).images) == 1
+
+
+def test_a_save_right_after_a_merge_waits_for_the_mask_that_belongs_to_the_new_box(
+    out: Path,
+) -> None:
+    sample = image_of(open_in_fiftyone(out).dataset, "a.png")
+    cat, dog = segment_of(sample, 2), segment_of(sample, 3)
+    sample.segments.detections = [one for one in sample.segments.detections if one.id != dog.id]
+    cat.bounding_box = [5 / 60, 22 / 40, 50 / 60, 16 / 40]  # of both; the App sends it first
+    sample.save()
+
+    def send_mask() -> None:
+        later = image_of(sample._dataset, "a.png")
+        mask = np.isin(labels().ids[22:38, 5:55], (2, 3))
+        segment_of(later, 2).mask = np.kron(mask, np.ones((3, 3), np.uint8))  # as on the screen
+        later.save()
+
+    timer = threading.Timer(0.7, send_mask)
+    timer.start()
+    [report] = save_review(out).images
+    timer.join()
+    assert [(change.kind, change.segment) for change in report.changes] == [("merged", 2)]
+    expected = labels().ids
+    expected[expected == 3] = 2
+    assert np.array_equal(png(out, "a.png"), expected)

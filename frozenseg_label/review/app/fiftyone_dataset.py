@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.files import explained, make_folder, refuse_links
+from frozenseg_label.progress_bar import shown
 from frozenseg_label.review.app.samples import (
     CHANGING,
     declare_fields,
@@ -61,8 +62,11 @@ class Opened:
     lost: dict[str, str]
 
 
-def open_dataset(run: RunReader) -> Opened:
+def open_dataset(run: RunReader, *, progress: bool = False) -> Opened:
     """Make the dataset of a run folder, or bring it up to date.
+
+    Args:
+        progress: whether to show how far it is.
 
     Raises:
         ReviewError: no image can be shown; nothing was made then.
@@ -74,7 +78,7 @@ def open_dataset(run: RunReader) -> Opened:
         opened = {} if dataset is None else opened_keys(dataset)
         left_out: dict[str, str] = {}
         new = [queued for queued in queue if queued.image not in opened]
-        samples = samples_of(run, new, left_out)
+        samples = samples_of(run, shown(new, show=progress, doing="opening"), left_out)
         first = next(samples, None)
         if first is None and not opened:
             raise ReviewError(_nothing_to_show(run, left_out))
@@ -83,12 +87,12 @@ def open_dataset(run: RunReader) -> Opened:
         _describe(dataset, run)
         _follow_images(run, dataset)
         lost = _pictures_away(run, dataset)
-        shown = () if first is None else chain([first], samples)
+        samples = samples if first is None else chain([first], samples)
         added = len(
-            dataset.add_samples(shown, validate=False, progress=False, num_samples=len(new))
+            dataset.add_samples(samples, validate=False, progress=False, num_samples=len(new))
         )
         changed = [q for q in queue if opened.get(q.image, "") not in ("", key_of(q.labels))]
-        renewed, kept = _renew(run, dataset, changed, opened, left_out)
+        renewed, kept = _renew(run, dataset, changed, opened, left_out, progress)
         show_classes(dataset, run.vocabulary)
         show_queue(dataset, queue)
     return Opened(dataset, added, renewed, kept, left_out, lost)
@@ -258,13 +262,14 @@ def _renew(
     changed: Sequence[QueuedImage],
     opened: Mapping[str, str],
     left_out: dict[str, str],
+    progress: bool,
 ) -> tuple[int, int]:
     """Show new labels of images, except where people edited; returns how many of each."""
     from fiftyone import ViewField
 
     renewed = kept = 0
     then = labels_by_key(run, {queued.image: opened[queued.image] for queued in changed})
-    for queued in changed:
+    for queued in shown(changed, show=progress, doing="renewing"):
         old = read_opened(run, queued.image, then.get(queued.image))
         if old is None:
             left_out[queued.image] = "the labels that it shows are gone from the run folder"

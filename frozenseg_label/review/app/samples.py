@@ -1,6 +1,6 @@
 """One image in FiftyOne: a sample made of its labels, and what the App shows of it now."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ def declare_segments(dataset: "fo.Dataset") -> None:
 
 
 def samples_of(
-    run: RunReader, queue: Sequence[QueuedImage], left_out: dict[str, str]
+    run: RunReader, queue: Iterable[QueuedImage], left_out: dict[str, str]
 ) -> Iterator["fo.Sample"]:
     """Yield samples of images; those that cannot be shown go to `left_out`, with the reason."""
     import fiftyone as fo

@@ -1,17 +1,26 @@
 """Corrections from FiftyOne into the run folder, and the saved labels back into FiftyOne."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frozenseg_label.errors import ReviewError
+from frozenseg_label.progress_bar import Bar, progress_bar
 from frozenseg_label.review.app.fiftyone_dataset import find_datasets, opened_keys
 from frozenseg_label.review.app.samples import reload_image, shown_image
+from frozenseg_label.review.app.similarity import SEGMENTS_KEY, add_similarity, read_vectors
 from frozenseg_label.review.app.views import show_queue
 from frozenseg_label.review.corrections.correct_image import ImageReport, correct_image
-from frozenseg_label.review.corrections.opened_labels import key_of, labels_by_key, read_opened
+from frozenseg_label.review.corrections.opened_labels import (
+    OpenedLabels,
+    key_of,
+    labels_by_key,
+    read_opened,
+)
+from frozenseg_label.review.corrections.regions import ShownImage
 from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.run_folder import RunFolder
@@ -19,6 +28,9 @@ from frozenseg_label.runs.run_folder import RunFolder
 if TYPE_CHECKING:
     import fiftyone as fo
 
+SETTLE_SECONDS = 2.0  # for the App to send the mask after the box; a second was seen
+# After these, segments have come or gone, or have ids of FiftyOne's that similarity does not know.
+RESHAPING = {"rejected", "reshaped", "added", "removed", "merged"}
 GONE = (
     "the labels that were opened for review are gone from the run folder; restore them, or "
     "delete the image from FiftyOne's dataset and open the run again"
@@ -40,13 +52,14 @@ class SaveReport:
     untouched: int
 
 
-def save_corrections(output: Path) -> SaveReport:
+def save_corrections(output: Path, *, progress: bool = False) -> SaveReport:
     """Write what people did in FiftyOne into the run folder, image by image, each whole or not.
 
     A second time changes nothing.
 
     Args:
         output: the run folder.
+        progress: whether to show how far it is.
     """
     with RunFolder.open_to_correct(output) as run:
         datasets = find_datasets(run)
@@ -55,22 +68,26 @@ def save_corrections(output: Path) -> SaveReport:
                 f"{run.path} is not open for review: FiftyOne has no dataset of it; open it first: "
                 f"frozenseg-label review {run.path}"
             )
-        return _save(run, datasets)
+        return _save(run, datasets, progress)
 
 
-def _save(run: RunFolder, datasets: Sequence["fo.Dataset"]) -> SaveReport:
+def _save(run: RunFolder, datasets: Sequence["fo.Dataset"], progress: bool) -> SaveReport:
     """Save the corrections of all datasets of a run: an earlier version of ours made several."""
     reports: list[ImageReport] = []
     images: set[str] = set()
     saved = []
     for dataset in datasets:
         shown = _Shown(labels_by_key(run, opened_keys(dataset)))
-        images |= _save_dataset(run, dataset, shown, reports)
+        with progress_bar(len(dataset), show=progress, doing="saving") as bar:
+            images |= _save_dataset(run, dataset, shown, reports, bar)
         saved.append((dataset, shown))
     run.finish()
     queue = review_queue(run)
+    reshaped = any(change.kind in RESHAPING for one in reports for change in one.changes)
     for dataset, shown in saved:
         _show(run, dataset, shown, queue)
+        if reshaped and dataset.has_brain_run(SEGMENTS_KEY):
+            add_similarity(dataset, read_vectors(run))
     untouched = len(images) - len({report.image for report in reports})
     return SaveReport(run.path, tuple(reports), untouched)
 
@@ -90,11 +107,12 @@ class _Shown:
 
 
 def _save_dataset(
-    run: RunFolder, dataset: "fo.Dataset", shown: _Shown, reports: list[ImageReport]
+    run: RunFolder, dataset: "fo.Dataset", shown: _Shown, reports: list[ImageReport], bar: Bar
 ) -> set[str]:
     """Save the corrections in one dataset; returns the names of its images."""
     images = set()
     for sample in dataset.iter_samples():
+        bar.update()
         entry = run.entry(sample["image"])
         if entry is None or entry.labels is None:
             continue
@@ -115,7 +133,18 @@ def _save_image(
     opened = read_opened(run, entry.image, then)
     if opened is None:
         return ImageReport(entry.image, now.state, problem=GONE)
-    return correct_image(run, entry, now, opened, shown_image(sample, opened))
+    return correct_image(run, entry, now, opened, _settled(sample, opened))
+
+
+def _settled(sample: "fo.Sample", opened: OpenedLabels) -> ShownImage:
+    """Return what the App shows, once the boxes and masks that it sends belong together."""
+    until = time.monotonic() + SETTLE_SECONDS
+    shown = shown_image(sample, opened)
+    while any(region.is_torn for region in shown.regions) and time.monotonic() < until:
+        time.sleep(SETTLE_SECONDS / 10)
+        sample.reload()
+        shown = shown_image(sample, opened)
+    return shown
 
 
 def _show(
@@ -129,3 +158,5 @@ def _show(
         if queued is not None and sample.last_modified_at == shown.outdated[id_]:
             reload_image(run, sample, queued, shown.then.get(queued.image))
     show_queue(dataset, queue)
+    dataset.info["saved"] = datetime.now(UTC).isoformat()  # show_anew.js looks for it
+    dataset.save()

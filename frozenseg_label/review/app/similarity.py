@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 IMAGES_KEY, SEGMENTS_KEY = "like_this_image", "like_this_segment"
 MAP_KEY = "map"
 NAME_LENGTH = 80  # of a view, in the App's list
-MOST_FOUND = 200  # segments in the view of a search
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,23 @@ class SegmentVectors:
     image_vectors: NDArray[np.float32]
     segments: tuple[tuple[str, int], ...]
     segment_vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The view of a search.
+
+    Attributes:
+        view: its name in the App.
+        segments: how many it shows, the most similar first.
+        searched: how many were looked at.
+        page: the view's path in the App.
+    """
+
+    view: str
+    segments: int
+    searched: int
+    page: str
 
 
 def read_vectors(run: RunReader, clip: str | None = None) -> SegmentVectors:
@@ -118,13 +134,20 @@ def add_similarity(dataset: "fo.Dataset", vectors: SegmentVectors) -> None:
 
 
 def save_search(
-    dataset: "fo.Dataset", vectors: SegmentVectors, words: str, query: NDArray[np.floating]
-) -> tuple[str, int]:
-    """Save a view of the segments nearest to what words mean; returns its name and their number.
+    dataset: "fo.Dataset",
+    vectors: SegmentVectors,
+    words: str,
+    query: NDArray[np.floating],
+    limit: int,
+) -> Found:
+    """Save a view of the segments nearest to what words mean; returns where it is.
 
     Args:
         query: the words' vector [D], unit length, of the CLIP that saw the segments.
+        limit: number of segments in the view, at most.
     """
+    from fiftyone.core.utils import to_slug
+
     fields = ["image", f"{SEGMENTS}.detections.segment_id", f"{SEGMENTS}.detections.id"]
     ids = {
         (image, segment): id_
@@ -132,11 +155,13 @@ def save_search(
         for segment, id_ in zip(segments or (), own or (), strict=True)
     }
     ranked = [vectors.segments[at] for at in nearest(vectors, query, len(vectors.segments))]
-    chosen = [ids[key] for key in ranked if key in ids][:MOST_FOUND]
+    found = [ids[key] for key in ranked if key in ids]
+    chosen = found[:limit]
     name = f"search: {words}"[:NAME_LENGTH]
     view = dataset.select_labels(ids=chosen, fields=SEGMENTS).to_patches(SEGMENTS)
     dataset.save_view(name, view.select(chosen, ordered=True), overwrite=True)
-    return name, len(chosen)
+    page = f"/datasets/{to_slug(dataset.name)}?view={to_slug(name)}"
+    return Found(name, len(chosen), len(found), page)
 
 
 def _forget(dataset: "fo.Dataset", keys: Sequence[str]) -> None:

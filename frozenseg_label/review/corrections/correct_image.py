@@ -54,12 +54,13 @@ def correct_image(
     try:
         edited = apply_edits(opened, shown)
         panoptic = edited.panoptic
-        if now.current != opened.labels.current:
-            panoptic = _beside_later_labels(
-                panoptic, run.read_map(entry.image), now, run.vocabulary
-            )
-        if now.state != edited.state or not _is_same(panoptic, run.read_map(entry.image)):
-            run.correct(run.record(entry), panoptic, state=edited.state)
+        present = run.read_map(entry.image)
+        is_later = now.current != opened.labels.current
+        if is_later:
+            panoptic = _beside_later_labels(panoptic, present, now, run.vocabulary)
+        if now.state != edited.state or not _is_same(panoptic, present):
+            beside = present if is_later else None
+            run.correct(run.record(entry), panoptic, state=edited.state, beside=beside)
     except (ReviewError, ImageError, FormatError) as error:
         return ImageReport(entry.image, now.state, problem=f"{error}")
     return ImageReport(entry.image, edited.state, edited.changes)

@@ -69,6 +69,18 @@ class Region:
         return self.mask is not None and self.mask.dtype == np.bool_ and self.mask.shape == size
 
     @property
+    def is_torn(self) -> bool:
+        """Return whether the mask belongs to another box; its pixels are as wide as high.
+
+        The App sends the new box and the new mask of a stroke or a merge one after the other.
+        """
+        if self.mask is None or not self.box[2]:
+            return False
+        rows, columns = self.mask.shape
+        expected = self.box[3] * columns / self.box[2]
+        return bool(abs(expected - rows) > 2 * (1 + rows / columns))  # both are rounded
+
+    @property
     def screen_pixel(self) -> float:
         """Return how many pixels of the image one pixel of the mask is long, at least 1."""
         if self.is_exact:

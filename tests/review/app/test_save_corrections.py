@@ -187,29 +187,6 @@ def test_a_run_folder_that_moved_finds_its_dataset_and_a_copy_does_not(
     assert open_in_fiftyone(out).dataset.name != name
 
 
-def test_what_looks_alike_is_found_from_the_kept_vectors(out: Path) -> None:
-    from frozenseg_label.review.app.similarity import add_similarity, read_vectors, save_search
-
-    with RunFolder.read(out) as run:
-        vectors = read_vectors(run)
-    dataset = open_in_fiftyone(out).dataset
-    add_similarity(dataset, vectors)
-    assert len(dataset.list_brain_runs()) == 4
-    patches = dataset.to_patches("segments")
-    cat = patches.match_labels(filter=segment_filter("cat")).first()
-    view = patches.sort_by_similarity(cat.id, k=3, brain_key="like_this_segment")
-    assert view.values("segments.label") == ["cat", "cat", "cat"]
-    name, count = save_search(dataset, vectors, "my cat", np.eye(4)[2])
-    assert count == 9
-    assert dataset.load_saved_view(name).values("segments.label")[:3] == ["cat"] * 3
-
-
-def segment_filter(label: str):  # noqa: ANN201
-    from fiftyone import ViewField
-
-    return ViewField("label") == label
-
-
 def test_a_new_segment_never_gets_the_id_of_one_that_is_gone(out: Path) -> None:
     import fiftyone as fo
 

@@ -36,6 +36,17 @@ def test_pictures_that_are_away_make_no_dataset_and_are_told(out: Path) -> None:
     assert len(datasets()) == 1
 
 
+def test_pictures_that_moved_after_the_first_opening_are_told(out: Path) -> None:
+    relabel(open_in_fiftyone(out).dataset, "a.png")
+    photos = out.parent / "photos"
+    (photos / "b.png").rename(out.parent / "b.png")
+    assert open_in_fiftyone(out).lost == {"b.png": f"{photos / 'b.png'}"}
+    photos.rename(out.parent / "elsewhere")
+    with pytest.raises(ReviewError, match=r"none of the 3 pictures .*corrections are kept"):
+        open_in_fiftyone(out)
+    assert len(save_review(out).images) == 1  # needs no pictures
+
+
 def test_a_run_whose_images_all_failed_makes_no_dataset(
     tmp_path: Path, mongod: str, make_manifest: MakeManifest
 ) -> None:

@@ -83,7 +83,6 @@ class ReviewOperator(foo.Operator):
         ctx.ops.clear_selected_samples()  # or the next operator would act on them again
         changed = ctx.dataset.match(ViewField("last_modified_at") >= before).values("id")
         ctx.trigger(SHOW_ANEW, {"changed": changed, "open": ctx.current_sample})
-        ctx.ops.reload_samples()
         return {"message": message}
 
     def act(self, ctx: foo.ExecutionContext) -> str:

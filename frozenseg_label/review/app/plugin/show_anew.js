@@ -1,15 +1,29 @@
-// Lets the App fetch images again that an operator changed; none of the App's own operators does.
+// Lets the App fetch images again that an operator, or a save in a terminal, changed.
 // The App keeps every image that was open once as it was then. Without this, the next stroke in
-// such an image would bring back what the operator removed.
+// such an image would bring back what the operator removed. The grid and what left the view follow
+// by FiftyOne's own reload.
 (() => {
-  const { Operator, OperatorConfig, registerOperator } = window.__foo__;
+  const { Operator, OperatorConfig, executeOperator, registerOperator } = window.__foo__;
   const state = window.__fos__;
-  const query = `query ($dataset: String!, $view: BSONArray!, $id: String!) {
+  const NAME = "@frozenseg-label/review/show_anew";
+  const LOOK_EVERY = 4000; // ms, for a save in a terminal
+  const sampleQuery = `query ($dataset: String!, $view: BSONArray!, $id: String!) {
     sample(dataset: $dataset, view: $view, filter: { id: $id }) { ... on ImageSample { sample } }
   }`;
+  const infoQuery = `query ($dataset: String!) { dataset(name: $dataset) { info } }`;
   const opened = new Set(); // ids of images; the page's address names the open one
-  const note = () => opened.add(new URLSearchParams(window.location.search).get("id"));
+  let saved = null; // the save that this page has seen last
+  let shownAnew = false; // by an operator since the last look
+  const note = () => {
+    const id = new URLSearchParams(window.location.search).get("id");
+    if (id) opened.add(id);
+  };
   window.setInterval(note, 200);
+
+  const ask = async (query, variables) => {
+    const { data } = await window.__fou__.getFetchFunction()("POST", "/graphql", { query, variables });
+    return data;
+  };
 
   class ShowAnew extends Operator {
     get config() {
@@ -21,25 +35,38 @@
         dataset: window.recoil.useRecoilValue(state.datasetName),
         view: window.recoil.useRecoilValue(state.view),
         update: state.useUpdateSamples(),
+        refresh: state.useRefresh(),
       };
     }
 
     async execute({ hooks, params }) {
-      const post = window.__fou__.getFetchFunction();
-      const known = new Set(params.changed.filter((id) => opened.has(id)));
-      if (params.open) known.add(params.open);
-      const { dataset, update } = hooks;
-      for (const id of known) {
+      shownAnew = true;
+      const known = params.changed ? params.changed.filter((id) => opened.has(id)) : [...opened];
+      const ids = new Set(known);
+      if (params.open) ids.add(params.open);
+      const { dataset, update, refresh } = hooks;
+      for (const id of ids) {
         for (const view of [hooks.view, []]) { // an image may have left the view
-          const variables = { dataset, view, id };
-          const { data } = await post("POST", "/graphql", { query, variables });
+          const data = await ask(sampleQuery, { dataset, view, id });
           if (!data?.sample) continue;
           update([[id, data.sample.sample]]);
           break;
         }
       }
+      refresh();
     }
   }
 
   registerOperator(ShowAnew, "@frozenseg-label/review");
+
+  const look = async () => {
+    const dataset = decodeURIComponent(window.location.pathname.split("/datasets/")[1] ?? "");
+    if (!dataset || document.hidden) return;
+    const now = (await ask(infoQuery, { dataset }))?.dataset?.info?.saved ?? "";
+    const isNew = saved !== null && now !== saved && !shownAnew;
+    saved = now;
+    shownAnew = false;
+    if (isNew) executeOperator(NAME, {});
+  };
+  window.setInterval(() => look().catch(() => {}), LOOK_EVERY); // the command may have ended
 })();
