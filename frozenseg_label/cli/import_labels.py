@@ -58,6 +58,13 @@ from frozenseg_label.exchange.import_labels import import_labels as take_in
     type=FilePath(dir_okay=False, path_type=Path),
     help="YAML or JSON: class there: class of the run, or null to leave it out.",
 )
+@option_of(
+    take_in,
+    "--exported",
+    metavar="DIR",
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
+    help="Folder that export wrote, if LABELS are elsewhere: what it left out stays as it is.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @verbosity_options
 def import_labels(
@@ -70,9 +77,9 @@ def import_labels(
 
     LABELS is the file or folder that the other tool wrote; export writes the same forms. Every
     image in it counts as reviewed, even if nothing was changed: leave out images that nobody has
-    looked at. Segments of classes that LABELS does not list stay as they are. Images are matched by
-    their path below the annotated folder, or by a file name that occurs once; classes by their
-    names, synonyms, or place in a published set.
+    looked at. Segments that the export left out (--min-score, --only), or of classes that LABELS
+    does not list, stay as they are. Images are matched by their path below the annotated folder, or
+    by a file name that occurs once; classes by their names, synonyms, or place in a published set.
     """
     result = take_in(output, labels, progress=not is_quiet(), **options)
     if as_json:

@@ -83,6 +83,7 @@ def adopt(
     taken = set(np.unique(current.ids).tolist())
     unused = _unused(taken | {segment.id for segment in imported.segments})
     models = {segment.source for segment in current.segments}
+    staying = {kept[segment.id].id for segment in imported.segments if segment.id in kept}
     adopted: dict[int, Segment] = {}  # by the id that the imported labels use
     unaltered: list[Segment] = []
     tally: Counter[str] = Counter(removed=len(current.segments))
@@ -92,6 +93,8 @@ def adopt(
             tally.subtract(["removed"])
             adopted[segment.id] = replace(segment, id=kept[segment.id].id)
             continue
+        if counterpart is not None and counterpart.id in staying:
+            counterpart = None  # it lost pixels to this one, and keeps its id
         id_ = next(unused) if segment.id in taken else segment.id
         if segment.state == "rejected":
             known = counterpart if counterpart is not None and is_same_mask else segment

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from frozenseg_label.errors import ImageError, RunError
 from frozenseg_label.files import (
+    PREFIX,
     atomic_path,
     atomic_stream,
     atomic_write,
@@ -23,14 +24,16 @@ from frozenseg_label.files import (
     remove_leftovers,
 )
 from frozenseg_label.runs.layout import checked_name
+from frozenseg_label.runs.opening import hold_lock
 
 if TYPE_CHECKING:
     from frozenseg_label.exchange.export_labels import PictureMode
 
+LOCK = ".frozenseg-lock"
 RECORD = ".frozenseg-export.jsonl"  # the format, then a row for each image; the last row counts
 
 
-Sent = tuple[tuple[int, int], ...]  # id and area of segments
+Sent = tuple[int, int]  # id and area of a segment that was asked for
 
 
 class _Head(BaseModel):
@@ -47,7 +50,7 @@ class _Row(BaseModel):
     image: str
     key: str
     files: tuple[str, ...]
-    sent: Sent | None = None  # segments that were asked for, where some were not
+    sent: tuple[Sent, ...] | None = None  # None: all segments were asked for
 
 
 class ExportFolder:
@@ -72,23 +75,26 @@ class ExportFolder:
     def open(cls, path: Path, form: str) -> Iterator["ExportFolder"]:
         """Yield the folder; at the end, files of earlier exports that nobody wants are removed.
 
-        RunError: it has files of others, or an export in another format.
+        RunError: it has files of others, or an export in another format, or another program writes
+        an export there.
         """
         refuse_links(path, RECORD)
-        before = _read_record(path, form)
-        if not (path / RECORD).exists():
-            atomic_write(path / RECORD, _line(_Head(form=form)))
+        _refuse_others(path)
         mark_folder(path)
-        with explained(path / RECORD):
-            files = [file for row in before.values() for file in row.files]
-            for parent in {_below(path, file).parent for file in files}:
-                remove_leftovers(parent)
-            remove_leftovers(path)
-            record = (path / RECORD).open("ab")
-        with record:
-            folder = cls(path, form, before, record)
-            yield folder
-        folder._finish()
+        with hold_lock(path, LOCK):
+            before = _read_record(path, form)
+            if not (path / RECORD).exists():
+                atomic_write(path / RECORD, _line(_Head(form=form)))
+            with explained(path / RECORD):
+                files = [file for row in before.values() for file in row.files]
+                for parent in {_below(path, file).parent for file in files}:
+                    remove_leftovers(parent)
+                remove_leftovers(path)
+                record = (path / RECORD).open("ab")
+            with record:
+                folder = cls(path, form, before, record)
+                yield folder
+            folder._finish()
 
     def keeps(self, image: str, key: str) -> bool:
         """Return whether the files of an image are there already, and then keep them."""
@@ -106,7 +112,7 @@ class ExportFolder:
         key: str,
         files: Iterable[tuple[str, bytes]],
         *more: str,
-        sent: Sent | None = None,
+        sent: tuple[Sent, ...] | None = None,
     ) -> None:
         """Write the files of an image.
 
@@ -114,7 +120,7 @@ class ExportFolder:
             key: of all that they are made from.
             files: paths in this folder, and bytes.
             more: files of the image that were written already.
-            sent: id and area of the segments that were asked for; None: of all.
+            sent: the segments that were asked for; None: all.
         """
         written = list(more)
         for file, data in files:
@@ -182,22 +188,48 @@ def _below(folder: Path, file: str) -> Path:
     return folder / file
 
 
+def sent_segments(labels: Path, exported: Path | None = None) -> dict[str, frozenset[Sent]]:
+    """Return id and area of the segments of images of which an export has left out others.
+
+    Args:
+        labels: that came back: a file, or a folder; what tells it is there or beside it.
+        exported: the folder of the export, if it is elsewhere. RunError: it is none.
+    """
+    folders = [labels, labels.parent] if exported is None else [exported]
+    found = next((folder for folder in folders if (folder / RECORD).is_file()), None)
+    if found is not None:
+        _, rows = _rows_of(found / RECORD)
+        return {row.image: frozenset(row.sent) for row in rows.values() if row.sent is not None}
+    if exported is not None:
+        raise RunError(f"{exported}: no export was written there; name the folder of one")
+    return {}
+
+
+def _refuse_others(path: Path) -> None:
+    """Raise RunError where a folder has files, and none of an export."""
+    if (path / RECORD).is_file() or not path.exists():
+        return
+    if not path.is_dir() or not all(file.name.startswith(PREFIX) for file in path.iterdir()):
+        raise RunError(f"{path}: is not empty, and no export was written there; name a new folder")
+
+
 def _read_record(path: Path, form: str) -> dict[str, _Row]:
     """Return the last row of each image; RunError where the folder is not for this export."""
-    record = path / RECORD
-    if not record.is_file():
-        if path.exists() and (not path.is_dir() or next(path.iterdir(), None) is not None):
-            raise RunError(
-                f"{path}: is not empty, and no export was written there; name a new folder"
-            )
+    if not (path / RECORD).is_file():
         return {}
+    written, rows = _rows_of(path / RECORD)
+    if written != form:
+        raise RunError(f"{path}: holds an export to {written}; name another folder for {form}")
+    return rows
+
+
+def _rows_of(record: Path) -> tuple[str, dict[str, _Row]]:
+    """Return the format of an export, and the last row of each image."""
     head, *lines = read_regular(record, RunError).splitlines()
     try:
         written = _Head.model_validate_json(head).form
     except ValidationError as error:
         raise RunError(f"{record}: is damaged; name a new folder") from error
-    if written != form:
-        raise RunError(f"{path}: holds an export to {written}; name another folder for {form}")
     rows = {}
     for line in lines:
         try:
@@ -207,7 +239,7 @@ def _read_record(path: Path, form: str) -> dict[str, _Row]:
         except ValueError:  # torn by a killed export; its files are written again
             continue
         rows[row.image] = row
-    return rows
+    return written, rows
 
 
 def _line(row: BaseModel) -> bytes:

@@ -144,6 +144,12 @@ def _run(
     _tell(form, lost, strict=strict)
     with ExportFolder.open(job.output, form) as folder:
         counts = job.write(folder, parts)
+    if left := counts["not asked for"]:
+        log.info(
+            "%d segments were not asked for; an import leaves them as they are, if the labels are "
+            "in this folder then, or `import --exported` names it",
+            left,
+        )
     return ExportSummary(
         output=job.output,
         form=form,

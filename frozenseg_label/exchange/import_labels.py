@@ -42,7 +42,8 @@ class ImportSummary:
         reshaped: segments of the same region and class, but of other pixels.
         added, removed: segments without a counterpart on the other side.
         left_out: segments whose class the class map leaves out: their pixels have no label.
-        kept: segments of the run that stay as they are, because the labels name no such class.
+        kept: segments of the run that stay as they are, because the labels name no such class, or
+            the export left them out.
         overlapped: shapes that lost pixels to others; `overlapped_pixels` are in several shapes.
         classes: how the classes of the imported labels were found in the run.
     """
@@ -74,16 +75,17 @@ def import_labels(
     overwrite: bool = False,
     trust_states: bool = False,
     class_map: "str | Path | ClassMap | None" = None,
+    exported: str | Path | None = None,
     progress: bool = False,
 ) -> ImportSummary:
     """Take labels that a person corrected elsewhere into a run folder, as that person's work.
 
     Every image among them counts as looked at: its segments become accepted, and what it does not
-    label is truth, too. Segments of classes that the labels do not list (stuff in instances) stay
-    as they are; where some of them are still proposed, the image is in review only. What the format
-    changed by itself (filled holes) is no correction. The model's own labels are kept in
-    `proposed/`. All that does not fit, or would overwrite a person's work, is told in one
-    FormatError before anything is written.
+    label is truth, too. Segments that the export left out, or of classes that the labels do not
+    list (stuff in instances), stay as they are; where some of them are still proposed, the image is
+    in review only. What the format changed by itself (filled holes) is no correction. The model's
+    own labels are kept in `proposed/`. All that does not fit, or would overwrite a person's work,
+    is told in one FormatError before anything is written.
 
     Args:
         output: the run folder.
@@ -96,6 +98,8 @@ def import_labels(
         overwrite: replace what people did in the run, too.
         trust_states: believe the states that the labels say; else all segments are accepted.
         class_map: class there -> class of the run, or None to leave it out; or a file with that.
+        exported: folder that the export wrote; None: that of the labels. What it left out
+            (`min_score`, `only`) stays as it is, as far as nobody drew there.
         progress: show a progress bar on stderr.
 
     Returns:
@@ -126,6 +130,7 @@ def import_labels(
             on_top=on_top,
             trust_states=trust_states,
             class_map=read_class_map(class_map),
+            exported=None if exported is None else Path(exported),
         )
         todo = _check(run, incoming, state, None if overwrite else origin, problems)
         problems.refuse(source)
@@ -269,8 +274,9 @@ def _tell_shapes(incoming: "Incoming", on_top: OnTop) -> None:
         log.info("%s", said_overlaps(lost, on_top))
     if kept := sum(counts.kept for counts in found):
         log.info(
-            "%d segments of the run are of classes that the labels do not list; they stay as they "
-            "are, and images where such are still proposed are in review, not reviewed",
+            "%d segments of the run were left out by the export, or are of classes that the labels "
+            "do not list; they stay as they are, and images where such are still proposed are in "
+            "review, not reviewed",
             kept,
         )
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from frozenseg_label.errors import FaultyLabelsError, FormatError, RunError
 from frozenseg_label.exchange.adopt_labels import Adoption, adopt
+from frozenseg_label.exchange.export_folder import Sent, sent_segments
 from frozenseg_label.exchange.problems import ADD_CLASS, MEND, NAME_IMAGES, RESTORE, Problems
-from frozenseg_label.exchange.restore_segments import restored
+from frozenseg_label.exchange.restore_segments import ShapeCounts, beside, restored
 from frozenseg_label.formats.shapes import ImageShapes, OnTop, Overlaps
 from frozenseg_label.label_sets.class_map import ClassMap
 from frozenseg_label.label_sets.foreign_sets import read_shapes
@@ -22,26 +23,13 @@ from frozenseg_label.label_sets.label_set import Form, LabelSet
 from frozenseg_label.label_sets.match_classes import ClassMatches, match_classes
 from frozenseg_label.label_sets.match_names import match_names
 from frozenseg_label.label_sets.open_label_set import form_of, open_form
-from frozenseg_label.panoptic import UNLABELLED, PanopticMap
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.run_reader import RunReader
 
 log = logging.getLogger(__name__)
 
 _SHOWN_NAMES = 3
-
-
-@dataclass(frozen=True)
-class ShapeCounts:
-    """What became of the shapes of an image.
-
-    Attributes:
-        kept: segments of the run that are left as they are: the format could not tell them.
-        overlaps: what shapes lost to others.
-    """
-
-    kept: int
-    overlaps: Overlaps
 
 
 @dataclass(frozen=True)
@@ -55,6 +43,7 @@ class Incoming:
         classes: which class of the run each class of the set is.
         unknown: images of the set that are missing from the run.
         on_top: which of two shapes has the pixels that both claim.
+        sent: by image, id and area of the segments that an export had sent, if not all.
         found: by image, how shapes were made a map.
     """
 
@@ -64,7 +53,8 @@ class Incoming:
     classes: ClassMatches
     unknown: int
     on_top: OnTop
-    found: dict[str, "ShapeCounts"] = field(default_factory=dict)
+    sent: Mapping[str, frozenset[Sent]]
+    found: dict[str, ShapeCounts] = field(default_factory=dict)
 
     def adopted(self, entry: Entry, problems: Problems) -> Adoption | None:
         """Return the labels as they would be in the run; None where something does not fit."""
@@ -83,7 +73,12 @@ class Incoming:
         current = self._current(entry, labels.ids.shape, problems)
         known = self.classes.ids.keys() | self.classes.ignored
         unclear = any(segment.category_id not in known for segment in labels.segments)
-        return None if current is None or unclear else adopt(self._translated(labels), current)
+        if current is None or unclear:
+            return None
+        left = self._left(entry.image, current)
+        whole, kept = beside(self._translated(labels), current, left)
+        self.found[entry.image] = ShapeCounts(len(kept), Overlaps())
+        return adopt(whole, current, kept)
 
     def _adopted_shapes(self, entry: Entry, problems: Problems) -> Adoption | None:
         foreign, ids = self.labels.foreign, self.classes.ids
@@ -100,13 +95,30 @@ class Incoming:
             replace(s, category_id=ids[s.category_id]) for s in found.shapes if s.category_id in ids
         )
         told = set(ids.values()) if foreign.lists_classes else None
-        made = restored(ImageShapes(found.size, tuple(shapes)), current, told, self.on_top)
+        left = self._left(entry.image, current, told)
+        made = restored(ImageShapes(found.size, tuple(shapes)), current, left, self.on_top)
         self.found[entry.image] = ShapeCounts(len(made.kept), made.overlaps)
         by_id = self.run.vocabulary.by_id
         segments = (
             replace(s, is_thing=by_id(s.category_id).is_thing) for s in made.panoptic_map.segments
         )
         return adopt(PanopticMap(made.panoptic_map.ids, tuple(segments)), current, made.kept)
+
+    def _left(
+        self, image: str, current: PanopticMap, told: Collection[int] | None = None
+    ) -> list[Segment]:
+        """Return the segments of the run of which the labels of an image say nothing.
+
+        Args:
+            told: ids of the classes that the format could tell; None: all.
+        """
+        sent = self.sent.get(image)
+        return [
+            segment
+            for segment in current.segments
+            if (told is not None and segment.category_id not in told)
+            or (sent is not None and (segment.id, segment.area) not in sent)
+        ]
 
     def left_out(self) -> int:
         """Return the number of segments whose class the class map leaves out."""
@@ -208,6 +220,7 @@ def match_labels(
     on_top: OnTop,
     trust_states: bool,
     class_map: ClassMap,
+    exported: Path | None,
 ) -> Incoming:
     """Return a set of another tool matched to a run; FormatError where no image is common.
 
@@ -219,6 +232,7 @@ def match_labels(
         on_top: which of two shapes has the pixels that both claim.
         trust_states: as of `import_labels`.
         class_map: class there -> class of the run; None: leave its segments out.
+        exported: as of `import_labels`.
     """
     place = source if form == "coco-panoptic" else form_of(source, form)[1]
     labels = _looked_at(open_form(form, place, pngs=pngs, trust_states=trust_states))
@@ -240,7 +254,8 @@ def match_labels(
     )
     classes.report.tell(f"{source}", "the run")
     unknown = len(labels.images) - len(images)
-    incoming = Incoming(run, labels, images, classes, unknown, on_top)
+    sent = sent_segments(source, exported)
+    incoming = Incoming(run, labels, images, classes, unknown, on_top, sent)
     for remedy, sentences in incoming.unclear_classes().items():
         problems.add(remedy, sentences)
     return incoming

@@ -5,7 +5,7 @@ shape is what the format makes of it is unchanged, and gets its own pixels back.
 pixels that only the format had added are taken away again.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,30 +45,39 @@ class Restored:
     overlaps: Overlaps
 
 
+@dataclass(frozen=True)
+class ShapeCounts:
+    """What became of the shapes of an image.
+
+    Attributes:
+        kept: segments of the run that are left as they are: the labels could not tell them.
+        overlaps: what shapes lost to others.
+    """
+
+    kept: int
+    overlaps: Overlaps
+
+
 def restored(
-    found: ImageShapes, current: PanopticMap, told: Collection[int] | None, on_top: OnTop
+    found: ImageShapes, current: PanopticMap, left: Sequence[Segment], on_top: OnTop
 ) -> Restored:
     """Return what shapes say of an image whose labels in the run are known.
 
     Args:
         found: with category ids of the run.
         current: the labels in the run, of the same size.
-        told: ids of the classes that the format could tell; segments of others are left as they
-            are. None: all.
+        left: segments of the run of which the shapes say nothing; they are left as they are.
         on_top: which of two shapes has the pixels that both claim.
     """
     exported = _Exported(current)
+    sent = replace(current, segments=tuple(s for s in current.segments if s not in left))
     shapes: list[Shape] = []
     for shape in found.shapes:
-        shapes += _of_segments(shape, current) if shape.is_region else [exported.restored(shape)]
+        shapes += _of_segments(shape, sent) if shape.is_region else [exported.restored(shape)]
     ids = np.zeros(current.ids.shape, dtype=np.int32)  # [H, W]
     for place in drawing_order(shapes, on_top):
         shapes[place].cut(ids)[shapes[place].mask] = place + 1
     overlaps = overlaps_of(shapes, ids)
-    left = [s for s in current.segments if told is not None and s.category_id not in told]
-    kept = dict(enumerate(left, start=len(shapes) + 1))
-    for number, segment in kept.items():
-        ids[(current.ids == segment.id) & (ids == UNLABELLED)] = number
     segments = [
         Segment(
             id=number,
@@ -80,8 +89,35 @@ def restored(
         )
         for number, shape in enumerate(shapes, start=1)
     ]
-    whole = PanopticMap.of(ids, [*segments, *(replace(s, id=n) for n, s in kept.items())])
+    whole, kept = beside(PanopticMap.of(ids, segments), current, left)
     return Restored(whole, kept, overlaps)
+
+
+def beside(
+    labels: PanopticMap, current: PanopticMap, left: Sequence[Segment]
+) -> tuple[PanopticMap, Mapping[int, Segment]]:
+    """Return labels with segments of the run of which they say nothing, and these by their new id.
+
+    They have the pixels that no other segment has. One that has a counterpart (IoU above 0.5) of
+    its class is not left: a person drew it.
+    """
+    if not left:
+        return labels, {}
+    areas = {segment.id: segment for segment in labels.segments}
+    ids, kept = labels.ids.copy(), {}
+    for number, segment in enumerate(left, start=max(areas, default=0) + 1):
+        here = current.ids == segment.id  # [H, W]
+        for id_, common in zip(*np.unique(labels.ids[here], return_counts=True), strict=True):
+            other = areas.get(int(id_))
+            if other is None or other.category_id != segment.category_id:
+                continue
+            if common > SAME_MASK_IOU * (segment.area + other.area - common):
+                break
+        else:
+            kept[number] = segment
+            ids[here & (labels.ids == UNLABELLED)] = number
+    added = (replace(segment, id=number) for number, segment in kept.items())
+    return PanopticMap.of(ids, [*labels.segments, *added]), kept
 
 
 class _Exported:

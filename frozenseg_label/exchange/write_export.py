@@ -120,7 +120,7 @@ class Export:
         return losses(found(), kept) if ALL - kept else {}
 
     def write(self, folder: ExportFolder, parts: Mapping[str, Sequence[Place]]) -> Counter[str]:
-        """Write the export; returns the numbers of segments and of unchanged images."""
+        """Write the export; returns the numbers of segments, of images and so on."""
         counts = Counter[str]()
         total = sum(map(len, parts.values()))
         with progress_bar(total, show=self.progress, doing="writing") as bar:
@@ -164,18 +164,13 @@ class Export:
             if not is_kept or self.form.document is not None:
                 image = self._read(planned, counts["images"])
                 if has_row and not is_kept:
-                    self._write_image(folder, planned, image, key)
+                    if planned.taken is not None:
+                        folder.take_picture(*planned.taken, self.pictures)
+                    files = self.form.files(image, self.vocabulary) if self.form.files else ()
+                    more = [planned.taken[1]] if planned.taken is not None else []
+                    folder.write(place.name, key, files, *more, sent=planned.sent)
                 yield image
             bar.update()
-
-    def _write_image(
-        self, folder: ExportFolder, planned: "_Planned", image: ExportImage, key: str
-    ) -> None:
-        if planned.taken is not None:
-            folder.take_picture(*planned.taken, self.pictures)
-        files = self.form.files(image, self.vocabulary) if self.form.files else ()
-        more = [planned.taken[1]] if planned.taken is not None else []
-        folder.write(image.place.name, key, files, *more, sent=planned.sent)
 
     def _write_shards(
         self,
@@ -217,6 +212,7 @@ class Export:
         sent = None
         if len(wanted) < len(said.segments):
             sent = tuple((segment.id, segment.area) for segment in wanted)
+            counts["not asked for"] += len(said.segments) - len(wanted)
         source = self.label_set.picture(place.name)
         return _Planned(place, said, segments, sent, source, *self._picture(place, source))
 
@@ -285,7 +281,7 @@ class _Planned:
 
     Attributes:
         segments: those that are exported.
-        sent: id and area of the segments that were asked for; None: of all.
+        sent: the segments that were asked for; None: all.
         source: the picture; None: not known.
         picture: as of `ExportImage`.
         taken: from where to where the picture goes; None: it does not.
@@ -294,7 +290,7 @@ class _Planned:
     place: Place
     said: ImageLabels
     segments: Sequence[Segment]
-    sent: Sent | None
+    sent: tuple[Sent, ...] | None
     source: Path | None
     picture: str | None
     taken: tuple[Path, str] | None

@@ -25,7 +25,7 @@ def open_to_write(
     _refuse_foreign(folder)
     with explained(folder):
         make_folder(folder)
-    with _hold_lock(folder):
+    with hold_lock(folder):
         before = _manifest_of_rows(folder)
         if before is not None and not update:
             _refuse_differences(folder, before, manifest)
@@ -44,7 +44,7 @@ def open_to_write(
 def open_to_correct(folder: Path) -> Iterator[tuple[Manifest, Journal]]:
     """Yield what `open_to_write` does, of a folder that is there and whose manifest stays."""
     refuse_no_run(folder)
-    with _hold_lock(folder):
+    with hold_lock(folder):
         manifest = read_manifest(folder)
         with _mended_journal(folder) as journal:
             yield manifest, journal
@@ -73,14 +73,17 @@ def open_to_read(folder: Path) -> tuple[Manifest, Journal]:
 
 
 @contextmanager
-def _hold_lock(folder: Path) -> Iterator[None]:
+def hold_lock(folder: Path, file: str = LOCK_FILE) -> Iterator[None]:
     """Keep the folder for this process; RunError at once if another one has it.
 
     The system frees the lock of a process that died. The file stays and holds the number of the
     process that has the lock.
+
+    Args:
+        file: name of the lock in the folder.
     """
-    path = folder / LOCK_FILE
-    refuse_links(folder, LOCK_FILE)
+    path = folder / file
+    refuse_links(folder, file)
     holder = path.read_text(errors="replace").strip() if path.is_file() else ""
     lock = FileLock(path)
     with explained(path):

@@ -23,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from frozenseg_label import annotate, export_labels, write_demo
+from frozenseg_label import annotate, export_labels, fiftyone_writer, write_demo
 from frozenseg_label.exchange.export_formats import FORMATS
 from frozenseg_label.exchange.export_labels import PictureMode
 from frozenseg_label.exchange.export_losses import count_outlines
-from frozenseg_label.label_sets.label_set import LabelSet, open_label_set
+from frozenseg_label.label_sets.label_set import LabelSet
+from frozenseg_label.label_sets.open_label_set import open_label_set
 
 Mask = NDArray[np.bool_]
 Row = tuple[str, str, Mask]  # image without suffix, class, mask [H, W]
@@ -40,6 +41,7 @@ FOREIGN = {  # format -> who reads it, and what `read_labels.py` calls it
     "label-studio": ("label-studio-sdk", "label-studio"),
     "yolo-seg": ("supervision", "supervision yolo"),
     "voc": ("datumaro", "voc"),
+    "hf": ("transformers, datasets", "mask2former"),
 }
 
 
@@ -60,12 +62,15 @@ def main() -> None:
         shutil.rmtree(out, ignore_errors=True)
         pictures: PictureMode = "copy" if form in FOREIGN else "none"
         stuff = FORMATS[form].stuff_asked
-        export_labels(folder / "labels", out, form, stuff=stuff, pictures=pictures)
+        writer = fiftyone_writer() if form == "fiftyone" else None
+        export_labels(folder / "labels", out, form, stuff=stuff, pictures=pictures, writer=writer)
         if form in FOREIGN:
             reader, name = FOREIGN[form]
             back = list(read_elsewhere(name, out, folder / "masks.npz"))
         elif form == "labelme":
             reader, back = "by labelme's rule", list(read_labelme(out))
+        elif form == "fiftyone":
+            reader, back = "FiftyOne", list(read_fiftyone(out))
         elif form == "class-png":
             with open_label_set(out) as label_set:
                 reader, back = "Pillow", [row[:3] for row in segments(label_set)]
@@ -107,6 +112,22 @@ def read_labelme(folder: Path) -> Iterator[Row]:
             with Image.open(io.BytesIO(base64.b64decode(shape["mask"]))) as png:
                 mask[top : bottom + 1, left : right + 1] = np.asarray(png).astype(bool)
             yield path.stem, shape["label"], mask
+
+
+def read_fiftyone(folder: Path) -> Iterator[Row]:
+    """Yield the masks that FiftyOne reads."""
+    import fiftyone as fo
+
+    dataset = fo.Dataset.from_dir(str(folder), fo.types.FiftyOneDataset, progress=False)
+    for sample in dataset:
+        for detection in sample.segments.detections:
+            mask = np.zeros((sample.metadata.height, sample.metadata.width), dtype=bool)
+            left, top = detection.bounding_box[0] * mask.shape[1], detection.bounding_box[1]
+            x, y = round(left), round(top * mask.shape[0])
+            height, width = detection.mask.shape
+            mask[y : y + height, x : x + width] = detection.mask
+            yield Path(sample.filepath).stem, detection.label, mask
+    dataset.delete()
 
 
 def line(form: str, reader: str, sent: list[tuple[str, str, Mask, bool]], back: list[Row]) -> str:

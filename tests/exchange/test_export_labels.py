@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 from frozenseg_label.errors import FormatError, ImageError, RunError
 from frozenseg_label.evaluation.evaluate_labels import evaluate
 from frozenseg_label.evaluation.evaluation_report import EvaluationReport
+from frozenseg_label.exchange.export_folder import ExportFolder
 from frozenseg_label.exchange.export_labels import ExportForm, export_labels
 from frozenseg_label.images import ImageRecord, find_images
 from frozenseg_label.panoptic import PanopticMap
@@ -179,6 +180,15 @@ def test_other_peoples_folders_and_exports_in_another_format_are_left_alone(
     export_labels(out, tmp_path / "coco", "coco-instances")
     with pytest.raises(RunError, match="holds an export to coco-instances"):
         export_labels(out, tmp_path / "coco", "class-png")
+
+
+def test_two_exports_at_once_into_one_folder_are_refused(out: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "png"
+    with ExportFolder.open(folder, "class-png"):
+        with pytest.raises(RunError, match=r"png is in use by process \d+; wait until it is done"):
+            export_labels(out, folder, "class-png")
+        assert not (folder / "class-png").exists()
+    assert export_labels(out, folder, "class-png").images == 2
 
 
 def test_an_export_is_never_labelled(out: Path, tmp_path: Path) -> None:
