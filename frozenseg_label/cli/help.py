@@ -91,6 +91,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "frozenseg-label review labels",
         "frozenseg-label review labels --html page",
     ),
+    "schema": (
+        "frozenseg-label schema annotate",
+        "frozenseg-label schema evaluate --reviewed",
+    ),
     "train": (
         "frozenseg-label train labels -o training",
         "frozenseg-label train labels -o training --recipe head_only --max-steps 200",

@@ -64,7 +64,8 @@ def contexts() -> Iterator[click.Context]:
         for name in group.command.list_commands(group):
             command = group.command.get_command(group, name)
             assert command is not None
-            context = click.Context(command, parent=group, info_name=name, terminal_width=80)
+            settings = command.context_settings | {"terminal_width": 80}
+            context = click.Context(command, parent=group, info_name=name, **settings)
             if isinstance(command, click.Group):
                 groups.append(context)
             else:
