@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 from frozenseg_label.cli.output import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from frozenseg_label.annotation.try_words import TriedClass
     from frozenseg_label.checkpoints.named_weights import NamedWeights
     from frozenseg_label.cli.doctor import Finding
     from frozenseg_label.vocabulary_files import VocabularyCounts
@@ -73,12 +74,28 @@ class ShownVocabulary(TypedDict):
     background: list[str]
 
 
+class Doubt(TypedDict):
+    """Something doubtful in a vocabulary, and what to write instead."""
+
+    kind: str
+    classes: list[str]
+    message: str
+    suggestion: str
+
+
+class CheckedRun(TypedDict):
+    """The run folder of a check; `unlabelled`: share of the pixels, 0..1."""
+
+    images: int
+    unlabelled: float
+
+
 class CheckedVocabulary(TypedDict):
     """What is doubtful in a vocabulary.
 
     `shared_names`: names of several classes -> those classes. `unknown_words`: class -> words that
     the text encoder does not know. `likely_stuff`: things that are stuff in most published lists.
-    `unseen`: classes without masks in the weights' training.
+    `unseen`: classes without masks in the weights' training. `findings`: all that is doubtful.
     """
 
     name: str
@@ -88,6 +105,19 @@ class CheckedVocabulary(TypedDict):
     unknown_words: dict[str, list[str]]
     likely_stuff: list[str]
     unseen: list[str]
+    findings: list[Doubt]
+    run: CheckedRun | None
+
+
+class TriedImage(TypedDict):
+    """What words would get on one image; `unlabelled`: share of its pixels that none gets, 0..1."""
+
+    image: str
+    unlabelled: float
+    seconds: float
+    encoding_seconds: float
+    classes: "list[TriedClass]"
+    picture: str | None
 
 
 class ShownFile(TypedDict):
@@ -122,6 +152,8 @@ FORMS = {  # command, with the option that it needs -> its form
     "evaluate --reviewed": Form(("evaluation.evaluation_report:ReviewedReport",)),
     "export": Form(("exchange.export_labels:ExportSummary",), ("exchange.export_losses:Fact",)),
     "import": Form(("exchange.import_labels:ImportSummary",), (_CLASSES,)),
+    "relabel": Form(("annotation.relabel:RelabelSummary",)),
+    "relabel --try": Form((f"{_HERE}:TriedImage",), ("annotation.try_words:TriedClass",)),
     "review --save": Form(("review.app.save_corrections:SaveReport",)),
     "train": Form(("training.train:TrainSummary",), ("training.loop.report:TableRow", _CLASSES)),
     "vocab check": Form((f"{_HERE}:CheckedVocabulary",)),

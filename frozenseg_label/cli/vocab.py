@@ -46,7 +46,7 @@ The map has a line for each coarse class, with the names of its fine classes:
 \b
 Examples:
   frozenseg-label vocab map coco-panoptic-133 --to farm.yaml -o coarse.yaml
-  frozenseg-label vocab map lvis-1203 --to farm.yaml -o few.yaml --others drop --renumber
+  frozenseg-label vocab map lvis-1203 --to farm.yaml -o few.yaml --others drop
 """
 
 MERGE_EXAMPLES = """\b

@@ -22,7 +22,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     write_demo(folder / "pictures", count=2, truth=folder / "truth", size=128)
     (folder / "pictures" / "broken.jpg").write_bytes(b"no picture")
-    arguments = ["annotate", f"{folder / 'pictures'}", "--vocab", "stickers", "-q"]
+    arguments = [
+        "annotate",
+        f"{folder / 'pictures'}",
+        "--vocab",
+        "stickers",
+        "-q",
+        "--keep-proposals",
+    ]
     assert main([*arguments, "-o", f"{folder / 'labels'}"]) == 3
     return folder
 
@@ -30,9 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("command", "line", "code"),
     [
-        ("annotate", "annotate pictures --vocab stickers -o labels --json", 3),
+        ("annotate", "annotate pictures --vocab stickers -o labels --keep-proposals --json", 3),
         ("annotate", "annotate pictures --vocab stickers -o new --dry-run --json", 0),
         ("doctor", "doctor --json", 0),
+        ("relabel", "relabel labels --vocab stickers --json", 0),
+        ("relabel --try", "relabel labels --try cat --image demo-0000.png --json", 0),
         ("evaluate", "evaluate labels truth --json", 0),
         ("export", "export labels --to yolo-seg -o yolo --json", 0),
         ("import", "import labels truth --from coco-panoptic --json", 0),
