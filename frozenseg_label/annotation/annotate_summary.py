@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frozenseg_label.annotation.dry_run import Estimate
     from frozenseg_label.errors import ImageError
     from frozenseg_label.images import ImageRecord
     from frozenseg_label.runs.manifest import Manifest
@@ -41,6 +40,27 @@ class MadeWith:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """The time and the space of a run.
+
+    Attributes:
+        images: to label.
+        seconds: for all of them, with one image at a time.
+        disk_bytes: of COCO panoptic labels.
+        kept_bytes: of the proposals beside them; 0 where none are kept.
+        free_bytes: on the disk of the run folder.
+        memory_bytes: the most that was in use while images were timed; None on Windows.
+    """
+
+    images: int
+    seconds: float
+    disk_bytes: int
+    kept_bytes: int
+    free_bytes: int
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True)
 class AnnotateSummary:
     """The result of one call of `annotate`; in a dry run, what it would do.
 
@@ -68,7 +88,7 @@ class AnnotateSummary:
     warnings: tuple[str, ...] = ()
     paths: dict[str, Path] = field(default_factory=dict)
     failures: tuple[FailedImage, ...] = ()
-    estimate: "Estimate | None" = None
+    estimate: Estimate | None = None
 
 
 def paths_in(folder: Path) -> dict[str, Path]:

@@ -3,9 +3,9 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from frozenseg_label.annotation.annotate_summary import Estimate
 from frozenseg_label.annotation.label_images import load, predict
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import free_bytes
@@ -16,27 +16,6 @@ from frozenseg_label.inference.predictor import Predictor
 
 TIMED_IMAGES = 3
 SEGMENT_BYTES = 600  # of one segment in journal.jsonl and panoptic.json together
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """The time and the space of a run.
-
-    Attributes:
-        images: to label.
-        seconds: for all of them, with one image at a time.
-        disk_bytes: of COCO panoptic labels.
-        kept_bytes: of the proposals beside them; 0 where none are kept.
-        free_bytes: on the disk of the run folder.
-        memory_bytes: the most that was in use while images were timed; None on Windows.
-    """
-
-    images: int
-    seconds: float
-    disk_bytes: int
-    kept_bytes: int
-    free_bytes: int
-    memory_bytes: int | None
 
 
 def estimate(

@@ -45,6 +45,7 @@ COMMANDS = {
     "import": "Import labels that were corrected in another tool.",
     "relabel": "Label a run by other words, in seconds.",
     "review": "Correct labels in FiftyOne, and save the corrections.",
+    "schema": "Show what a command prints with --json, as a JSON Schema.",
     "train": "Train the decoder on corrected labels.",
     "vocab": "List, show, check, create, map and merge vocabularies.",
     "weights": "List, fetch, convert and verify model files.",

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from frozenseg_label.cli.help import HelpfulCommand
+from frozenseg_label.cli.json_forms import Findings
 from frozenseg_label.cli.options import verbosity_options
 from frozenseg_label.cli.output import print_json, say
 from frozenseg_label.errors import FrozenSegLabelError
@@ -53,8 +54,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     """
     findings = list(examine())
     if as_json:
-        rows = [asdict(finding) for finding in findings]
-        print_json(findings=rows)
+        print_json(**asdict(Findings(findings)))
     else:
         width = max(len(finding.check) for finding in findings) + 2
         for finding in findings:

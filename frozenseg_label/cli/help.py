@@ -19,11 +19,12 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Which images": ("from-list", "null", "limit", "max-pixels"),
         "Which words": ("vocab", "classes"),
         "How they are labelled": (
-            *("weights", "semantic", "sam-masks", "min-score"),
+            *("weights", "memory", "semantic", "sam-masks", "min-score"),
             *("device", "precision", "batch-size"),
         ),
         "What is written": (
-            *("output", "format", "update", "checksum", "max-failure-rate", "dry-run"),
+            *("output", "format", "keep-proposals", "update", "checksum", "max-failure-rate"),
+            "dry-run",
         ),
     },
     "calibrate": {
@@ -46,8 +47,13 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "What is read": ("from", "pngs", "class-map", "trust-states", "on-top"),
         "What becomes of the run": ("in-review", "overwrite"),
     },
+    "relabel": {
+        "Which words": ("vocab", "classes"),
+        "Trying words": ("try", "image", "output"),
+        "How they are labelled": ("weights", "semantic", "sam-masks", "min-score", "device"),
+    },
     "review": {
-        "Instead of the App": ("save", "queue", "html", "search"),
+        "Instead of the App": ("save", "queue", "html", "search", "limit"),
         "App": ("port", "address", "remote", "yes-expose-files"),
     },
     "train": {
@@ -87,9 +93,17 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "frozenseg-label import labels --from cvat annotations.xml",
         "frozenseg-label import labels corrected.json --class-map names.yaml",
     ),
+    "relabel": (
+        "frozenseg-label relabel labels --vocab kitchen.yaml",
+        'frozenseg-label relabel labels --try "cat, dog" --image photo.jpg -o tried.jpg',
+    ),
     "review": (
         "frozenseg-label review labels",
         "frozenseg-label review labels --html page",
+    ),
+    "schema": (
+        "frozenseg-label schema annotate",
+        "frozenseg-label schema evaluate --reviewed",
     ),
     "train": (
         "frozenseg-label train labels -o training",

@@ -12,6 +12,8 @@ from frozenseg_label.annotation.relabel import RelabelSummary
 from frozenseg_label.annotation.relabel import relabel as name_anew
 from frozenseg_label.annotation.try_words import WordTrial
 from frozenseg_label.cli.annotate import chosen_vocabulary, segment_rows
+from frozenseg_label.cli.completion import complete_vocabulary
+from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
 from frozenseg_label.cli.output import (
     FINISHED_WITH_FAILURES,
@@ -26,9 +28,13 @@ if TYPE_CHECKING:
     from frozenseg_label.annotation.try_words import TriedWords
 
 
-@click.command()
+@click.command(cls=HelpfulCommand)
 @click.argument("run", metavar="OUT", type=FilePath(path_type=Path))
-@click.option("--vocab", help="Vocabulary: a YAML or text file, or a shipped name.")
+@click.option(
+    "--vocab",
+    shell_complete=complete_vocabulary,
+    help="Vocabulary: a YAML or text file, or a shipped name.",
+)
 @click.option("--classes", help='Classes instead of a vocabulary: "cat, dog, sky:stuff".')
 @click.option(
     "--try",

@@ -11,6 +11,7 @@ import click
 from frozenseg_label.annotation.annotate_folder import annotate
 from frozenseg_label.cli.completion import complete_vocabulary, complete_weights
 from frozenseg_label.cli.help import HelpfulGroup
+from frozenseg_label.cli.json_forms import VocabularyList
 from frozenseg_label.cli.options import FilePath, option_of
 from frozenseg_label.cli.output import print_columns, print_json, say
 from frozenseg_label.words.check_vocabulary import check_vocabulary
@@ -45,7 +46,7 @@ The map has a line for each coarse class, with the names of its fine classes:
 \b
 Examples:
   frozenseg-label vocab map coco-panoptic-133 --to farm.yaml -o coarse.yaml
-  frozenseg-label vocab map lvis-1203 --to farm.yaml -o few.yaml --others drop --renumber
+  frozenseg-label vocab map lvis-1203 --to farm.yaml -o few.yaml --others drop
 """
 
 MERGE_EXAMPLES = """\b
@@ -76,7 +77,7 @@ def list_command(as_json: bool) -> None:
 
     rows = shipped_counts()
     if as_json:
-        print_json(vocabularies=[asdict(row) for row in rows])
+        print_json(**asdict(VocabularyList(rows)))
         return
     lines = [(row.name, f"{row.classes}", f"{row.things}", f"{row.stuff}") for row in rows]
     print_columns([("name", "classes", "things", "stuff"), *lines])

@@ -9,6 +9,7 @@ import click
 
 from frozenseg_label.cli.completion import complete_weights
 from frozenseg_label.cli.help import HelpfulGroup
+from frozenseg_label.cli.json_forms import WeightsList
 from frozenseg_label.cli.options import FilePath, is_quiet, verbosity_options
 from frozenseg_label.cli.output import print_columns, print_json, say
 
@@ -30,7 +31,7 @@ def list_command(as_json: bool) -> None:
 
     rows = list_weights()
     if as_json:
-        print_json(weights=[asdict(row) for row in rows])
+        print_json(**asdict(WeightsList(rows)))
         return
     lines = [("name", "on this machine", "size", "from")]
     for row in rows:

@@ -12,6 +12,8 @@ import pytest
 
 from frozenseg_label import train, write_demo
 from frozenseg_label.cli import commands, main
+from frozenseg_label.cli.json_forms import schema_of
+from tests.json_schema import faults
 
 SETTINGS = ("batch_size=1", "num_points=64", "log_every=1", "held_out=0.3", "save_every=1")
 
@@ -56,7 +58,8 @@ def test_a_training_that_forgets_too_much_is_told_kept_and_exits_4(
 
     assert command(labels, out, "--resume", "--max-forgetting", "100", "--json", rate="0.05") == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["schema_version"] == 1
+    schema = schema_of("train")
+    assert not faults(result, schema, schema)
     assert result["forgetting"] > 2.0
     assert result["forgot_too_much"] is False
     assert result["checkpoint"] == str(out / "best.safetensors")
