@@ -35,6 +35,7 @@ from frozenseg_label.words.map_vocabulary import map_vocabulary
 from frozenseg_label.words.merge_vocabularies import merge_vocabularies
 
 if TYPE_CHECKING:
+    from frozenseg_label.inference.predictor import Predictor
     from frozenseg_label.panoptic import PanopticMap, Segment
     from frozenseg_label.runs.run_folder import RunFolder
     from frozenseg_label.vocabulary_files import parse_classes, read_vocabulary
@@ -45,6 +46,7 @@ __all__ = [
     "ExportSummary",
     "ImportSummary",
     "PanopticMap",
+    "Predictor",
     "RelabelSummary",
     "RunFolder",
     "Segment",
@@ -76,8 +78,9 @@ __all__ = [
     "write_demo",
 ]
 
-_LATE = {  # they need numpy or pydantic
+_LATE = {  # they need numpy, pydantic or torch
     "PanopticMap": "panoptic",
+    "Predictor": "inference.predictor",
     "RunFolder": "runs.run_folder",
     "Segment": "panoptic",
     "parse_classes": "vocabulary_files",
@@ -88,7 +91,9 @@ _LATE = {  # they need numpy or pydantic
 def __getattr__(name: str) -> object:
     """Import what is heavy when it is asked for."""
     if name in _LATE:
-        return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+        found: object = getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

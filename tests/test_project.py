@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 import frozenseg_label
 from frozenseg_label.training.settings import shipped_recipes
@@ -159,3 +160,24 @@ def test_nothing_inside_imports_the_face() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module == "frozenseg_label":
                 assert not face & {alias.name for alias in node.names}, path
+
+
+def test_the_citation_names_the_paper_as_the_source_and_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == frozenseg_label.__version__
+    assert citation["license"] == PROJECT["license"]
+    paper = citation["preferred-citation"]
+    assert paper["url"] in README
+    assert paper["title"] in " ".join((ROOT / "NOTICE").read_text(encoding="utf-8").split())
+
+
+def test_the_dockerfile_says_that_it_was_not_built() -> None:
+    said = (ROOT / "recipes" / "Dockerfile").read_text(encoding="utf-8")
+    assert "was not built" in said.partition("FROM")[0]
+    assert "docker build -f recipes/Dockerfile" in said
+
+
+def test_the_ci_builds_the_api_pages_with_what_dev_installs() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "python .ci/api_pages.py" in script
+    assert "pdoc" in requirement_names(PROJECT["optional-dependencies"]["dev"])

@@ -83,6 +83,12 @@ def relabel(
         min_score: segments whose class is less probable stay unlabelled, 0..1; None as in the run.
         device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
         progress: show a progress bar on stderr.
+
+    Returns:
+        How many images have new labels, and how many were left as they are.
+
+    Example:
+        >>> summary = frozenseg_label.relabel("labels", "kitchen.yaml")  # doctest: +SKIP
     """
     from frozenseg_label.runs.extra_formats import extra_formats_of
     from frozenseg_label.runs.run_folder import RunFolder

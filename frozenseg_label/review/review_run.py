@@ -211,6 +211,14 @@ def fiftyone_writer() -> "Callable[[Path, Vocabulary, Iterable[ExportImage]], No
     """Return what writes labels as a dataset of FiftyOne: the `writer` of `export_labels`.
 
     ReviewError: FiftyOne has no database here.
+
+    Returns:
+        A function of the export's folder, the vocabulary and the images.
+
+    Example:
+        >>> frozenseg_label.export_labels(  # doctest: +SKIP
+        ...     "labels", "dataset", "fiftyone", writer=frozenseg_label.fiftyone_writer()
+        ... )
     """
     from frozenseg_label.review.app.database import require_database
 

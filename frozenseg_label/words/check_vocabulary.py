@@ -69,6 +69,12 @@ def check_vocabulary(
         vocabulary: a file or a shipped name.
         weights: a name or a file; its text encoder is asked, and its training.
         run: a run folder in which to see which classes always lose to another one.
+
+    Returns:
+        The doubts, by kind.
+
+    Example:
+        >>> check = frozenseg_label.check_vocabulary("stickers")  # doctest: +SKIP
     """
     from frozenseg_label.checkpoints.header import read_checkpoint_info
     from frozenseg_label.checkpoints.named_weights import find_weights

@@ -34,6 +34,14 @@ def map_vocabulary(
         others: what becomes of classes that the map does not name: they stay as they are, they are
             left out, or their names become background words.
         renumber: number the classes from 1.
+
+    Returns:
+        The vocabulary that was written.
+
+    Example:
+        >>> frozenseg_label.map_vocabulary(  # doctest: +SKIP
+        ...     "stickers", "coarse.yaml", "animals.yaml", others="drop"
+        ... )
     """
     from frozenseg_label.vocabulary_files import read_vocabulary, write_vocabulary
 

@@ -23,6 +23,14 @@ def merge_vocabularies(
         vocabularies: at least two files or shipped names.
         output: a new YAML file.
         renumber: number the classes from 1; else they keep their ids.
+
+    Returns:
+        The vocabulary that was written.
+
+    Example:
+        >>> frozenseg_label.merge_vocabularies(  # doctest: +SKIP
+        ...     ["kitchen.yaml", "garden.yaml"], "home.yaml", renumber=True
+        ... )
     """
     from frozenseg_label.vocabulary_files import read_vocabulary, write_vocabulary
 
