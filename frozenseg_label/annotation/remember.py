@@ -55,7 +55,7 @@ def remember(corrections: Corrections, predictor: Predictor) -> Memory:
     Args:
         predictor: of the same CLIP and vocabulary.
     """
-    vectors = pooled_vectors(corrections, predictor)
+    vectors = pooled_vectors(corrections, lambda: predictor)
     known = [place for place, vector in enumerate(vectors) if vector is not None]
     if not known:
         raise RunError(
@@ -72,8 +72,8 @@ def remember(corrections: Corrections, predictor: Predictor) -> Memory:
         corrections.described(predictor.vocabulary),
     )
     model = predictor.model
-    by_words = classify_by_clip(
-        memory.vectors[None], predictor.names, model.void_embedding, model.clip.logit_scale
-    )[0, :, :-1]
+    scale = model.clip.logit_scale
+    with torch.no_grad():
+        probs = classify_by_clip(memory.vectors[None], predictor.names, model.void_embedding, scale)
     images = torch.tensor([numbers[segment.image] for segment in segments], device=device)
-    return memory.tuned(images, by_words)
+    return memory.tuned(images, probs[0, :, :-1])
