@@ -5,7 +5,7 @@ import io
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -28,9 +28,14 @@ log = logging.getLogger(__name__)
 
 
 def pooled_vectors(
-    corrections: Corrections, predictor: Predictor
+    corrections: Corrections, load: Callable[[], Predictor]
 ) -> list[NDArray[np.float16] | None]:
-    """Return the vector of each segment; those without one are pooled, None where that fails."""
+    """Return the vector of each segment; those without one are pooled, None where that fails.
+
+    Args:
+        corrections: of one CLIP.
+        load: returns a predictor of this CLIP; called only where a picture has to be looked at.
+    """
     vectors = [segment.vector for segment in corrections.segments]
     wanted: dict[tuple[Path, str], list[int]] = defaultdict(list)
     for place, segment in enumerate(corrections.segments):
@@ -43,7 +48,7 @@ def pooled_vectors(
                 places = wanted[key]
                 segments = [corrections.segments[place] for place in places]
                 try:
-                    pooled = _pooled(folder, segments, predictor)
+                    pooled = _pooled(folder, segments, corrections.clip, load)
                 except ImageError as error:
                     log.debug("%s", error)
                     failed += len(places)
@@ -59,14 +64,17 @@ def pooled_vectors(
 
 
 def _pooled(
-    folder: RunReader, segments: Sequence[CorrectedSegment], predictor: Predictor
+    folder: RunReader,
+    segments: Sequence[CorrectedSegment],
+    clip: str,
+    load: Callable[[], Predictor],
 ) -> NDArray[np.float16]:
     """Return CLIP's vectors [N, D] of segments of one image, from the cache or from its picture."""
     image = segments[0].image
     entry = folder.entry(image)
     if entry is None:
         raise ImageError(f"{folder.path}: has no labels of {image} any more")
-    facts = [predictor.clip, entry.size, entry.mtime_ns, image]
+    facts = [clip, entry.size, entry.mtime_ns, image]
     facts += [[segment.id, segment.area, segment.bbox] for segment in segments]
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     path = cache_folder() / "memory" / f"{name}.npy"
@@ -76,11 +84,12 @@ def _pooled(
     ids = folder.read_map(image).ids
     if pixels.shape[:2] != ids.shape:
         raise ImageError(f"{folder.picture(image)}: of another size than its labels")
-    size = predictor.model.input_size
+    model = load().model
+    size = model.input_size
     prepared = prepare_image(pixels, size.shortest, size.longest, size.divisor)
     with torch.inference_mode():
         masks = (ids == segment.id for segment in segments)
-        vectors = pool_segments(predictor.model.clip, prepared, masks)
+        vectors = pool_segments(model.clip, prepared, masks)
     _write_cached(path, vectors)
     return vectors
 

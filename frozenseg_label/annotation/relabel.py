@@ -6,6 +6,7 @@ is labelled so already answers without torch.
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from frozenseg_label.annotation.annotate_summary import (
 from frozenseg_label.inference.predictor_spec import PredictorSpec
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from frozenseg_label.errors import ImageError
     from frozenseg_label.images import ImageRecord
     from frozenseg_label.runs.manifest import Manifest
@@ -59,8 +62,9 @@ class RelabelSummary:
 
 def relabel(
     run: str | Path,
-    vocabulary: "str | Path | Vocabulary",
+    vocabulary: "str | Path | Vocabulary | None" = None,
     *,
+    memory: Sequence[str | Path] = (),
     weights: str | Path | None = None,
     semantic: bool | None = None,
     sam_masks: bool | None = None,
@@ -75,7 +79,10 @@ def relabel(
 
     Args:
         run: the run folder.
-        vocabulary: a YAML or text file, the name of a shipped one, or a Vocabulary.
+        vocabulary: a YAML or text file, the name of a shipped one, or a Vocabulary; None is that
+            of the run.
+        memory: run folders, this one may be among them; what people corrected there helps to name
+            what looks like it.
         weights: name or file of the run's weights, of which only the text encoder is read; None is
             what the run was made with.
         semantic: write semantic maps too; None as in the run.
@@ -95,12 +102,24 @@ def relabel(
     from frozenseg_label.vocabulary_files import given_vocabulary
 
     started, folder = time.monotonic(), Path(run)
-    words = given_vocabulary(vocabulary)
     chosen = {"semantic": semantic, "sam_masks": sam_masks, "min_score": min_score}
     before = manifest_with_proposals(folder)
+    if vocabulary is None:
+        words, named = before.vocabulary.vocabulary(), before.arguments.get("vocabulary")
+    else:
+        words = given_vocabulary(vocabulary)
+        named = words.name if vocabulary is words else f"{vocabulary}"
     spec = spec_of_run(folder, before, words, weights, device)
     spec = replace(spec, **{name: value for name, value in chosen.items() if value is not None})
-    manifest = _renamed(before, spec, words.name if vocabulary is words else str(vocabulary))
+    memory = [memory] if isinstance(memory, str | Path) else memory
+    told: JsonValue = None
+    if memory:
+        from frozenseg_label.annotation.remember import memory_arguments, remembering
+
+        spec = remembering(spec, memory, encoders=False)
+        told = memory_arguments(spec, memory)
+    asked = {"vocabulary": named, "device": device, "memory": told}
+    manifest = _renamed(before, spec, spec.options | asked)
     opened = RunFolder.open_or_create(
         folder,
         manifest,
@@ -177,18 +196,20 @@ def spec_of_run(
             "weights with --weights, or label the images again with --keep-proposals"
         )
     options: dict[str, Any] = dict(manifest.options)
+    options.pop("memory", None)  # is given anew
     return replace(PredictorSpec(weights, words, device), **options)
 
 
-def _renamed(before: "Manifest", spec: PredictorSpec, vocabulary: str) -> "Manifest":
-    """Return the manifest of a run with other words; `vocabulary` is what the caller named."""
+def _renamed(
+    before: "Manifest", spec: PredictorSpec, arguments: "dict[str, JsonValue]"
+) -> "Manifest":
+    """Return the manifest of a run with other words; `arguments` are what the caller asked for."""
     from frozenseg_label.runs.manifest import RecordedVocabulary
     from frozenseg_label.version import __version__
 
-    asked = {"vocabulary": vocabulary, "device": spec.device} | spec.options
     update = {
         "tool_version": __version__,
-        "arguments": before.arguments | asked,
+        "arguments": before.arguments | arguments,
         "vocabulary": RecordedVocabulary.of(spec.vocabulary),
         "options": spec.options,
         "versions": library_versions(),

@@ -1,8 +1,9 @@
 """A predictor that remembers what people corrected (`annotate --memory`)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,21 @@ from frozenseg_label.model.mask_classification import classify_by_clip
 log = logging.getLogger(__name__)
 
 
-def remembering(spec: PredictorSpec, runs: Sequence[str | Path]) -> PredictorSpec:
+def remembering(
+    spec: PredictorSpec, runs: Sequence[str | Path], *, encoders: bool = True
+) -> PredictorSpec:
     """Return the choices with the predictor loaded, and in it what people corrected in runs.
 
     Args:
         spec: what to load.
         runs: run folders, at least one.
+        encoders: as of `PredictorSpec.load`; they come all the same where a vector is missing.
     """
-    predictor = spec.load()
+    predictor = spec.load(encoders=encoders)
     folders = list(dict.fromkeys(Path(run) for run in runs))
     corrections = read_corrections(folders, spec.vocabulary, predictor.clip)
-    memory = remember(corrections, predictor)
+    whole = None if encoders else cache(spec.load)
+    memory = remember(corrections, predictor, whole)
     log.info("remembering %s: %s", memory.name, memory.recall)
     return replace(spec, loaded=replace(predictor, memory=memory))
 
@@ -47,15 +52,18 @@ def memory_arguments(spec: PredictorSpec, runs: Sequence[str | Path]) -> JsonVal
     }
 
 
-def remember(corrections: Corrections, predictor: Predictor) -> Memory:
+def remember(
+    corrections: Corrections, predictor: Predictor, whole: Callable[[], Predictor] | None = None
+) -> Memory:
     """Return the memory of corrections, which speaks as suits them; see `Memory.tuned`.
 
     RunError where no segment has a vector and no picture is left to make one of.
 
     Args:
         predictor: of the same CLIP and vocabulary.
+        whole: returns it with its encoders; None where it has them.
     """
-    vectors = pooled_vectors(corrections, predictor)
+    vectors = pooled_vectors(corrections, whole or (lambda: predictor))
     known = [place for place, vector in enumerate(vectors) if vector is not None]
     if not known:
         raise RunError(
@@ -72,8 +80,8 @@ def remember(corrections: Corrections, predictor: Predictor) -> Memory:
         corrections.described(predictor.vocabulary),
     )
     model = predictor.model
-    by_words = classify_by_clip(
-        memory.vectors[None], predictor.names, model.void_embedding, model.clip.logit_scale
-    )[0, :, :-1]
+    scale = model.clip.logit_scale
+    with torch.no_grad():
+        probs = classify_by_clip(memory.vectors[None], predictor.names, model.void_embedding, scale)
     images = torch.tensor([numbers[segment.image] for segment in segments], device=device)
-    return memory.tuned(images, by_words)
+    return memory.tuned(images, probs[0, :, :-1])

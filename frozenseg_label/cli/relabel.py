@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 )
 @click.option("--classes", help='Classes instead of a vocabulary: "cat, dog, sky:stuff".')
 @click.option(
+    "--memory",
+    metavar="RUN",
+    multiple=True,
+    type=FilePath(path_type=Path),
+    help="Also name by what people corrected in RUN, OUT for instance; may be repeated.",
+)
+@click.option(
     "--try",
     "words",
     metavar="WORDS",
@@ -74,18 +81,23 @@ def relabel(
 ) -> None:
     """Label the run OUT by other words, from the proposals that annotate --keep-proposals kept.
 
+    With --memory, the words may stay as they are: leave --vocab out.
+
     No picture is read. Segments that a person corrected stay. After an interruption, the same
     command continues where it stopped.
     """
     if words is not None:
         if vocab or classes:
             raise click.UsageError("give either --try or --vocab or --classes")
+        if options.pop("memory"):
+            raise click.UsageError("--memory is for all images, leave it out with --try")
         del options["semantic"]
         _try(WordTrial(run, image, **options), words, picture, as_json=as_json)
         return
     if image is not None or picture is not None:
         raise click.UsageError("--image and -o are for --try")
-    vocabulary = chosen_vocabulary(ctx, vocab, classes)
+    same_words = options["memory"] and vocab is None and classes is None
+    vocabulary = None if same_words else chosen_vocabulary(ctx, vocab, classes)
     result = name_anew(run, vocabulary, progress=not is_quiet(), **options)
     if as_json:
         print_json(**asdict(result))

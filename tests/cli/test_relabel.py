@@ -238,3 +238,26 @@ def test_a_dry_run_says_what_the_proposals_will_take(capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().out)["estimate"]["kept_bytes"] > 1000
     assert annotate("--dry-run", "--json") == 0
     assert json.loads(capsys.readouterr().out)["estimate"]["kept_bytes"] == 0
+
+
+def test_corrections_help_at_once_and_the_words_may_stay(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert annotate("--keep-proposals") == 0
+    assert relabel("--memory", "out") == 1  # nobody has corrected anything
+    assert "no corrected segment" in capsys.readouterr().err
+    with RunFolder.open_to_correct(OUT) as run:
+        entry = next(run.entries())
+        ids = np.ones(run.read_map(entry.image).ids.shape, np.int32)
+        mine = PanopticMap.of(ids, [Segment(1, 2, is_thing=True, state="edited")])
+        run.correct(run.record(entry), mine, state="reviewed")
+    assert relabel("--memory", "out", "-q") == 0
+    told = json.loads((OUT / "run.json").read_text())
+    assert told["arguments"]["memory"]["segments"] == 1
+    assert told["options"]["memory"].startswith("1 segments, ")
+    with RunFolder.read(OUT) as run:
+        assert run.read_map(entry.image).segments[0].category_id == 2
+    before = contents()
+    assert relabel("--memory", "out", "-q") == 0
+    assert contents() == before
+    assert relabel("--try", "cat", "--memory", "out") == 2

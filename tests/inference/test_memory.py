@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from frozenseg_label.inference.memory import Memory, Recall
+from frozenseg_label.inference.memory import WEIGHTS, Memory, Recall
 
 CAT, DOG, SKY = 0, 1, 2
 
@@ -62,19 +62,19 @@ def test_a_mask_without_a_meaningful_vector_keeps_what_it_has() -> None:
 
 
 def test_a_memory_whose_segments_tell_their_classes_speaks_up_and_a_confused_one_is_quiet() -> None:
-    images = torch.arange(40)
-    clear = Memory(at(*[0.0, 90.0] * 20), torch.tensor([CAT, DOG] * 20))
-    words = torch.full((40, 3), 1 / 3)
-    assert clear.tuned(images, words).recall.weight > 1
+    images = torch.arange(120)
+    clear = Memory(at(*[0.0, 90.0] * 60), torch.tensor([CAT, DOG] * 60))
+    words = torch.full((120, 3), 1 / 3)
+    assert clear.tuned(images, words).recall.weight > 2 * min(WEIGHTS)
     torch.manual_seed(0)
-    confused = Memory(at(*[0.0] * 40), torch.randint(0, 2, (40,)))
+    confused = Memory(at(*[0.0] * 120), torch.randint(0, 2, (120,)))
     right = torch.nn.functional.one_hot(confused.classes, 3) * 0.9 + 0.03
-    assert confused.tuned(images, right).recall.weight < 2
+    assert confused.tuned(images, right).recall.weight == min(WEIGHTS)
 
 
 def test_segments_of_one_image_do_not_vouch_for_each_other() -> None:
-    memory = Memory(at(*[0.0] * 30), torch.tensor([CAT] * 30))
-    words = torch.full((30, 3), 1 / 3)
-    one_image = torch.zeros(30, dtype=torch.int64)
-    assert memory.tuned(one_image, words) == memory
-    assert memory.tuned(torch.arange(30), words).recall.weight > memory.recall.weight / 2
+    memory = Memory(at(*[0.0] * 120), torch.tensor([CAT] * 120))
+    right = torch.tensor([1.0, 0.0, 0.0]).expand(120, 3)
+    one_image = torch.zeros(120, dtype=torch.int64)
+    assert memory.tuned(one_image, right) == memory
+    assert memory.tuned(torch.arange(120), right) != memory

@@ -15,9 +15,8 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -72,21 +71,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--corrected", type=int, nargs="*", default=[1, 5, 20])
     parser.add_argument("--words", choices=("domain", "stickers"), default="domain")
-    parser.add_argument("--out", type=Path, help="a JSON line for each seed and arm is added")
     given = parser.parse_args()
     predictor = PredictorSpec("nano", _vocabulary(given.words)).load()
     with torch.inference_mode():
         drawn = draw_scenes(given.scenes)
         scenes = [look_at(predictor, number, scene) for number, scene in enumerate(drawn)]
         log.info("%d scenes; %d words", len(scenes), len(predictor.vocabulary))
-        rows = [
-            {"seed": seed, "words": given.words, "arm": arm, **figures}
-            for seed in given.seeds
-            for arm, figures in measure(predictor, scenes, seed, given.corrected).items()
-        ]
-    if given.out:
-        with given.out.open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+        rows = []
+        for seed in given.seeds:
+            for arm, figures in measure(predictor, scenes, seed, given.corrected).items():
+                rows.append({"seed": seed, "words": given.words, "arm": arm, **figures})
+                log.info("%s", json.dumps(rows[-1]))
     for arm in dict.fromkeys(row["arm"] for row in rows):
         of_arm = [row for row in rows if row["arm"] == arm]
         log.info("| %s | %s |", arm, " | ".join(_spread(of_arm, name) for name in FIGURES))
@@ -125,15 +120,19 @@ def measure(
     first = [scene for scene in scenes if not is_measured(scene, seed)]
     others = [scene for scene in scenes if is_measured(scene, seed)]
     arms = {"no memory": score(predictor, others, [scene.labels.panoptic for scene in others])}
-    for count in corrected:
+    every = {segment.category_id for scene in first for segment in scene.truth.segments}
+    ids = [category.id for category in predictor.vocabulary.categories]
+    unseen = {id_ for id_, seen in zip(ids, predictor.names.seen, strict=True) if not seen}
+    kinds = [(count, "class", every) for count in corrected] + [(5, "unseen class", unseen)]
+    for count, kind, classes in kinds:
         started = time.perf_counter()
-        memory = remember(predictor, first, count, seed)
+        memory = remember(predictor, first, count, classes, seed)
         tuned = time.perf_counter() - started
         remembering = replace(predictor, memory=memory)
         started = time.perf_counter()
         made = [remembering.name_proposals(scene.proposals).panoptic for scene in others]
         seconds = time.perf_counter() - started
-        arms[f"{count} of each class"] = {
+        arms[f"{count} of each {kind}"] = {
             **score(predictor, others, made),
             "segments": len(memory.classes),
             "neighbours": memory.recall.neighbours,
@@ -142,19 +141,22 @@ def measure(
             "seconds to choose them": round(tuned, 2),
             "seconds an image": round(seconds / len(others), 3),
         }
-        log.info("seed %d: %s", seed, arms[f"{count} of each class"])
-    return arms | {"true names": score(predictor, others, named_by_truth(predictor, others))}
+    if seed == 0:  # slow, and about the same for all
+        arms["true names"] = score(predictor, others, named_by_truth(predictor, others))
+    return arms
 
 
-def remember(predictor: Predictor, scenes: Sequence[Looked], count: int, seed: int) -> Memory:
-    """Return the memory of at most `count` corrected segments of each class."""
+def remember(
+    predictor: Predictor, scenes: Sequence[Looked], count: int, classes: Collection[int], seed: int
+) -> Memory:
+    """Return the memory of at most `count` corrected segments of each of some classes (ids)."""
     taken: Counter[int] = Counter()
-    vectors, classes, images = [], [], []
+    vectors, places, images = [], [], []
     for place in np.random.default_rng(seed).permutation(len(scenes)):
         scene = scenes[place]
         overlap = overlap_of(scene.labels.panoptic, scene.truth)
         for row, segment in enumerate(scene.truth.segments):
-            if taken[segment.category_id] == count:
+            if segment.category_id not in classes or taken[segment.category_id] == count:
                 continue
             taken[segment.category_id] += 1
             same = np.flatnonzero(overlap.iou[:, row] > 0.5)
@@ -163,9 +165,9 @@ def remember(predictor: Predictor, scenes: Sequence[Looked], count: int, seed: i
                 proposed = overlap.predicted[same[0]].id
                 vector = scene.labels.segment_embeddings.get(proposed, vector)
             vectors.append(torch.from_numpy(vector).float())
-            classes.append(predictor.vocabulary.index_of(segment.category_id))
+            places.append(predictor.vocabulary.index_of(segment.category_id))
             images.append(scene.number)
-    memory = Memory(torch.stack(vectors), torch.tensor(classes))
+    memory = Memory(torch.stack(vectors), torch.tensor(places))
     return memory.tuned(torch.tensor(images), words_of(predictor, memory.vectors))
 
 
