@@ -164,7 +164,7 @@ def _print(report: "SaveReport") -> None:
     for image in report.images:
         say(f"{escaped(image.image)}: {_summary(image)}")
         for change in image.changes:
-            if change.kind not in ("accepted", "rejected"):
+            if change.kind not in ("accepted", "rejected", "proposed"):
                 say(f"  {_sentence(change)}")
     saved = [image for image in report.images if image.problem is None]
     noun = "image" if len(saved) == 1 else "images"

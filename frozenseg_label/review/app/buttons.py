@@ -7,35 +7,41 @@ import numpy as np
 from scipy.ndimage import find_objects, label
 
 from frozenseg_label.errors import ReviewError
+from frozenseg_label.review.app.actions import before_image_tags, before_labels, before_tags
 from frozenseg_label.review.app.samples import SEGMENTS, region_of
 from frozenseg_label.review.corrections.brush import drawn
-from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED, Mask
+from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED, TAGS, Mask
 
 if TYPE_CHECKING:
     import fiftyone as fo
 
 SMALLEST_PART = 50  # pixels; crumbs stay with the largest part
-_OTHER = {ACCEPTED: REJECTED, REJECTED: ACCEPTED}
 
 
 def tag_segments(dataset: "fo.Dataset", ids: Collection[str], tag: str) -> int:
-    """Accept or reject segments, without reading their masks; returns how many there are."""
+    """Accept segments, reject them or propose them again; returns how many there are.
+
+    Their masks are not read.
+    """
+    before_tags(dataset, ids, f"{counted(len(ids), 'segment')} {tag}")
     view = dataset.select_labels(ids=list(ids), fields=SEGMENTS)
-    view.untag_labels(_OTHER[tag], SEGMENTS)
+    view.untag_labels(TAGS - {tag}, SEGMENTS)
     view.tag_labels(tag, SEGMENTS)
     return len(ids)
 
 
 def tag_images(dataset: "fo.Dataset", ids: Sequence[str], tag: str) -> int:
     """Accept or reject all proposed segments of whole images; returns how many there are."""
+    before_image_tags(dataset, ids, f"{counted(len(ids), 'image')} {tag}")
     view = dataset.select(list(ids))
-    view.untag_samples(_OTHER[tag])
+    view.untag_samples(TAGS - {tag})
     view.tag_samples(tag)
     return len(ids)
 
 
 def relabel_segments(dataset: "fo.Dataset", ids: Collection[str], name: str) -> int:
     """Give segments another class; returns how many there are."""
+    before_labels(dataset, ids, f"{counted(len(ids), 'segment')} changed to {name}")
     dataset.set_label_values(f"{SEGMENTS}.detections.label", dict.fromkeys(ids, name))
     return len(ids)
 
@@ -97,6 +103,11 @@ def kinds_of(dataset: "fo.Dataset", ids: Collection[str]) -> set[bool]:
     things = {row["name"]: bool(row["is_thing"]) for row in dataset.info.get("vocabulary", [])}
     labels = {one.label for _, chosen in _chosen(dataset, ids) for one in chosen}
     return {things.get(name, True) for name in labels}
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 segment", "2 segments"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def sure_segments(view: "fo.DatasetView", score: float) -> list[str]:

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.files import explained, make_folder, refuse_links
 from frozenseg_label.progress_bar import shown
+from frozenseg_label.review.app.actions import SAVED
 from frozenseg_label.review.app.samples import (
     CHANGING,
     declare_fields,
@@ -221,6 +222,7 @@ def _describe(dataset: "fo.Dataset", run: RunReader) -> None:
             f"{ascii(folder)[1:-1]}: this path is not Unicode, which FiftyOne needs; rename it"
         ) from error
     dataset.info = {
+        **{name: dataset.info[name] for name in (SAVED,) if name in dataset.info},
         "run": run.manifest.created.isoformat(),
         "run_folder": folder,
         "vocabulary": described_classes(run.vocabulary),

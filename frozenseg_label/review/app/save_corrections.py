@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.progress_bar import Bar, progress_bar
+from frozenseg_label.review.app.actions import SAVED
 from frozenseg_label.review.app.fiftyone_dataset import find_datasets, opened_keys
 from frozenseg_label.review.app.samples import reload_image, shown_image
 from frozenseg_label.review.app.similarity import SEGMENTS_KEY, add_similarity, read_vectors
@@ -158,5 +159,5 @@ def _show(
         if queued is not None and sample.last_modified_at == shown.outdated[id_]:
             reload_image(run, sample, queued, shown.then.get(queued.image))
     show_queue(dataset, queue)
-    dataset.info["saved"] = datetime.now(UTC).isoformat()  # show_anew.js looks for it
+    dataset.info[SAVED] = datetime.now(UTC).isoformat()
     dataset.save()

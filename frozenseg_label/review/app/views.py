@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from frozenseg_label.review.app.samples import SEGMENTS
-from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED
+from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
 from frozenseg_label.review.queue.review_queue import QueuedImage
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -39,7 +39,7 @@ def show_classes(dataset: "fo.Dataset", vocabulary: Vocabulary) -> None:
         for name, kind in _READ_ONLY.items()
     ]
     attributes.append({"name": "id", "type": "id", "component": "text", "read_only": True})
-    tags = {"type": "list<str>", "component": "dropdown", "values": [ACCEPTED, REJECTED]}
+    tags = {"type": "list<str>", "component": "dropdown", "values": [ACCEPTED, REJECTED, PROPOSED]}
     attributes.append({"name": "tags", **tags})
     schema = {
         "type": "detections",

@@ -11,6 +11,7 @@ from frozenseg_label.review.corrections.brush import Stroke, drawn, stroke_on, s
 from frozenseg_label.review.corrections.opened_labels import OpenedLabels
 from frozenseg_label.review.corrections.regions import (
     ACCEPTED,
+    PROPOSED,
     REJECTED,
     Region,
     ShownImage,
@@ -18,7 +19,9 @@ from frozenseg_label.review.corrections.regions import (
 )
 from frozenseg_label.vocabulary import Category
 
-Kind = Literal["accepted", "rejected", "relabelled", "reshaped", "added", "removed", "merged"]
+Kind = Literal[
+    "accepted", "rejected", "proposed", "relabelled", "reshaped", "added", "removed", "merged"
+]
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,9 @@ class _Work:
             if refused and segment.state != "rejected":
                 self.segments[id_] = replace(segment, state="rejected")
                 self.changes.append(Change("rejected", id_, self._name(id_), lost=segment.area))
+            elif PROPOSED in own and segment.state == "accepted":
+                self.segments[id_] = replace(segment, state="proposed")
+                self.changes.append(Change("proposed", id_, self._name(id_)))
             elif agreed and not refused:
                 self.segments[id_] = segment.accepted()
                 self.changes.append(Change("accepted", id_, self._name(id_)))

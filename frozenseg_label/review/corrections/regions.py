@@ -15,7 +15,8 @@ Mask = NDArray[np.bool_]
 AnyMask = NDArray[np.bool_] | NDArray[np.uint8]
 
 ACCEPTED, REJECTED = "accepted", "rejected"  # tags of segments and of whole images
-TAGS = frozenset({ACCEPTED, REJECTED})
+PROPOSED = "proposed"  # of segments: takes back that it was accepted
+TAGS = frozenset({ACCEPTED, REJECTED, PROPOSED})
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from fiftyone import ViewField
 from fiftyone.operators import types
 
 from frozenseg_label.errors import FrozenSegLabelError
+from frozenseg_label.review.app.actions import last_actions, undo_back_to
 from frozenseg_label.review.app.buttons import (
     class_choices,
+    counted,
     kinds_of,
     merge_segments,
     relabel_segments,
@@ -25,7 +27,7 @@ from frozenseg_label.review.app.buttons import (
     tag_segments,
 )
 from frozenseg_label.review.app.samples import SEGMENTS
-from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED
+from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
 
 IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GRID_ACTIONS
 SHOW_ANEW = "@frozenseg-label/review/show_anew"  # in show_anew.js
@@ -108,6 +110,40 @@ class RejectSegments(ReviewOperator):
     def act(self, ctx: foo.ExecutionContext) -> str:
         count = tag_segments(ctx.dataset, chosen_segments(ctx), REJECTED)
         return f"{counted(count, 'segment')} rejected"
+
+
+class ProposeAgain(ReviewOperator):
+    """The selected segments wait for a verdict again, also those accepted before a save."""
+
+    operator, title = "propose_again", "take back the verdict on selected segments"
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        count = tag_segments(ctx.dataset, chosen_segments(ctx), PROPOSED)
+        return f"{counted(count, 'segment')} proposed again"
+
+
+class Undo(ReviewOperator):
+    """The last actions of our buttons, back to one of them, did not happen."""
+
+    operator, title, asks = "undo", "undo the last actions", True
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        """Ask how far back; the last action comes first."""
+        form = types.Object()
+        actions = last_actions(ctx.dataset)
+        if actions:
+            choices = types.Dropdown()
+            for action in actions:
+                choices.add_choice(action.at, label=f"{action.at[11:19]} UTC: {action.said}")
+            values = choices.values()
+            form.enum("back_to", values, default=values[0], label="Undo back to", view=choices)
+        else:
+            form.view("none", types.Notice(label="Nothing was done by our buttons since the save"))
+        return types.Property(form, view=types.View(label=self.title))
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        count = undo_back_to(ctx.dataset, ctx.params.get("back_to", ""))
+        return f"{counted(count, 'action')} undone"
 
 
 class AcceptImage(ReviewOperator):
@@ -249,16 +285,13 @@ def chosen_images(ctx: foo.ExecutionContext) -> Sequence[str]:
     return ids
 
 
-def counted(count: int, noun: str) -> str:
-    """Return "1 segment", "2 segments"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def register(plugin: Any) -> None:  # noqa: ANN401 - FiftyOne gives its type no public name
     """Register all operators; FiftyOne calls this."""
     for operator in (
         AcceptSegments,
         RejectSegments,
+        ProposeAgain,
+        Undo,
         AcceptImage,
         RejectImage,
         AcceptAbove,

@@ -1,0 +1,53 @@
+"""What the buttons did can be undone, action by action, with a real database."""
+
+from pathlib import Path
+
+import pytest
+
+from frozenseg_label.errors import ReviewError
+from frozenseg_label.review.app import buttons
+from frozenseg_label.review.app.actions import last_actions, undo_back_to
+from frozenseg_label.review.review_run import save_review
+from frozenseg_label.runs.run_folder import RunFolder
+from tests.review.small_run import image_of, open_in_fiftyone, segment_of
+
+
+def test_actions_are_undone_back_to_the_chosen_one(out: Path) -> None:
+    dataset = open_in_fiftyone(out).dataset
+    sample = image_of(dataset, "a.png")
+    cat, dog = (segment_of(sample, id_).id for id_ in (2, 3))
+    buttons.tag_segments(dataset, [cat], "rejected")
+    buttons.tag_segments(dataset, [cat, dog], "accepted")
+    buttons.relabel_segments(dataset, [cat], "grass")
+    buttons.tag_images(dataset, [sample.id], "accepted")
+    said = [action.said for action in last_actions(dataset)]
+    assert said == [
+        "1 image accepted",
+        "1 segment changed to grass",
+        "2 segments accepted",
+        "1 segment rejected",
+    ]
+    assert undo_back_to(dataset, last_actions(dataset)[2].at) == 3
+    sample.reload()
+    assert (segment_of(sample, 2).label, segment_of(sample, 2).tags) == ("cat", ["rejected"])
+    assert (segment_of(sample, 3).tags, sample.tags) == ([], [])
+    assert [action.said for action in last_actions(dataset)] == ["1 segment rejected"]
+
+
+def test_after_a_save_nothing_is_undone_but_an_accepted_segment_is_proposed_again(
+    out: Path,
+) -> None:
+    dataset = open_in_fiftyone(out).dataset
+    cat = segment_of(image_of(dataset, "a.png"), 2).id
+    buttons.tag_segments(dataset, [cat], "accepted")
+    [action] = last_actions(dataset)
+    save_review(out)
+    assert last_actions(dataset) == []
+    with pytest.raises(ReviewError, match="was saved or undone already"):
+        undo_back_to(dataset, action.at)
+    buttons.tag_segments(dataset, [cat], "proposed")
+    [report] = save_review(out).images
+    assert [(change.kind, change.segment) for change in report.changes] == [("proposed", 2)]
+    with RunFolder.read(out) as run:
+        states = {segment.id: segment.state for segment in run.read_map("a.png").segments}
+    assert states == {1: "proposed", 2: "proposed", 3: "proposed"}
