@@ -3,8 +3,10 @@
 Segments, classes and colours are as in the review, but for the review's own queue.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,18 +45,32 @@ def write_fiftyone(path: Path, vocabulary: Vocabulary, images: Iterable[ExportIm
         dataset.default_classes = [category.name for category in vocabulary.categories]
         dataset.add_samples(_samples(folder, vocabulary, images), validate=False, progress=False)
         show_classes(dataset, vocabulary)
-        with tempfile.TemporaryDirectory(prefix=PREFIX, suffix=".tmp", dir=folder) as written:
-            dataset.export(
-                export_dir=written,
-                dataset_type=fo.types.FiftyOneDataset,
-                export_media=False,
-                rel_dir=f"{folder}",
-                progress=False,
-            )
-            Path(written, METADATA).replace(folder / METADATA)
-            Path(written, path.name).replace(path)
+        with tempfile.TemporaryDirectory(prefix=PREFIX, suffix=".tmp", dir=folder) as temporary:
+            written = Path(temporary, "dataset")  # FiftyOne warns of a folder that is there
+            with _quiet():
+                dataset.export(
+                    export_dir=f"{written}",
+                    dataset_type=fo.types.FiftyOneDataset,
+                    export_media=False,
+                    rel_dir=f"{folder}",
+                    progress=False,
+                )
+            (written / METADATA).replace(folder / METADATA)
+            (written / path.name).replace(path)
     finally:
         dataset.delete()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep FiftyOne from telling what it does; its warnings are told."""
+    log = logging.getLogger("fiftyone")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _samples(
