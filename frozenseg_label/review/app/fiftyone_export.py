@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.files import PREFIX
 from frozenseg_label.formats.export_image import ExportImage
+from frozenseg_label.review.app.database import connected
 from frozenseg_label.review.app.fiftyone_dataset import described_classes
 from frozenseg_label.review.app.samples import SEGMENTS, declare_segments, detection_of
 from frozenseg_label.review.app.views import show_classes
@@ -32,6 +33,11 @@ def write_fiftyone(path: Path, vocabulary: Vocabulary, images: Iterable[ExportIm
     Args:
         path: of `samples.json`; paths of pictures below its folder are written as relative ones.
     """
+    with connected():
+        _write(path, vocabulary, images)
+
+
+def _write(path: Path, vocabulary: Vocabulary, images: Iterable[ExportImage]) -> None:
     import fiftyone as fo
 
     folder = path.parent.absolute()
