@@ -102,7 +102,7 @@ def relabel(
     from frozenseg_label.vocabulary_files import given_vocabulary
 
     started, folder = time.monotonic(), Path(run)
-    chosen = {"semantic": semantic, "sam_masks": sam_masks, "min_score": min_score}
+    chosen: dict[str, Any] = {"semantic": semantic, "sam_masks": sam_masks, "min_score": min_score}
     before = manifest_with_proposals(folder)
     if vocabulary is None:
         words, named = before.vocabulary.vocabulary(), before.arguments.get("vocabulary")

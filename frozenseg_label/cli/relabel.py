@@ -155,8 +155,7 @@ def _show(trial: WordTrial, words: str, picture: Path | None, *, as_json: bool) 
         rows = [asdict(row) for row in tried.classes]
         print_json(**facts, encoding_seconds=tried.encoding_seconds, classes=rows, picture=picture)
         return
-    rows = _rows(tried)
-    print_table(("word", "segments", "pixels", "best score"), rows)
+    print_table(("word", "segments", "pixels", "best score"), _rows(tried))
     drawn = f"; drawn into {picture}" if picture is not None else ""
     say(
         f"{tried.image}: {tried.seconds:.2f} s, and {tried.encoding_seconds:.2f} s for new words; "
