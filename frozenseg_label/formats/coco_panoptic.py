@@ -51,7 +51,7 @@ class SegmentInfo(BaseModel):
     sam_disagreement: float | None = None
     source: str = "imported"
     state: State = "accepted"
-    accepted_by: str | None = None
+    accepted_by: str | None = Field(default=None, exclude_if=lambda rule: rule is None)
 
     def segment(self, is_thing: bool, area: int, bbox: BBox) -> Segment:
         """Return the segment that the entry describes."""

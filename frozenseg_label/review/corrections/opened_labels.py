@@ -92,10 +92,7 @@ def forget_opened(run: RunReader, image: str, labels: Labels, *, but: Labels) ->
 
 def key_of(labels: Labels) -> str:
     """Return a key that differs for all labels of one image: by pixels, classes and states."""
-    infos = enumerate(labels.current.segments_info)
-    unsaid = {place: {"accepted_by"} for place, info in infos if info.accepted_by is None}
-    # As before sizes, and acceptances by machine, were written.
-    dump = labels.current.model_dump_json(exclude={"size": True, "segments_info": unsaid})
+    dump = labels.current.model_dump_json(exclude={"size"})  # as before sizes were written
     return hashlib.sha256(dump.encode()).hexdigest()[:32]
 
 

@@ -15,7 +15,7 @@ import json
 import logging
 import shutil
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +47,7 @@ from frozenseg_label.runs.run_reader import RunReader
 
 FIRST_SEED = 40_000  # of the scenes; the seeds of a study are far apart
 TARGETS = (0.9, 0.95, 0.98)
+Row = dict[str, float | None]
 log = logging.getLogger("calibration")
 
 
@@ -66,11 +67,13 @@ class Outcome(NamedTuple):
 
 def label_scenes(folder: Path, seed: int, scenes: int, style: Style) -> None:
     """Draw scenes with their truth and label them, as far as that is not done."""
-    write_demo(folder / "pictures", scenes, FIRST_SEED + 1000 * seed, folder / "truth", style=style)
+    if not (folder / "truth" / "panoptic.json").is_file():
+        first = FIRST_SEED + 1000 * seed
+        write_demo(folder / "pictures", scenes, first, folder / "truth", style=style)
     annotate(folder / "pictures", folder / "labels", "stickers")
 
 
-def run_half(folder: Path, seed: int) -> list[dict[str, float]]:
+def run_half(folder: Path, seed: int) -> list[Row]:
     """Review a random half and accept in the other; return a row for each target."""
     run = folder / "half"
     shutil.rmtree(run, ignore_errors=True)
@@ -78,9 +81,9 @@ def run_half(folder: Path, seed: int) -> list[dict[str, float]]:
     with open_label_set(folder / "truth") as truth:
         names = np.random.default_rng(seed).permutation(truth.images).tolist()
         review(run, truth, names[::2])
-        rows = []
+        rows: list[Row] = []
         for target in TARGETS:
-            report = calibrate(run, accept=target, picture=folder / "reliability.png")
+            report = calibrate(run, accept=target)
             outcome = accepted_of(run, truth, names[1::2])
             done = report.acceptance
             rows.append(
@@ -164,28 +167,31 @@ def split_often(judged: JudgedSegments, splits: int, seed: int) -> dict[float, l
     return found
 
 
-def _figures(outcome: Outcome) -> dict[str, float]:
+def _figures(outcome: Outcome) -> Row:
     return {
         "segments": outcome.segments,
         "accepted": outcome.accepted,
         "share": outcome.accepted / outcome.segments,
-        "precision": outcome.right / outcome.accepted if outcome.accepted else 1.0,
+        "precision": outcome.right / outcome.accepted if outcome.accepted else None,
     }
 
 
-def _splits_row(target: float, outcomes: Sequence[Outcome]) -> dict[str, float]:
+def _splits_row(target: float, outcomes: Sequence[Outcome]) -> Row:
     some = [one for one in outcomes if one.accepted]
     return {
         "target": target,
         "passed": len(some) / len(outcomes),
         "share": statistics.mean(one.accepted / one.segments for one in outcomes),
-        "precision": statistics.mean(o.right / o.accepted for o in some) if some else 1.0,
+        "precision": statistics.mean(o.right / o.accepted for o in some) if some else None,
         "broken": sum(one.right < target * one.accepted for one in some) / len(outcomes),
     }
 
 
-def print_table(results: Sequence[dict[str, list[dict[str, float]]]]) -> None:
-    """Print both tables: mean and standard deviation over the seeds, in per cent."""
+def print_table(results: Sequence[Mapping[str, list[Row]]]) -> None:
+    """Print both tables: mean and standard deviation over the seeds, in per cent.
+
+    Precisions are of the seeds in which something was accepted.
+    """
     for kind in ("half", "splits"):
         keys = [key for key in results[0][kind][0] if key != "target"]
         print(f"| {kind}: target | {' | '.join(keys)} |")  # noqa: T201
@@ -195,7 +201,10 @@ def print_table(results: Sequence[dict[str, list[dict[str, float]]]]) -> None:
             print(f"| {100 * target:g} | {' | '.join(cells)} |")  # noqa: T201
 
 
-def _spread(values: Sequence[float]) -> str:
+def _spread(known: Sequence[float | None]) -> str:
+    values = [value for value in known if value is not None]
+    if not values:
+        return "-"
     scale = 100 if max(values) <= 1 else 1
     spread = f" ± {scale * statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{scale * statistics.mean(values):.1f}{spread}"
@@ -216,6 +225,9 @@ def main() -> None:
     results = []
     for seed in given.seeds:
         folder = given.work / f"{given.style}-{seed}"
+        if (folder / "result.json").is_file():
+            results.append(json.loads((folder / "result.json").read_text()))
+            continue
         label_scenes(folder, seed, given.scenes, given.style)
         judged = judged_by_truth(folder)
         outcomes = split_often(judged, given.splits, seed)
