@@ -16,8 +16,9 @@ from torch import Tensor
 
 from frozenseg_label.model.proposals import ClassifiedMasks, MaskProposals
 
-NEIGHBOURS, TEMPERATURES, WEIGHTS = (1, 3, 10), (0.06, 0.12, 0.25), (1.0, 2.0, 4.0, 8.0, 16.0)
-FEWEST_TRIALS = 100  # fewer segments with a sibling in another image tell less than `AS_MEASURED`
+NEIGHBOURS, TEMPERATURES = (1, 3, 10), (0.03, 0.06, 0.09, 0.12)
+WEIGHTS = (2.0, 4.0, 8.0, 16.0, 32.0)
+FEWEST_TRIALS = 100  # segments; fewer tell less than what was measured on nano's drawings
 MOST_TRIALS = 2000
 _SMALLEST = 1e-12  # a probability whose logarithm is still a number in float32
 
@@ -33,8 +34,8 @@ class Recall:
     """
 
     neighbours: int = 3
-    temperature: float = 0.12
-    weight: float = 16.0
+    temperature: float = 0.06
+    weight: float = 32.0
 
 
 AS_MEASURED = Recall()
@@ -87,33 +88,38 @@ class Memory:
         return torch.where(valid[..., None], mixed, class_probs.float()).to(class_probs.dtype)
 
     def tuned(self, images: Tensor, class_probs: Tensor) -> "Memory":
-        """Return the memory that speaks as suits it: each image is named by those of the others.
+        """Return the memory that speaks as suits it.
 
-        The recall is the one of a small grid that gives the true classes the highest mean
-        probability, over the segments whose class occurs in another image too. Where these are
-        fewer than `FEWEST_TRIALS`, it stays as it is.
+        Each segment is named by those of the other images, twice: by all of them, and as if nobody
+        had corrected its class, for masks of such classes must keep what the words say. The recall
+        is the one of a small grid that gives the true classes the highest mean probability. Where
+        fewer than `FEWEST_TRIALS` segments have one of their class in another image, it stays.
 
         Args:
             images: int64 [M], the image of each segment.
             class_probs: [M, K], the classes of the segments by words only.
         """
-        sibling = (self.classes[:, None] == self.classes) & (images[:, None] != images)  # [M, M]
-        trials = sibling.any(dim=1).nonzero()[:, 0]
+        same_class = self.classes[:, None] == self.classes  # [M, M]
+        same_image = images[:, None] == images
+        trials = (same_class & ~same_image).any(dim=1).nonzero()[:, 0]
         if len(trials) < FEWEST_TRIALS:
             return self
         trials = trials[:: -(-len(trials) // MOST_TRIALS)]
         cosines = self.vectors[trials] @ self.vectors.T  # [T, M]
-        cosines[images[trials][:, None] == images] = -1.0
-        nearest = cosines.topk(min(max(NEIGHBOURS), len(self.classes)), dim=1)
-        true = self.classes[trials][:, None]
+        hidden = same_image[trials], (same_image | same_class)[trials]
+        most = min(max(NEIGHBOURS), len(self.classes))
+        nearest = [cosines.masked_fill(some, -1.0).topk(most, dim=1) for some in hidden]
+        true, by_words = self.classes[trials][:, None], class_probs[trials]
 
         # Not the mean logarithm: that fears the few segments that look like another class, and
         # chose a memory too quiet (by 3 points of accuracy, recipes/nano).
         def quality(recall: Recall) -> float:
-            votes, classes = nearest.values, self.classes[nearest.indices]
             some = slice(recall.neighbours)
-            named = _with_votes(class_probs[trials], votes[:, some], classes[:, some], recall)
-            return float(named.gather(1, true).mean())
+            named = [
+                _with_votes(by_words, of.values[:, some], self.classes[of.indices][:, some], recall)
+                for of in nearest
+            ]
+            return sum(float(probs.gather(1, true).mean()) for probs in named)
 
         return replace(self, recall=max(_grid(), key=quality))
 
