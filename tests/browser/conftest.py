@@ -179,6 +179,21 @@ class App:
 
         self.until(is_light)
 
+    def tile_color(self, point: Point) -> tuple[int, ...]:
+        """Return the colour of a point of the scene in the first tile of the grid, coarsely.
+
+        While the tile is not drawn: nothing.
+        """
+        tile = self.page.locator('[data-cy="looker"]').first
+        box = tile.bounding_box() if tile.is_visible() else None
+        if box is None:
+            return ()
+        x = box["x"] + box["width"] * point[0] / 640
+        y = box["y"] + box["height"] * point[1] / 480
+        picture = self.page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1})
+        color = Image.open(io.BytesIO(picture)).convert("RGB").getpixel((0, 0))
+        return tuple(value // 8 for value in color) if max(color) > 50 else ()
+
     def annotate(self) -> None:
         self.page.get_by_text("Annotate", exact=True).first.click()
         rows = self.page.locator('[data-cy^="annotate-label-"]')

@@ -201,3 +201,26 @@ def test_our_operators_are_reached_from_the_keyboard(app: "App") -> None:
         6: (DOG, "edited"),
         9: (CAT, "edited"),  # split off
     }
+
+
+@pytest.mark.parametrize("out", SIZES[:1], ids=["640x480"], indirect=True)
+def test_the_grid_follows_operators_and_saves_in_a_terminal_without_an_error(app: "App") -> None:
+    said: list[str] = []
+    app.page.on("console", lambda message: said.append(message.text))
+    app.page.goto(app.page.url.partition("?")[0])  # to the grid
+    app.until(lambda: app.tile_color(DISCS[5][:2]) != ())
+    app.page.wait_for_timeout(2000)  # first the picture, then its labels
+    before = app.tile_color(DISCS[5][:2])
+    app.segments()
+    bird = next(one for one in app.sample.segments.detections if one.segment_id == 5)
+    bird.label = "dog"
+    app.sample.save()
+    assert len(save_review(app.out).images) == 1  # as in a terminal
+    app.until(lambda: app.tile_color(DISCS[5][:2]) not in (before, ()))
+    app.operate("accept_above")
+    app.page.get_by_role("spinbutton").fill("0.4")
+    app.says("7 proposed segments")
+    app.go()
+    app.says("7 segments accepted")
+    app.page.wait_for_timeout(2000)
+    assert not [text for text in said if "DataCloneError" in text]

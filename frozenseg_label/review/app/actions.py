@@ -7,7 +7,7 @@ the dataset, and is deleted with it.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.review.app.samples import SEGMENTS
@@ -43,12 +43,12 @@ class Action:
 
 def before_labels(dataset: "fo.Dataset", ids: Collection[str], said: str) -> None:
     """Write down the classes of segments before they are changed."""
-    _remember(dataset, Action(said, labels=dict(_values(dataset, ids, "label"))))
+    _remember(dataset, Action(said, labels=dict(values_of(dataset, ids, "label"))))
 
 
 def before_tags(dataset: "fo.Dataset", ids: Collection[str], said: str) -> None:
     """Write down the tags of segments before they are changed."""
-    tags = {id_: list(tags or ()) for id_, tags in _values(dataset, ids, "tags")}
+    tags = {id_: list(tags or ()) for id_, tags in values_of(dataset, ids, "tags")}
     _remember(dataset, Action(said, tags=tags))
 
 
@@ -91,6 +91,14 @@ def undo_back_to(dataset: "fo.Dataset", at: str) -> int:
     return len(undone)
 
 
+def values_of(dataset: "fo.Dataset", ids: Collection[str], name: str) -> Iterator[tuple[str, Any]]:
+    """Yield id and value of a field of segments; their masks are not read."""
+    view = dataset.select_labels(ids=list(ids), fields=SEGMENTS)
+    columns = view.values([f"{_DETECTIONS}.id", f"{_DETECTIONS}.{name}"])
+    for of_image in zip(*columns, strict=True):
+        yield from zip(*of_image, strict=True)
+
+
 def _remember(dataset: "fo.Dataset", action: Action) -> None:
     store = _store(dataset)
     store.set(action.at, asdict(action))
@@ -102,13 +110,3 @@ def _store(dataset: "fo.Dataset") -> "ExecutionStore":
     from fiftyone.operators.store import ExecutionStore
 
     return ExecutionStore.create(STORE, dataset._doc.id)
-
-
-def _values(
-    dataset: "fo.Dataset", ids: Collection[str], name: str
-) -> Iterator[tuple[str, "str | list[str]"]]:
-    """Yield id and value of a field of segments; their masks are not read."""
-    view = dataset.select_labels(ids=list(ids), fields=SEGMENTS)
-    columns = view.values([f"{_DETECTIONS}.id", f"{_DETECTIONS}.{name}"])
-    for of_image in zip(*columns, strict=True):
-        yield from zip(*of_image, strict=True)

@@ -7,7 +7,12 @@ import numpy as np
 from scipy.ndimage import find_objects, label
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.review.app.actions import before_image_tags, before_labels, before_tags
+from frozenseg_label.review.app.actions import (
+    before_image_tags,
+    before_labels,
+    before_tags,
+    values_of,
+)
 from frozenseg_label.review.app.samples import SEGMENTS, region_of
 from frozenseg_label.review.corrections.brush import drawn
 from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED, TAGS, Mask
@@ -44,6 +49,16 @@ def relabel_segments(dataset: "fo.Dataset", ids: Collection[str], name: str) -> 
     before_labels(dataset, ids, f"{counted(len(ids), 'segment')} changed to {name}")
     dataset.set_label_values(f"{SEGMENTS}.detections.label", dict.fromkeys(ids, name))
     return len(ids)
+
+
+def take_second(dataset: "fo.Dataset", ids: Collection[str]) -> int:
+    """Give segments the class that their model held for the next likely; returns how many."""
+    named = {id_: name for id_, name in values_of(dataset, ids, "second") if name is not None}
+    if not named:
+        raise ReviewError("the selected segments have no second class; use relabel")
+    before_labels(dataset, named, f"{counted(len(named), 'segment')} changed to the second class")
+    dataset.set_label_values(f"{SEGMENTS}.detections.label", named)
+    return len(named)
 
 
 def merge_segments(dataset: "fo.Dataset", ids: Collection[str]) -> int:

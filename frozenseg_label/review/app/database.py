@@ -128,7 +128,7 @@ def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except (PyMongoError, psutil.Error, ConnectionError) as error:
-        reason = error
+        reason: Exception = error
     except Exception as error:
         # FiftyOne's own: they can be named only after its import, which may be what failed.
         if not type(error).__module__.startswith(("fiftyone.core.service", "fiftyone.core.config")):

@@ -51,3 +51,15 @@ def test_after_a_save_nothing_is_undone_but_an_accepted_segment_is_proposed_agai
     with RunFolder.read(out) as run:
         states = {segment.id: segment.state for segment in run.read_map("a.png").segments}
     assert states == {1: "proposed", 2: "proposed", 3: "proposed"}
+
+
+def test_the_second_class_is_taken_in_one_step_and_can_be_undone(out: Path) -> None:
+    dataset = open_in_fiftyone(out).dataset
+    sample = image_of(dataset, "a.png")
+    ids = [segment_of(sample, id_).id for id_ in (1, 2)]
+    assert buttons.take_second(dataset, ids) == 2
+    sample.reload()
+    assert [segment_of(sample, id_).label for id_ in (1, 2, 3)] == ["dog", "dog", "dog"]
+    undo_back_to(dataset, last_actions(dataset)[0].at)
+    sample.reload()
+    assert [segment_of(sample, id_).label for id_ in (1, 2)] == ["sky", "cat"]

@@ -25,6 +25,7 @@ from frozenseg_label.review.app.buttons import (
     sure_segments,
     tag_images,
     tag_segments,
+    take_second,
 )
 from frozenseg_label.review.app.samples import SEGMENTS
 from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
@@ -215,6 +216,16 @@ class Relabel(ReviewOperator):
         return f"{counted(count, 'segment')} changed to {name}"
 
 
+class TakeSecond(ReviewOperator):
+    """The selected segments are of the class that their model held for the next likely."""
+
+    operator, title = "second_class", "give selected segments their second class"
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        count = take_second(ctx.dataset, chosen_segments(ctx))
+        return f"{counted(count, 'segment')} changed to the second class"
+
+
 class Convert(Relabel):
     """The selected things are stuff, or the selected stuff is a thing."""
 
@@ -296,6 +307,7 @@ def register(plugin: Any) -> None:  # noqa: ANN401 - FiftyOne gives its type no 
         RejectImage,
         AcceptAbove,
         Relabel,
+        TakeSecond,
         Convert,
         Merge,
         Split,
