@@ -1,6 +1,6 @@
 """What a run folder tells of a vocabulary: who wins, who comes second, what stays unlabelled."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class RunEvidence:
     unlabelled: int = 0
     wins: Counter[str] = field(default_factory=Counter)
     losses: Counter[tuple[str, str]] = field(default_factory=Counter)
-    margins: Counter[tuple[str, str]] = field(default_factory=Counter)
+    margins: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     spelling: dict[str, str] = field(default_factory=dict)
 
     @property
