@@ -83,7 +83,8 @@ def search_threshold(
         target: the precision, more than 0 and less than 1.
     """
     order = np.argsort(-probabilities, kind="stable")
-    ordered, kept = probabilities[order], np.cumsum(right[order], dtype=np.int64)  # [N], [N]
+    ordered = probabilities[order]  # [N]
+    kept = right[order].cumsum(dtype=np.int64)  # [N]
     sizes = np.array(list(_sizes(ordered, least_segments(target))), dtype=np.int64)  # [T]
     if not len(sizes):
         return Search(None, None, least_segments(target) - int(right.sum()))
@@ -116,8 +117,8 @@ def _sizes(ordered: NDArray[np.float64], least: int) -> Iterator[int]:
 def _bounds(right: NDArray[np.int64], numbers: NDArray[np.int64]) -> list[float]:
     from scipy.stats import beta
 
-    found = beta.ppf(1 - CONFIDENCE, np.maximum(right, 1), numbers - right + 1)
-    bounds: list[float] = np.asarray(found).tolist()
+    lowest = beta.ppf(1 - CONFIDENCE, np.maximum(right, 1), numbers - right + 1)
+    bounds: list[float] = np.asarray(lowest).tolist()
     return [bound if some else 0.0 for bound, some in zip(bounds, right.tolist(), strict=True)]
 
 
@@ -127,8 +128,8 @@ def _chances(
     """Return how probable it is that each threshold passes, as the probabilities above it say."""
     from scipy.stats import binom
 
-    most = np.asarray(binom.ppf(1 - CONFIDENCE, sizes, 1 - target))
-    allowed = most - (binom.cdf(most, sizes, 1 - target) > 1 - CONFIDENCE)
+    allowed = np.asarray(binom.ppf(1 - CONFIDENCE, sizes, 1 - target), dtype=np.float64)
+    allowed -= binom.cdf(allowed, sizes, 1 - target) > 1 - CONFIDENCE
     wrong = 1 - np.cumsum(ordered)[sizes - 1] / sizes  # mean of the probabilities that it is wrong
-    chances: NDArray[np.float64] = np.asarray(binom.cdf(allowed, sizes, np.clip(wrong, 0, 1)))
-    return chances
+    chances = binom.cdf(allowed, sizes, np.clip(wrong, 0, 1))
+    return np.asarray(chances, dtype=np.float64)
