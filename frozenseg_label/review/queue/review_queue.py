@@ -106,6 +106,25 @@ def doubt(segment: Segment) -> float:
     return sum(weight * value for weight, value in known) / sum(weight for weight, _ in known)
 
 
+def segment_gain(segment: Segment, count: int) -> float:
+    """Return what a look at a segment promises: 0 where it is judged already, 1.5 at the most.
+
+    Args:
+        count: segments of its class in the run.
+    """
+    rarity = 1 + RARITY * count**-0.5
+    return round(doubt(segment) * rarity, 9) if segment.state == "proposed" else 0.0
+
+
+def image_gain(gains: Sequence[float], unlabelled: float) -> float:
+    """Return what a look at an image promises, by the gains of its segments.
+
+    Args:
+        unlabelled: share of its pixels, 0..1.
+    """
+    return round((sum(gains) + UNLABELLED * unlabelled) / (OPENING + len(gains)), 9)
+
+
 def write_queue(path: Path, queue: Sequence[QueuedImage], vocabulary: Vocabulary) -> None:
     """Write the queue as CSV, a row per segment; an image without segments has one row."""
     file = io.StringIO()
@@ -169,15 +188,13 @@ def _queued(
     items = []
     for segment in labels.current.segments(vocabulary):
         count = counts[vocabulary.by_id(segment.category_id).name]
-        rarity = 1 + RARITY * count**-0.5
-        gain = doubt(segment) * rarity if segment.state == "proposed" else 0.0
-        items.append(QueuedSegment(segment, round(gain, 9), segment.id in changed))
+        items.append(QueuedSegment(segment, segment_gain(segment, count), segment.id in changed))
     items.sort(key=lambda item: (-item.gain, item.segment.id))
     covered = sum(item.segment.area for item in items)
     unlabelled = 1 - covered / (labels.width * labels.height)
-    total = sum(item.gain for item in items) + UNLABELLED * unlabelled
-    gain = 0.0 if labels.state == "reviewed" else total / (OPENING + len(items))
-    return QueuedImage(image, labels, tuple(items), unlabelled, round(gain, 9))
+    gains = [item.gain for item in items]
+    gain = 0.0 if labels.state == "reviewed" else image_gain(gains, unlabelled)
+    return QueuedImage(image, labels, tuple(items), unlabelled, gain)
 
 
 def changed_segments(run: RunReader) -> dict[str, frozenset[int]]:
