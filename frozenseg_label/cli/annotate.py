@@ -68,7 +68,8 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
 @option_of(
     label, "--min-score", type=click.FloatRange(0, 1), help="Leave out segments with a lower score."
 )
-@click.option(
+@option_of(
+    label,
     "--memory",
     metavar="RUN",
     multiple=True,

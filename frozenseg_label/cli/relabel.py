@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     help="Vocabulary: a YAML or text file, or a shipped name.",
 )
 @click.option("--classes", help='Classes instead of a vocabulary: "cat, dog, sky:stuff".')
-@click.option(
+@option_of(
+    name_anew,
     "--memory",
     metavar="RUN",
     multiple=True,

@@ -154,7 +154,8 @@ def _packed(logits: Tensor, most_bytes: int) -> tuple[Tensor, _Packing]:
     scaled = logits.float().cpu() / LIMIT
     steps = _MOST_STEPS
     while True:
-        levels = (scaled * steps).round().clamp(-steps, steps).to(torch.int8).numpy()
+        # No level is 0: what is inside of a mask stays inside.
+        levels = (scaled * steps).floor().clamp(-steps, steps - 1).to(torch.int8).numpy()
         changes = np.diff(levels.view(np.uint8), axis=1, prepend=np.uint8(0))  # they may wrap
         content = zlib.compress(np.diff(changes, axis=2, prepend=np.uint8(0)).tobytes(), _LEVEL)
         if len(content) <= most_bytes or steps == 1:
@@ -169,4 +170,4 @@ def _unpacked(packed: Tensor, packing: _Packing) -> Tensor:
     changes = np.frombuffer(content, np.uint8).reshape(packing.shape)
     levels: NDArray[np.uint8] = changes.cumsum(axis=2, dtype=np.uint8)
     levels = levels.cumsum(axis=1, dtype=np.uint8)
-    return torch.from_numpy(levels.view(np.int8)).float() * (LIMIT / packing.steps)
+    return (torch.from_numpy(levels.view(np.int8)).float() + 0.5) * (LIMIT / packing.steps)

@@ -263,10 +263,11 @@ def queue_csv(output: str | Path, path: str | Path) -> int:
         >>> frozenseg_label.queue_csv("labels", "queue.csv")
         2
     """
-    from frozenseg_label.review.queue.review_queue import review_queue, write_queue
+    from frozenseg_label.review.queue.queue_csv import write_queue
+    from frozenseg_label.review.queue.review_queue import ReviewQueue
     from frozenseg_label.runs.run_reader import RunReader
 
     with RunReader.read(Path(output)) as run:
-        queue = review_queue(run)
+        queue = ReviewQueue(run)
         write_queue(Path(path), queue, run.vocabulary)
     return len(queue)

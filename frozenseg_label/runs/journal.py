@@ -60,6 +60,13 @@ class Known(NamedTuple):
     has_kept: bool
 
 
+class RowPlace(NamedTuple):
+    """Where a row is in the file: bytes from its start, and the row's own bytes."""
+
+    offset: int
+    length: int
+
+
 class Journal:
     """The rows of one `journal.jsonl`.
 
@@ -110,21 +117,28 @@ class Journal:
     def last(self, image: str) -> Entry | None:
         """Return the last row of an image; None if it never came."""
         known = self._known.get(image)
-        return None if known is None else self._read(known)
+        return None if known is None else self.row(RowPlace(known.offset, known.length))
 
     def entries(self) -> Iterator[Entry]:
         """Yield the last row of each image, read one by one, in the order of `known`."""
         for known in list(self._known.values()):
-            yield self._read(known)
+            yield self.row(RowPlace(known.offset, known.length))
 
-    def rows(self) -> Iterator[Entry]:
-        """Yield all rows, the oldest first."""
+    def rows(self) -> Iterator[tuple[RowPlace, Entry]]:
+        """Yield all rows and where they are, the oldest first."""
         offset, end = 0, self._end
         with self.path.open("rb") if end else io.BytesIO() as file:
             while offset < end:
                 line = file.readline()
-                yield self._parsed(line, offset)
+                yield RowPlace(offset, len(line)), self._parsed(line, offset)
                 offset += len(line)
+
+    def row(self, place: RowPlace) -> Entry:
+        """Return the row at a place that `rows` told."""
+        with self._lock:
+            self._file.seek(place.offset)  # appending goes to the end all the same
+            line = self._file.read(place.length)
+        return self._parsed(line, place.offset)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -186,12 +200,6 @@ class Journal:
     def _sync(self) -> None:
         os.fsync(self._file.fileno())
         self._synced_at = time.monotonic()
-
-    def _read(self, known: Known) -> Entry:
-        with self._lock:
-            self._file.seek(known.offset)  # appending goes to the end all the same
-            line = self._file.read(known.length)
-        return self._parsed(line, known.offset)
 
     def _parsed(self, line: bytes, offset: int) -> Entry:
         try:

@@ -9,7 +9,7 @@ from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.commit import lacks_files
 from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
-from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.journal import Journal, RowPlace
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.kept_files import read_kept
 from frozenseg_label.runs.label_files import LabelFiles
@@ -80,9 +80,16 @@ class RunReader:
         path = self.picture(entry.image) or Path(entry.image)
         return ImageRecord(path, entry.image, entry.size, entry.mtime_ns)
 
-    def history(self) -> Iterator[Entry]:
-        """Yield all journal rows, the oldest first; only the last of an image has its PNGs."""
+    def history(self) -> Iterator[tuple[RowPlace, Entry]]:
+        """Yield all journal rows and their places, the oldest first.
+
+        Only the last of an image has its PNGs.
+        """
         return self._journal.rows()
+
+    def row(self, place: RowPlace) -> Entry:
+        """Return the journal row at a place that `history` told."""
+        return self._journal.row(place)
 
     def read_embeddings(self, entry: Entry) -> ImageEmbeddings | None:
         """Return what CLIP saw of an image, by segment id; None where that was not kept."""

@@ -28,7 +28,7 @@ from frozenseg_label.review.app.samples import (
 from frozenseg_label.review.app.views import show_classes, show_queue
 from frozenseg_label.review.corrections.opened_labels import key_of, labels_by_key, read_opened
 from frozenseg_label.review.corrections.regions import is_untouched
-from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
+from frozenseg_label.review.queue.review_queue import QueuedImage, ReviewQueue
 from frozenseg_label.runs.layout import FAILURES, OPENED
 from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary
@@ -72,7 +72,7 @@ def open_dataset(run: RunReader, *, progress: bool = False) -> Opened:
     Raises:
         ReviewError: no image can be shown; nothing was made then.
     """
-    queue = review_queue(run)
+    queue = list(ReviewQueue(run))  # FiftyOne holds as much
     with _turn(run):
         found = find_datasets(run)
         dataset = found[0] if found else None

@@ -22,7 +22,7 @@ from frozenseg_label.review.corrections.opened_labels import (
     read_opened,
 )
 from frozenseg_label.review.corrections.regions import ShownImage
-from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
+from frozenseg_label.review.queue.review_queue import QueuedImage, ReviewQueue
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.run_folder import RunFolder
 
@@ -83,7 +83,7 @@ def _save(run: RunFolder, datasets: Sequence["fo.Dataset"], progress: bool) -> S
             images |= _save_dataset(run, dataset, shown, reports, bar)
         saved.append((dataset, shown))
     run.finish()
-    queue = review_queue(run)
+    queue = list(ReviewQueue(run))  # FiftyOne holds as much
     reshaped = any(change.kind in RESHAPING for one in reports for change in one.changes)
     for dataset, shown in saved:
         _show(run, dataset, shown, queue)

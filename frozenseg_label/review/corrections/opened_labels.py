@@ -108,7 +108,7 @@ def labels_by_key(run: RunReader, wanted: Mapping[str, str]) -> dict[str, Labels
         if entry is not None and entry.labels is not None and key_of(entry.labels) == key:
             found[image] = entry.labels
     if len(found) < len(wanted):
-        for entry in run.history():
+        for _, entry in run.history():
             labels = entry.labels
             if labels is None or entry.image not in wanted or entry.image in found:
                 continue

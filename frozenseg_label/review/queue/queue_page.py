@@ -1,5 +1,6 @@
 """The review queue as a static page: for people without the App, or to send to a colleague."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from frozenseg_label.pages.html_report import write_html_report
 from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer, existing
 from frozenseg_label.pages.report_text import ReportTable
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.review.queue.review_queue import QueuedImage, review_queue
+from frozenseg_label.review.queue.review_queue import QueuedImage, ReviewQueue
 from frozenseg_label.runs.run_reader import RunReader
 
 ORDER = "queue"
@@ -34,11 +35,11 @@ def write_queue_page(run: RunReader, folder: Path) -> QueuePage:
 
     Corrected images show the model's own map, too, as the layer "before".
     """
-    queue = review_queue(run)
+    queue = ReviewQueue(run)
     title = f"{run.path.absolute().name}: what to look at first"
     images = (_image(run, queued) for queued in queue)
     page = write_html_report(folder, title, run.vocabulary, images, [_table(queue)], order=ORDER)
-    missing = sum(existing(run.picture(queued.image)) is None for queued in queue)
+    missing = sum(existing(run.picture(image)) is None for image in queue.images)
     return QueuePage(page, len(queue), missing)
 
 
@@ -64,15 +65,12 @@ def _layers(run: RunReader, queued: QueuedImage, labels: PanopticMap) -> Iterato
 
 
 def _table(queue: Sequence[QueuedImage]) -> ReportTable:
+    images, segments = Counter[str](), Counter[str]()
+    for queued in queue:
+        images[queued.state] += 1
+        segments[queued.state] += len(queued.segments)
     states = ("unseen", "in review", "reviewed")
-    rows = [
-        (
-            state,
-            sum(queued.state == state for queued in queue),
-            sum(len(queued.segments) for queued in queue if queued.state == state),
-        )
-        for state in states
-    ]
+    rows = ((state, images[state], segments[state]) for state in states)
     return ReportTable(
         title="How far people have looked",
         columns=("state", "images", "segments"),

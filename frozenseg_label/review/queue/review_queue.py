@@ -5,16 +5,16 @@ little above 1 for rare classes. An image's gain is the sum of all its segments'
 unlabelled share, divided by the work that a look at it takes.
 """
 
-import csv
-import io
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from math import sqrt
+from typing import NamedTuple, overload
 
-from frozenseg_label.files import atomic_write
 from frozenseg_label.panoptic import BBox, ImageState, Segment
-from frozenseg_label.runs.journal_rows import Entry, Labels, StoredSegment
+from frozenseg_label.runs.journal import RowPlace
+from frozenseg_label.runs.journal_rows import Entry, Event, Labels, StoredSegment
 from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -27,11 +27,7 @@ UNLABELLED = 1.0  # an image without labels gains as much as one segment that is
 SAME_BOX_IOU = 0.9  # of the boxes, and ratio of the areas: from here on two segments are the same
 OPENING = 2.0  # opening an image takes as long as looking at two segments
 
-CSV_COLUMNS = (
-    "rank", "image_rank", "image", "image_gain", "unlabelled", "segment", "class", "gain", "score",
-    "margin", "second", "disagreement", "contested", "sam_disagreement", "area", "x", "y", "width",
-    "height", "state", "changed",
-)  # fmt: skip
+MADE_BY_A_RUN: tuple[Event, ...] = ("annotated", "relabelled")
 
 
 @dataclass(frozen=True)
@@ -73,23 +69,130 @@ class QueuedImage:
         return self.labels.state
 
 
-def review_queue(run: RunReader) -> list[QueuedImage]:
-    """Return all labelled images, the one that promises most first; equal ones by name.
+class ReviewQueue(Sequence[QueuedImage]):
+    """All labelled images, the one that promises most first; equal ones by name.
 
-    Images labelled with words that are no longer in the vocabulary are left out.
+    Images labelled with words that are no longer in the vocabulary are left out. It reads the
+    journal once and keeps a row of numbers for each image; an image's segments are read when it
+    is asked for, so the run must stay open. What is saved later does not change the queue.
+
+    Attributes:
+        images: their names, in this order.
     """
-    labelled = [
-        (entry.image, entry.labels)
-        for entry in run.entries()
-        if entry.labels is not None and not entry.labels.current.lost_classes(run.vocabulary)
-    ]
-    counts = Counter(name for _, labels in labelled for name in _names(labels))
-    changed = changed_segments(run)
-    queue = [
-        _queued(image, labels, run.vocabulary, counts, changed.get(image, frozenset()))
-        for image, labels in labelled
-    ]
-    return sorted(queue, key=lambda queued: (-queued.gain, queued.image))
+
+    def __init__(self, run: RunReader) -> None:
+        self._run = run
+        facts, self._rows = _read_facts(run)
+        self._counts = Counter(name for of_image in facts.values() for name in of_image.names)
+        ranked = ((-_gain_of_image(f, self._counts), image) for image, f in facts.items())
+        self.images = tuple(image for _, image in sorted(ranked))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @overload
+    def __getitem__(self, place: int) -> QueuedImage: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[QueuedImage]: ...
+    def __getitem__(self, place: int | slice) -> QueuedImage | list[QueuedImage]:
+        """Return the image at a place, or the images at several."""
+        if isinstance(place, slice):
+            return [self._read(image) for image in self.images[place]]
+        return self._read(self.images[place])
+
+    def _read(self, image: str) -> QueuedImage:
+        rows = self._rows[image]
+        labels = self._run.row(rows.now).labels
+        if labels is None:
+            raise ValueError(f"{self._run.path} has no labels of {image!r} where they were")
+        changed = frozenset[int]()
+        if rows.made is not None and rows.before is not None:
+            made, before = self._run.row(rows.made), self._run.row(rows.before)
+            changed = frozenset(_changed_ids(made, before))
+        return _queued(image, labels, self._run.vocabulary, self._counts, changed)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What an image's place in the queue depends on.
+
+    Attributes:
+        names: of the classes of its segments; strings that all images share.
+        doubts: likewise, 0 where a person has judged the segment.
+        unlabelled: share of the pixels, 0..1.
+        is_reviewed: whether a person has finished with it.
+    """
+
+    names: tuple[str, ...]
+    doubts: "array[float]"
+    unlabelled: float
+    is_reviewed: bool
+
+
+class _Rows(NamedTuple):
+    """Where the journal tells of an image.
+
+    Attributes:
+        now: its labels as they are.
+        made: as a run made them last; None: none did.
+        before: as the run before made them, whose PNGs are gone; None: there was none.
+        run: that made `made`.
+    """
+
+    now: RowPlace
+    made: RowPlace | None = None
+    before: RowPlace | None = None
+    run: str | None = None
+
+    def then(self, place: RowPlace, entry: Entry) -> "_Rows":
+        """Return the places after one more row."""
+        if entry.event not in MADE_BY_A_RUN:
+            return self._replace(now=place)
+        before = self.before if entry.run == self.run else self.made
+        return _Rows(place, place, before, entry.run)
+
+
+def _read_facts(run: RunReader) -> tuple[dict[str, _Facts], dict[str, _Rows]]:
+    """Return facts and rows of each labelled image; its last row wins."""
+    facts: dict[str, _Facts] = {}
+    rows: dict[str, _Rows] = {}
+    for place, entry in run.history():
+        image, labels = entry.image, entry.labels
+        if labels is None:
+            facts.pop(image, None)
+            continue
+        rows[image] = rows.get(image, _Rows(place)).then(place, entry)
+        if labels.current.lost_classes(run.vocabulary):
+            facts.pop(image, None)
+        else:
+            facts[image] = _facts(labels, run.vocabulary)
+    return facts, rows
+
+
+def _facts(labels: Labels, vocabulary: Vocabulary) -> _Facts:
+    segments = labels.current.segments(vocabulary)
+    covered = sum(segment.area for segment in segments)
+    return _Facts(
+        tuple(vocabulary.by_id(segment.category_id).name for segment in segments),
+        array("d", (doubt(s) if s.state == "proposed" else 0.0 for s in segments)),
+        1 - covered / (labels.width * labels.height),
+        labels.state == "reviewed",
+    )
+
+
+def _gain_of_image(facts: _Facts, counts: Mapping[str, int]) -> float:
+    """Return what a look at the image promises."""
+    if facts.is_reviewed:
+        return 0.0
+    pairs = zip(facts.names, facts.doubts, strict=True)
+    total = sum(_gain(chance, counts[name]) for name, chance in pairs)
+    total += UNLABELLED * facts.unlabelled
+    return round(total / (OPENING + len(facts.names)), 9)
+
+
+def _gain(chance: float, count: int) -> float:
+    """Return the gain of a segment by its doubt and the number of segments of its class."""
+    return round(chance * (1 + RARITY / sqrt(count)), 9)
 
 
 def doubt(segment: Segment) -> float:
@@ -106,59 +209,6 @@ def doubt(segment: Segment) -> float:
     return sum(weight * value for weight, value in known) / sum(weight for weight, _ in known)
 
 
-def write_queue(path: Path, queue: Sequence[QueuedImage], vocabulary: Vocabulary) -> None:
-    """Write the queue as CSV, a row per segment; an image without segments has one row."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    for rank, row in enumerate(_rows(queue, vocabulary), start=1):
-        writer.writerow({"rank": rank, **row})
-    # Names of files that are not Unicode stay the same bytes.
-    atomic_write(path, file.getvalue().encode("utf-8", "surrogateescape"))
-
-
-def _rows(queue: Iterable[QueuedImage], vocabulary: Vocabulary) -> Iterable[dict[str, object]]:
-    for image_rank, queued in enumerate(queue, start=1):
-        of_image = {
-            "image_rank": image_rank,
-            "image": queued.image,
-            "image_gain": f"{queued.gain:.4f}",
-            "unlabelled": f"{queued.unlabelled:.4f}",
-        }
-        if not queued.segments:
-            yield of_image
-        for item in queued.segments:
-            segment = item.segment
-            second = None if segment.second is None else vocabulary.by_id(segment.second).name
-            x, y, width, height = segment.bbox
-            yield of_image | {
-                "segment": segment.id,
-                "class": vocabulary.by_id(segment.category_id).name,
-                "gain": f"{item.gain:.4f}",
-                "score": _number(segment.score),
-                "margin": _number(segment.margin),
-                "second": second,
-                "disagreement": _number(segment.disagreement),
-                "contested": _number(segment.contested),
-                "sam_disagreement": _number(segment.sam_disagreement),
-                "area": segment.area,
-                "x": x,
-                "y": y,
-                "width": width,
-                "height": height,
-                "state": segment.state,
-                "changed": int(item.changed),
-            }
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
-
-
-def _names(labels: Labels) -> list[str]:
-    return [labels.current.names[info.category_id] for info in labels.current.segments_info]
-
-
 def _queued(
     image: str,
     labels: Labels,
@@ -166,39 +216,16 @@ def _queued(
     counts: Mapping[str, int],
     changed: frozenset[int],
 ) -> QueuedImage:
-    items = []
-    for segment in labels.current.segments(vocabulary):
-        count = counts[vocabulary.by_id(segment.category_id).name]
-        rarity = 1 + RARITY * count**-0.5
-        gain = doubt(segment) * rarity if segment.state == "proposed" else 0.0
-        items.append(QueuedSegment(segment, round(gain, 9), segment.id in changed))
+    facts = _facts(labels, vocabulary)
+    items = [
+        QueuedSegment(segment, _gain(chance, counts[name]), segment.id in changed)
+        for segment, name, chance in zip(
+            labels.current.segments(vocabulary), facts.names, facts.doubts, strict=True
+        )
+    ]
     items.sort(key=lambda item: (-item.gain, item.segment.id))
-    covered = sum(item.segment.area for item in items)
-    unlabelled = 1 - covered / (labels.width * labels.height)
-    total = sum(item.gain for item in items) + UNLABELLED * unlabelled
-    gain = 0.0 if labels.state == "reviewed" else total / (OPENING + len(items))
-    return QueuedImage(image, labels, tuple(items), unlabelled, round(gain, 9))
-
-
-def changed_segments(run: RunReader) -> dict[str, frozenset[int]]:
-    """Return ids of segments that the last run made and the run before did not, by image.
-
-    Images without such segments are left out. The pixels of earlier labels are gone: class, box and
-    area tell whether a segment is the same.
-    """
-    earlier: dict[str, Entry] = {}
-    last: dict[str, Entry] = {}
-    for entry in run.history():
-        if entry.event not in ("annotated", "relabelled") or entry.labels is None:
-            continue
-        before = last.get(entry.image)
-        if before is not None and before.run != entry.run:
-            earlier[entry.image] = before
-        last[entry.image] = entry
-    changed = {
-        image: frozenset(_changed_ids(last[image], before)) for image, before in earlier.items()
-    }
-    return {image: ids for image, ids in changed.items() if ids}
+    gain = _gain_of_image(facts, counts)
+    return QueuedImage(image, labels, tuple(items), facts.unlabelled, gain)
 
 
 def _changed_ids(entry: Entry, before: Entry) -> Iterable[int]:

@@ -10,7 +10,8 @@ import pytest
 
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap, Segment, measure
-from frozenseg_label.review.queue.review_queue import QueuedImage, doubt, review_queue, write_queue
+from frozenseg_label.review.queue.queue_csv import write_queue
+from frozenseg_label.review.queue.review_queue import QueuedImage, ReviewQueue, doubt
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Vocabulary
@@ -49,7 +50,7 @@ def queue_of(tmp_path: Path, make_manifest: MakeManifest) -> Queue:
                 run.commit(records[name], panoptic)
             for name, panoptic in (corrected or {}).items():
                 run.correct(records[name], panoptic, state="reviewed")
-            return review_queue(run)
+            return list(ReviewQueue(run))
 
     return make
 
@@ -108,10 +109,10 @@ def test_segments_that_a_later_run_made_count_as_changed(
     dog = {**SURE, "category_id": DOG}
     with RunFolder.open_or_create(tmp_path / "out", make_manifest("first")) as run:
         run.commit(image, labels(SURE, SURE))
-        assert not any(item.changed for item in review_queue(run)[0].segments)
+        assert not any(item.changed for item in ReviewQueue(run)[0].segments)
     with RunFolder.open_or_create(tmp_path / "out", make_manifest("second"), update=True) as run:
         run.commit(image, labels(SURE, dog))
-        [queued] = review_queue(run)
+        [queued] = ReviewQueue(run)
     assert {item.segment.id: item.changed for item in queued.segments} == {1: False, 2: True}
 
 
