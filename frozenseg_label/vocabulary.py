@@ -149,6 +149,18 @@ class Vocabulary:
             facts.append({"background": self.background})
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
+    @cached_property
+    def words_fingerprint(self) -> str:
+        """Return the SHA-256 (hex) of the words only, in any order of the classes.
+
+        Ids, kinds and `min_score` do not count: they change no class's meaning.
+        """
+        classes = sorted(
+            [sorted(c.names), sorted(c.not_names), c.templates] for c in self.categories
+        )
+        facts = [classes, sorted(self.background)]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
     def _check_background(self) -> None:
         """Raise where a background word is no name, occurs twice, or is a name of a category."""
         owners = {same_name(n): c.name for c in self.categories for n in c.names}
@@ -169,6 +181,18 @@ class Vocabulary:
     def ids_by_name(self) -> dict[str, int]:
         """Return the id of each category by its name, as `same_name` gives it."""
         return {same_name(category.name): category.id for category in self.categories}
+
+    @cached_property
+    def ids_by_any_name(self) -> dict[str, int]:
+        """Return the id of each category by its name and its synonyms, likewise.
+
+        A name comes before a synonym; a synonym of several categories is left out.
+        """
+        owners: dict[str, set[int]] = {}
+        for category in self.categories:
+            for synonym in category.synonyms:
+                owners.setdefault(same_name(synonym), set()).add(category.id)
+        return {key: min(ids) for key, ids in owners.items() if len(ids) == 1} | self.ids_by_name
 
     @cached_property
     def _index(self) -> dict[int, int]:

@@ -50,7 +50,9 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "relabel": {
         "Which words": ("vocab", "classes"),
         "Trying words": ("try", "image", "output"),
-        "How they are labelled": ("weights", "semantic", "sam-masks", "min-score", "device"),
+        "How they are labelled": (
+            *("weights", "memory", "semantic", "sam-masks", "min-score", "device"),
+        ),
     },
     "review": {
         "Instead of the App": ("save", "queue", "html", "search", "limit"),
@@ -95,6 +97,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "relabel": (
         "frozenseg-label relabel labels --vocab kitchen.yaml",
+        "frozenseg-label relabel labels --memory labels",
         'frozenseg-label relabel labels --try "cat, dog" --image photo.jpg -o tried.jpg',
     ),
     "review": (

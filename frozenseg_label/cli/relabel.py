@@ -23,6 +23,7 @@ from frozenseg_label.cli.output import (
     say,
 )
 from frozenseg_label.errors import FrozenSegLabelError
+from frozenseg_label.vocabulary_files import parse_classes
 
 if TYPE_CHECKING:
     from frozenseg_label.annotation.try_words import TriedWords
@@ -93,6 +94,8 @@ def relabel(
         if options.pop("memory"):
             raise click.UsageError("--memory is for all images, leave it out with --try")
         del options["semantic"]
+        if words:
+            parse_classes(words)  # a slip is told at once, weights take seconds
         _try(WordTrial(run, image, **options), words, picture, as_json=as_json)
         return
     if image is not None or picture is not None:

@@ -73,13 +73,17 @@ class StoredMap(BaseModel):
 
     def lost_classes(self, vocabulary: Vocabulary) -> set[str]:
         """Return names of the classes that occur here and are missing from the vocabulary."""
-        known = vocabulary.ids_by_name
+        known = vocabulary.ids_by_any_name
         return {name for name in self.class_names() if same_name(name) not in known}
 
     def segments(self, vocabulary: Vocabulary) -> tuple[Segment, ...]:
-        """Return the segments with the ids of this vocabulary, those of lost classes left out."""
+        """Return the segments with the ids of this vocabulary, those of lost classes left out.
+
+        A class that is a synonym of another one now has become part of it.
+        """
         # The names of one image are few, the vocabulary's may be thousands.
-        ids = {id_: vocabulary.ids_by_name.get(same_name(name)) for id_, name in self.names.items()}
+        known = vocabulary.ids_by_any_name
+        ids = {id_: known.get(same_name(name)) for id_, name in self.names.items()}
         segments = []
         for info in self.segments_info:
             category_id = ids[info.category_id]
@@ -112,10 +116,15 @@ class Labels(BaseModel):
     proposed: StoredMap | None = None
     rejected: tuple[RejectedSegment, ...] = ()
 
-    def owned_classes(self) -> set[str]:
-        """Return names of the classes of the segments that a person owns."""
-        infos = [info for info in self.current.segments_info if info.state in OWNED_STATES]
-        return {self.current.names[info.category_id] for info in infos}
+    def lost_classes_of_people(self, vocabulary: Vocabulary) -> set[str]:
+        """Return names of the classes of a person's segments that the vocabulary lacks."""
+        infos = [info for info in self._owned() if info.accepted_by is None]
+        names = {self.current.names[info.category_id] for info in infos}
+        return {name for name in names if same_name(name) not in vocabulary.ids_by_any_name}
+
+    def machine_accepted(self) -> set[int]:
+        """Return ids of the segments that a rule accepted."""
+        return {info.id for info in self.current.segments_info if info.accepted_by is not None}
 
     def settled(self, ids: Collection[int], rule: str | None) -> Self:
         """Return them with segments that a rule accepted, or, with None, proposed once more."""
@@ -129,8 +138,10 @@ class Labels(BaseModel):
 
     def is_corrected(self) -> bool:
         """Return whether a person has done anything here that a later run must not undo."""
-        touched = self.state != "unseen" or self.rejected or self.proposed
-        return bool(touched or self.owned_classes())
+        return bool(self.state != "unseen" or self.rejected or self.proposed or self._owned())
+
+    def _owned(self) -> list[StoredSegment]:
+        return [info for info in self.current.segments_info if info.state in OWNED_STATES]
 
 
 class Entry(BaseModel):
@@ -144,6 +155,8 @@ class Entry(BaseModel):
         time: when, UTC.
         run: fingerprint of the weights, words and options that proposed the labels; None where no
             model did.
+        words: `Vocabulary.words_fingerprint` of the words that proposed them; None likewise, and in
+            rows of earlier versions.
         seconds: that the image took; None where nobody timed it.
         origin: where imported labels came from; None for other events.
         message: why it failed; None where it did not.
@@ -160,6 +173,7 @@ class Entry(BaseModel):
     sha256: str | None = None
     time: datetime = Field(default_factory=lambda: datetime.now(UTC))
     run: str | None = None
+    words: str | None = None
     seconds: float | None = None
     origin: str | None = None
     message: str | None = None
@@ -199,6 +213,7 @@ class Entry(BaseModel):
             mtime_ns=seen.mtime_ns,
             sha256=None if last is None else last.sha256,
             run=None if last is None else last.run,
+            words=None if last is None else last.words,
             origin=origin,
             labels=labels,
             embeddings=None if last is None else last.embeddings,
@@ -214,10 +229,23 @@ class Entry(BaseModel):
             size=record.size,
             mtime_ns=record.mtime_ns,
             message=message,
+            words=last.words if last is not None else None,
             labels=last.labels if last is not None else None,
             embeddings=last.embeddings if last is not None else None,
             kept=last.kept if last is not None else None,
         )
+
+    def labels_among(self, words: str) -> Labels | None:
+        """Return the labels as new proposals by these words meet them.
+
+        A machine accepts a class among other classes: other words take its reason away. Other
+        weights and a memory do not, for the segment is still the one that was promised to be right.
+
+        Args:
+            words: as in the attribute.
+        """
+        ids = self.labels.machine_accepted() if self.labels and self.words != words else set()
+        return self.labels.settled(ids, None) if self.labels and ids else self.labels
 
     def is_failure_of(self, size: int, mtime_ns: int, message: str) -> bool:
         """Return whether this says that the very same file failed for the very same reason."""

@@ -163,17 +163,18 @@ def _refuse_lost_classes(
 ) -> None:
     if before.vocabulary.fingerprint == manifest.vocabulary.fingerprint:
         return
-    known = {category.name for category in manifest.vocabulary.categories}
+    vocabulary = manifest.vocabulary.vocabulary()
     lost: dict[str, str] = {}
     for entry in journal.entries():
-        for name in entry.labels.owned_classes() - known if entry.labels else ():
+        for name in entry.labels.lost_classes_of_people(vocabulary) if entry.labels else ():
             lost.setdefault(name, entry.image)
     if lost:
         name, image = next(iter(lost.items()))
         raise RunError(
             f"{folder}: accepted or corrected segments have classes that are missing from the "
             f"vocabulary {manifest.vocabulary.name}: {', '.join(sorted(lost))} "
-            f"({name} in {image}); add them to the vocabulary, or name another folder"
+            f"({name} in {image}); add them to the vocabulary, as classes or as synonyms, or name "
+            "another folder"
         )
 
 

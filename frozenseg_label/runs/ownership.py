@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from frozenseg_label.formats.run_lengths import pixels_of, runs_of
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
-from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.vocabulary import Vocabulary, same_name
 
 SAME_MASK_IOU = (
     0.5  # panoptic quality calls two segments the same above this (Kirillov et al. 2019)
@@ -78,7 +78,8 @@ def fuse(
     kept = [segment for segment in existing.segments if segment.is_owned]
     owned = np.isin(existing.ids, [segment.id for segment in kept])  # [H, W]
     ids = np.where(owned, existing.ids, UNLABELLED).astype(np.int32)  # [H, W]
-    refused = [(memory.category, memory.mask()) for memory in rejected]
+    known = vocabulary.ids_by_any_name
+    refused = [(known.get(same_name(memory.category)), memory.mask()) for memory in rejected]
     taken = {segment.id for segment in kept}
     unused = _unused_ids(taken | {segment.id for segment in proposal.segments})
     fused = list(kept)
@@ -88,8 +89,7 @@ def fuse(
         area = int(visible.sum())
         if area == 0 or (segment.is_thing and area < min_visible * segment.area):
             continue
-        name = vocabulary.by_id(segment.category_id).name
-        masks = [mask for category, mask in refused if category == name]
+        masks = [mask for category_id, mask in refused if category_id == segment.category_id]
         # The refused mask may have been what was left beside a person's segment, or the whole.
         if any(max(_iou(whole, mask), _iou(visible, mask)) >= same_mask_iou for mask in masks):
             continue

@@ -8,6 +8,7 @@ What the jobs do with it:
         summary = run.finish()
 """
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,8 @@ from frozenseg_label.runs.opening import (
 from frozenseg_label.runs.plan import Plan, content_hash, make_plan, refuse_other_images, root_of
 from frozenseg_label.runs.run_reader import RunReader
 
+log = logging.getLogger(__name__)
+
 
 class RunFolder(RunReader):
     """A run folder to plan, to write and to correct; `open_or_create` makes one.
@@ -65,6 +68,7 @@ class RunFolder(RunReader):
         self._semantic = semantic
         self._writable = writable
         self._labelled = self._skipped = self._failed = 0
+        self._withdrawn = 0  # images with segments that a machine had accepted by other words
 
     @classmethod
     @contextmanager
@@ -185,7 +189,11 @@ class RunFolder(RunReader):
         panoptic_map.check()
         with self._journal.writing(), image_at_fault(record):
             last = self._journal.last(record.relative)
-            before = last.labels if last is not None else None
+            before = (
+                last.labels_among(self.vocabulary.words_fingerprint) if last is not None else None
+            )
+            if last is not None and before is not last.labels:
+                self._withdrawn += 1
             file = self._png_name(record.relative, before)
             write = self._files.proposal(record, panoptic_map, before, file)
             self._extras.write(file, write.panoptic, before, record)
@@ -201,6 +209,7 @@ class RunFolder(RunReader):
                 mtime_ns=record.mtime_ns,
                 sha256=sha256,
                 run=self.manifest.fingerprint,
+                words=self.vocabulary.words_fingerprint,
                 seconds=seconds,
                 labels=write.labels,
                 embeddings=key,
@@ -290,6 +299,12 @@ class RunFolder(RunReader):
             for entry, labels in self._extras.lacking(self._journal.entries()):
                 self._extras.write(labels.file, self._files.read(labels), None, self.record(entry))
             self._extras.report_undrawn()
+            if self._withdrawn:
+                log.warning(
+                    "in %d images, what `calibrate` had accepted is proposed again, because the "
+                    "words have changed",
+                    self._withdrawn,
+                )
             self._extras.write_classes_file()
             write_failures(self.path, self._journal)
             counts = self._labelled, self._skipped, self._failed

@@ -18,6 +18,7 @@ FindingKind = Literal[
 ]
 
 MOST_WORDS = 6  # background words that are suggested
+MUCH_UNLABELLED = 0.5  # of a run's area; a few classes that are likely stuff do not explain more
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,9 @@ def _of_stuff(
                 if c.name in regions
             ),
         )
-    elif all(c.is_thing for c in words.categories) and not words.background:
+    much_is_left = evidence is not None and evidence.unlabelled_share > MUCH_UNLABELLED
+    bare = all(c.is_thing for c in words.categories) and not words.background
+    if bare and (much_is_left or not regions):
         share = "" if evidence is None else f" ({evidence.unlabelled_share:.0%} of the run's area)"
         known = {same_name(word) for word in words.all_words()}
         stuff = [c.names[0] for c in info.categories if not c.is_thing]

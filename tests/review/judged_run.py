@@ -55,13 +55,13 @@ def truth(number: int) -> PanopticMap:
     )
 
 
-def manifest(weights: str = "nano") -> Manifest:
+def manifest(weights: str = "nano", vocabulary: Vocabulary = VOCABULARY) -> Manifest:
     return Manifest.of(
         tool_version="0",
         arguments={},
         weights=weights,
         weights_fingerprint=weights,
-        vocabulary=VOCABULARY,
+        vocabulary=vocabulary,
         seen_names=[],
         options={},
     )

@@ -122,7 +122,8 @@ def test_a_second_correction_keeps_the_first_proposal_and_all_memories(
         entry = last(run)
     assert entry.labels is not None
     assert [memory.category for memory in entry.labels.rejected] == ["dog", "cat"]
-    assert entry.labels.owned_classes() == {"sky"}
+    owned = [info for info in entry.labels.current.segments_info if info.state == "edited"]
+    assert [info.id for info in owned] == [3]
     kept = read_panoptic_png(out / "proposed" / "a.png")
     assert kept.tolist() == [[1, 1, 2, 2], [3, 3, 3, 3]]
 

@@ -59,8 +59,7 @@ def take_back(output: Path) -> Withdrawal:
     images = segments = 0
     with RunFolder.open_to_correct(output) as run:
         for entry in run.entries():
-            infos = entry.labels.current.segments_info if entry.labels is not None else ()
-            ids = {info.id for info in infos if info.accepted_by is not None}
+            ids = entry.labels.machine_accepted() if entry.labels is not None else set()
             if ids:
                 run.settle(entry, ids, None)
                 images, segments = images + 1, segments + len(ids)

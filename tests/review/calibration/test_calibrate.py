@@ -13,10 +13,13 @@ from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import Segment
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.runs.run_reader import RunReader
+from frozenseg_label.vocabulary import Vocabulary
 from frozenseg_label.vocabulary_files import read_vocabulary
 from tests.review.judged_run import (
+    CAT,
     REVIEWED,
     SEGMENTS,
+    VOCABULARY,
     judged_run,
     manifest,
     pictures,
@@ -129,6 +132,49 @@ def test_a_later_run_keeps_what_was_accepted(run: Path, records: list[ImageRecor
     assert states == ["reviewed"] * REVIEWED + ["unseen"] * REVIEWED
     with pytest.raises(RunError, match="16 reviewed images have labels of other weights"):
         frozenseg_label.calibrate(run)  # nobody has judged the better weights' segments yet
+
+
+def test_other_words_take_the_machines_acceptances_back_and_no_persons(
+    run: Path, records: list[ImageRecord], caplog: pytest.LogCaptureFixture
+) -> None:
+    frozenseg_label.calibrate(run, accept=0.95)
+    with RunFolder.open_to_correct(run) as opened:
+        made = opened.read_map("20.jpg")
+        mine = (made.segments[0], made.segments[1].accepted(), *made.segments[2:])
+        opened.correct(records[20], replace(made, segments=mine), state="in review")
+    cat, _, sky = VOCABULARY.categories
+    with pytest.raises(RunError, match="missing from the vocabulary fewer: dog"):
+        update(run, records, replace(VOCABULARY, name="fewer", categories=(cat, sky)))
+    fewer = replace(cat, synonyms=("dog",)), sky  # a person's dogs become cats
+    update(run, records, replace(VOCABULARY, categories=fewer), number=CAT)
+    assert by_machine(run) == {}
+    assert f"in {REVIEWED} images" in caplog.text
+    owned = [s for s in segments(run)["20.jpg"] if s.is_owned]
+    assert [(s.id, s.category_id, s.state) for s in owned] == [(2, CAT, "accepted")]
+
+
+def test_another_lowest_score_takes_no_acceptance_back(
+    run: Path, records: list[ImageRecord]
+) -> None:
+    frozenseg_label.calibrate(run, accept=0.95)
+    accepted = by_machine(run)
+    stricter = tuple(replace(c, min_score=0.3) for c in VOCABULARY.categories)
+    update(run, records, replace(VOCABULARY, categories=stricter))
+    assert by_machine(run) == accepted
+
+
+def update(
+    run: Path, records: list[ImageRecord], words: Vocabulary, number: int | None = None
+) -> None:
+    """Label all images anew by these words, with segments of the usual or of one class."""
+    with RunFolder.open_or_create(run, manifest(vocabulary=words), update=True) as opened:
+        for record in opened.plan(records).todo:
+            made = proposal(99)
+            if number is not None:
+                one_class = tuple(replace(s, category_id=number) for s in made.segments)
+                made = replace(made, segments=one_class)
+            opened.commit(record, made)
+        opened.finish()
 
 
 def test_no_person_is_said_to_have_judged_what_a_machine_accepted(
