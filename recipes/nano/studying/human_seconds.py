@@ -1,6 +1,6 @@
 """Human seconds to good labels: PQ against a simulated reviewer's hours, in five ways.
 
-    OMP_NUM_THREADS=1 python -m recipes.nano.studying.human_seconds --work WORK --train
+    OMP_NUM_THREADS=1 python -m recipes.nano.studying.human_seconds --work WORK
 
 1. by hand: every segment of every scene is drawn;
 2. every proposal: all proposals are corrected once, in the order of the folder;
@@ -19,6 +19,7 @@ cost is an option. What is done is kept, so the command can be stopped and given
 import argparse
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -46,6 +47,7 @@ from recipes.nano.studying.reviewer import Costs, Eye
 
 BY_HAND, EVERY, QUEUE = "by hand", "every proposal", "queue"
 MEMORY, TRAINED = "queue and memory", "queue, memory and train"
+WAYS = (BY_HAND, EVERY, QUEUE, MEMORY, TRAINED)
 
 log = logging.getLogger("human_seconds")
 
@@ -60,6 +62,7 @@ class Plan:
         again: scenes after which the memory names anew what is left.
         target: precision that `calibrate --accept` promises; 1 accepts nothing.
         seed: of the random parts.
+        steps: of the training.
     """
 
     first: int = 50
@@ -67,6 +70,7 @@ class Plan:
     again: int = 50
     target: float = 0.95
     seed: int = 0
+    steps: int = 120
 
 
 @dataclass(frozen=True)
@@ -114,9 +118,8 @@ def work(study: Study, way: str) -> Labelling:
 
 
 def _random_order(study: Study) -> list[int]:
-    order: list[int] = (
-        np.random.default_rng(study.plan.seed).permutation(len(study.scenes)).tolist()
-    )
+    random = np.random.default_rng(study.plan.seed)
+    order: list[int] = random.permutation(len(study.scenes)).tolist()
     return order
 
 
@@ -146,10 +149,12 @@ def _with_memory(study: Study, *, trains: bool) -> Labelling:
 
 def trained_predictor(study: Study, labelling: Labelling) -> Predictor:
     """Return the model after `train` on the scenes that are reviewed; made once, then kept."""
-    name = "-".join(map(str, (*asdict(study.eye).values(), study.plan.first, study.plan.seed)))
+    plan = study.plan
+    name = "-".join(map(str, (*asdict(study.eye).values(), plan.first, plan.steps, plan.seed)))
     labels, output = (study.folder / f"{kind}-{name}" for kind in ("reviewed", "training"))
     done = output / "best.safetensors"
     if not done.is_file():
+        shutil.rmtree(output, ignore_errors=True)
         annotations = []
         for number in labelling.reviewed:
             ids, segments = labelling.labels[number].ids, labelling.labels[number].segments
@@ -160,7 +165,14 @@ def trained_predictor(study: Study, labelling: Labelling) -> Predictor:
                 PanopticAnnotation(number + 1, file, file, width, height, segments, "reviewed")
             )
         write_coco_panoptic(labels / "panoptic.json", labelling.vocabulary, annotations)
-        summary = train(labels, output, recipe="fine_tune_cached", images=study.folder / "pictures")
+        summary = train(
+            labels,
+            output,
+            recipe="fine_tune_cached",
+            max_steps=plan.steps,
+            images=study.folder / "pictures",
+            probe="none",
+        )
         log.info("trained in %.0f seconds: %s", summary.seconds, summary.table)
     return PredictorSpec(str(done), labelling.vocabulary).load()
 
@@ -190,7 +202,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=300)
     parser.add_argument("--style", choices=STYLES, default="trained")
-    parser.add_argument("--train", action="store_true", help="the fifth way, too")
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS)
     parser.add_argument("--out", type=Path, help="the picture")
     for kind in (Costs, Eye, Plan):
         for option in fields(kind):
@@ -207,8 +219,7 @@ def main() -> None:
     settings = {"style": given["style"], "scenes": given["scenes"]}
     settings |= {**asdict(costs), **asdict(eye), **asdict(plan)}
     results = folder / "results.jsonl"
-    ways = [BY_HAND, EVERY, QUEUE, MEMORY, *([TRAINED] if given["train"] else [])]
-    missing = [way for way in ways if way not in _done(results, settings)]
+    missing = [way for way in given["ways"] if way not in _done(results, settings)]
     if missing:
         write_scenes(folder, given["scenes"], given["style"])
         predictor = PredictorSpec("nano", read_vocabulary("stickers")).load()
@@ -221,9 +232,10 @@ def main() -> None:
                 lines.write(json.dumps(row) + "\n")
             log.info("%s: %.2f hours, PQ %.1f", way, row["hours"], row["pq"])
     found = _done(results, settings)
-    print_table([found[way] for way in ways])
+    rows = [found[way] for way in WAYS if way in found]
+    print_table(rows)
     if given["out"]:
-        draw_picture([found[way] for way in ways], given["out"])
+        draw_picture(rows, given["out"])
 
 
 def _done(results: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -19,7 +19,7 @@ from frozenseg_label.inference.given_image import pixels_of
 from frozenseg_label.inference.image_proposals import ImageProposals
 from frozenseg_label.inference.kept_proposals import decode_proposals, encode_proposals
 from frozenseg_label.inference.predictor import Predictor
-from frozenseg_label.inference.preprocess import prepare_image
+from frozenseg_label.inference.preprocess import PreparedImage, prepare_image
 from frozenseg_label.inference.segment_embeddings import pool_segments
 from frozenseg_label.label_sets.open_label_set import open_label_set
 from frozenseg_label.panoptic import PanopticMap
@@ -64,31 +64,34 @@ def keep_scenes(folder: Path, predictor: Predictor, numbers: Sequence[int]) -> l
         predictor: with its encoders.
         numbers: of the scenes.
     """
-    kept = folder / predictor.source.replace(":", "-")
-    kept.mkdir(exist_ok=True)
+    kept, vectors = folder / predictor.source.replace(":", "-"), folder / "drawn"
+    for place in (kept, vectors):
+        place.mkdir(exist_ok=True)
     found = []
     with open_label_set(folder / "truth") as truth:
         for number in numbers:
             true = truth.read_map(truth.images[number])
-            file, vectors = (kept / f"{number:04d}.{form}" for form in ("proposals", "npy"))
+            picture = folder / "pictures" / truth.images[number]
+            file, drawn = kept / f"{number:04d}.proposals", vectors / f"{number:04d}.npy"
             if not file.is_file():
-                picture = folder / "pictures" / truth.images[number]
-                drawn, content = _look_at(predictor, picture, true)
-                np.save(vectors, drawn)
-                atomic_write(file, content)
+                atomic_write(file, _propose(predictor, _prepared(predictor, picture)))
                 log.info("looked at scene %d", number)
-            found.append(KeptScene(number, true, file, np.load(vectors)))
+            if not drawn.is_file():  # all weights have the same CLIP
+                masks = (true.ids == segment.id for segment in true.segments)
+                clip = predictor.model.clip
+                with torch.inference_mode():
+                    np.save(drawn, pool_segments(clip, _prepared(predictor, picture), masks))
+            found.append(KeptScene(number, true, file, np.load(drawn)))
     return found
 
 
-@torch.inference_mode()
-def _look_at(
-    predictor: Predictor, picture: Path, truth: PanopticMap
-) -> tuple[NDArray[np.float16], bytes]:
+def _prepared(predictor: Predictor, picture: Path) -> PreparedImage:
     size = predictor.model.input_size
-    image = prepare_image(pixels_of(picture), size.shortest, size.longest, size.divisor)
-    masks = (truth.ids == segment.id for segment in truth.segments)
-    drawn = pool_segments(predictor.model.clip, image, masks)
+    return prepare_image(pixels_of(picture), size.shortest, size.longest, size.divisor)
+
+
+@torch.inference_mode()
+def _propose(predictor: Predictor, image: PreparedImage) -> bytes:
     features = predictor.model.extract_features(image.pixels[None], [image.framing.image])
     (proposals,) = predictor.propose(features, [image.framing])
-    return drawn, encode_proposals(proposals, predictor.source)
+    return encode_proposals(proposals, predictor.source)
