@@ -65,12 +65,12 @@ class Plan:
         steps: of the training.
     """
 
-    first: int = 50
+    first: int = 40
     judges: int = 75
-    again: int = 50
-    target: float = 0.95
+    again: int = 40
+    target: float = 0.9
     seed: int = 0
-    steps: int = 120
+    steps: int = 100
 
 
 @dataclass(frozen=True)

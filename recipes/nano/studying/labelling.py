@@ -175,6 +175,7 @@ class Labelling:
             self._put(number, fuse(proposal, present, (), self.vocabulary))
         self.note()
 
+    @torch.no_grad()
     def memory(self, predictor: Predictor) -> Memory:
         """Return what the reviewer named and drew so far, as `--memory` remembers it."""
         vectors, places, images = [], [], []
