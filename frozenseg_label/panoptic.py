@@ -60,7 +60,10 @@ class Segment:
 
     @property
     def is_owned(self) -> bool:
-        """Return whether no later run may touch it: it is a person's, or accepted by machine."""
+        """Return whether no later run by these words may touch it.
+
+        It is a person's, whom other words bind too, or accepted by machine.
+        """
         return self.state in OWNED_STATES
 
     @property

@@ -212,6 +212,7 @@ def _label_planned(
         return
     from frozenseg_label.annotation.label_images import label_images
 
+    spec.warn_of_unknown_words()
     label_images(
         todo,
         spec.load(),
@@ -237,6 +238,7 @@ def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateS
     if todo:
         from frozenseg_label.annotation.dry_run import estimate
 
+        spec.warn_of_unknown_words()
         guess = estimate(todo, spec.load(), job.output, job.max_pixels)
     return AnnotateSummary(
         job.output, MadeWith.of(manifest), 0, len(plan.done), len(unreadable), missing_images,

@@ -116,8 +116,10 @@ def relabel(
     if memory:
         from frozenseg_label.annotation.remember import memory_arguments, remembering
 
-        spec = remembering(spec, memory, encoders=False)
+        spec = remembering(spec, memory)
         told = memory_arguments(spec, memory)
+    elif "memory" in before.options:
+        log.warning("the run had a memory of corrections, and goes on without; --memory keeps it")
     asked = {"vocabulary": named, "device": device, "memory": told}
     manifest = _renamed(before, spec, spec.options | asked)
     opened = RunFolder.open_or_create(

@@ -21,30 +21,29 @@ from frozenseg_label.model.mask_classification import classify_by_clip
 log = logging.getLogger(__name__)
 
 
-def remembering(
-    spec: PredictorSpec, runs: Sequence[str | Path], *, encoders: bool = True
-) -> PredictorSpec:
-    """Return the choices with the predictor loaded, and in it what people corrected in runs.
+def remembering(spec: PredictorSpec, runs: Sequence[str | Path]) -> PredictorSpec:
+    """Return the choices with the memory of what people corrected in run folders, at least one.
 
-    Args:
-        spec: what to load.
-        runs: run folders, at least one.
-        encoders: as of `PredictorSpec.load`; they come all the same where a vector is missing.
+    The encoders are loaded only where the vector of a segment is missing.
     """
-    predictor = spec.load(encoders=encoders)
+    predictor = spec.load(encoders=False)
     folders = list(dict.fromkeys(Path(run) for run in runs))
     corrections = read_corrections(folders, spec.vocabulary, predictor.clip)
-    whole = None if encoders else cache(spec.load)
-    memory = remember(corrections, predictor, whole)
-    log.info("remembering %s: %s", memory.name, memory.recall)
-    return replace(spec, loaded=replace(predictor, memory=memory))
+    memory = remember(corrections, predictor, cache(spec.load))
+    log.info(
+        "remembering %d corrected segments of %d classes",
+        len(memory.classes),
+        len(memory.classes.unique()),
+    )
+    log.debug("memory %s: %s", memory.name, memory.recall)
+    return replace(spec, memory=memory)
 
 
 def memory_arguments(spec: PredictorSpec, runs: Sequence[str | Path]) -> JsonValue:
     """Return what the manifest of a run tells people of its memory; None where there is none."""
-    if spec.loaded is None or spec.loaded.memory is None:
+    memory = spec.memory
+    if memory is None:
         return None
-    memory = spec.loaded.memory
     return {
         "runs": [f"{run}" for run in runs],
         "segments": len(memory.classes),

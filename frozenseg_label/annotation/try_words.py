@@ -3,6 +3,7 @@
 Heavy imports stay inside the functions: the command line imports this module.
 """
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from frozenseg_label.panoptic import PanopticMap
     from frozenseg_label.runs.run_reader import RunReader
     from frozenseg_label.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class WordTrial:
             spec = replace(spec, sam_masks=sam_masks)
         if min_score is not None:
             spec = replace(spec, min_score=min_score)
+        if "memory" in manifest.options:
+            log.warning("words are tried without the run's memory of corrections")
         with RunReader.read(folder) as reader:
             self.image = _find_image(reader, image)
             self._predictor: Predictor = spec.load(encoders=False)

@@ -68,8 +68,8 @@ def calibrate(
     A segment is right if its reviewer left its class and its mask (IoU above one half). With
     --accept, proposed segments of other images are accepted by machine, where the reviewed ones
     promise the precision; exit code 4 says that they do not. The promise is for images like the
-    reviewed ones: review a random part of the images first. `annotate` keeps what was accepted,
-    `train` does not learn from it, and `review` puts it last.
+    reviewed ones: review a random part of the images first. `annotate` and `relabel` keep what was
+    accepted until the words change, `train` does not learn from it, and `review` puts it last.
     """
     if undo:
         if options["accept"] is not None or options["vocab_out"] or options["picture"]:

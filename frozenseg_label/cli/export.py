@@ -68,7 +68,7 @@ def _checked_split(_: click.Context, __: click.Parameter, split: str | None) -> 
     export_labels,
     "--only",
     type=click.Choice(get_args(Only)),
-    help="Images that a person has finished, or segments that a person accepted or drew.",
+    help="Images that a person has finished, or segments that are accepted or drawn.",
 )
 @option_of(
     export_labels,

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,7 +132,7 @@ def _try(trial: WordTrial, words: str, picture: Path | None, *, as_json: bool) -
     if words:
         _show(trial, words, picture, as_json=as_json)
         return
-    for line in _lines(f"words for {trial.image}: "):
+    for line in _lines(f"words for {trial.image} (Enter ends): "):
         try:
             _show(trial, line, picture, as_json=as_json)
         except FrozenSegLabelError as error:  # a slip of the pen ends no session
@@ -140,10 +141,14 @@ def _try(trial: WordTrial, words: str, picture: Path | None, *, as_json: bool) -
 
 def _lines(prompt: str) -> Iterator[str]:
     """Yield lines of stdin until an empty one or its end; the prompt is shown to people only."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        with suppress(ImportError):  # Windows has none
+            import readline  # noqa: F401 - gives `input` arrow keys and earlier lines
     while True:
-        if sys.stdin.isatty():
-            click.echo(prompt, nl=False, err=True)
-        line = sys.stdin.readline().strip()
+        try:
+            line = input(prompt).strip() if sys.stdin.isatty() else sys.stdin.readline().strip()
+        except EOFError:
+            return
         if not line:
             return
         yield line

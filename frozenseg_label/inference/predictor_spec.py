@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from pydantic import JsonValue
 
+    from frozenseg_label.inference.memory import Memory
     from frozenseg_label.inference.predictor import Predictor
     from frozenseg_label.vocabulary import Vocabulary
 
@@ -37,7 +38,7 @@ class PredictorSpec:
         sam_masks: add SAM's masks for categories that the weights have not seen.
         semantic: make semantic maps too.
         keep_proposals: hand the proposals on with the labels; changes no label.
-        loaded: the predictor, where it is loaded already; it may have a memory.
+        memory: of corrections, in the classes of the vocabulary; None: there is none.
     """
 
     weights: str | Path
@@ -48,7 +49,7 @@ class PredictorSpec:
     sam_masks: bool = False
     semantic: bool = False
     keep_proposals: bool = False
-    loaded: "Predictor | None" = None
+    memory: "Memory | None" = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -66,8 +67,8 @@ class PredictorSpec:
             "sam_masks": self.sam_masks,
             "semantic": self.semantic,
         }
-        if self.loaded is not None and self.loaded.memory is not None:
-            options["memory"] = self.loaded.memory.name
+        if self.memory is not None:
+            options["memory"] = self.memory.name
         return options
 
     def warn_of_unknown_words(self) -> None:
@@ -92,10 +93,8 @@ class PredictorSpec:
 
         Args:
             encoders: False leaves the image encoders and the decoder without weights, which is
-                quick: the predictor can only `name_proposals` then. Nothing is said of words.
+                quick: the predictor can only `name_proposals` then.
         """
-        if self.loaded is not None:
-            return self.loaded
         import torch
 
         from frozenseg_label.checkpoints.checkpoint import load_checkpoint
@@ -110,8 +109,6 @@ class PredictorSpec:
         device = choose_device(self.device)
         bf16 = self.precision == "bf16" or (self.precision == "auto" and device.type == "cuda")
         path = find_weights(self.weights)
-        if encoders:
-            self.warn_of_unknown_words()
         model, info = load_checkpoint(path, frozen_folder(), encoders=encoders)
         for tensor in chain(model.parameters(), model.buffers()):
             if not tensor.is_meta:  # those have no weights, and no device
@@ -137,6 +134,7 @@ class PredictorSpec:
             semantic=self.semantic,
             keep_proposals=self.keep_proposals,
             clip=info.clip_hash,
+            memory=self.memory,
         )
 
 
@@ -174,7 +172,9 @@ def load_predictor(
     from frozenseg_label.vocabulary_files import given_vocabulary
 
     words = given_vocabulary(vocabulary)
-    return PredictorSpec(weights, words, device, precision, min_score, sam_masks).load()
+    spec = PredictorSpec(weights, words, device, precision, min_score, sam_masks)
+    spec.warn_of_unknown_words()
+    return spec.load()
 
 
 def choose_device(name: str) -> "torch.device":

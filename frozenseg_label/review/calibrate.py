@@ -25,8 +25,9 @@ def calibrate(
     their probability is so high that this precision holds with 95 % confidence, as tested on the
     reviewed segments; where no probability is, none are. The promise is for segments like the
     reviewed ones: review a random part of the images first, not only the most doubtful ones. No
-    person's segment is touched, `annotate` leaves accepted segments as they are, `train` does not
-    learn from them, and the next calibration neither. Raises RunError where too few segments have
+    person's segment is touched. Accepted segments stay as they are under other weights and with a
+    memory; other words make them proposals again. `train` does not learn from them, and the next
+    calibration neither. Raises RunError where too few segments have
     been reviewed.
 
     Args:

@@ -13,7 +13,7 @@ from frozenseg_label.documents import read_json
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import atomic_write
 from frozenseg_label.runs.layout import MANIFEST
-from frozenseg_label.vocabulary import Category, Color, Vocabulary
+from frozenseg_label.vocabulary import NO_COLOR, Category, Color, Vocabulary
 
 SCHEMA_VERSION = 1
 
@@ -209,9 +209,18 @@ class Manifest(_Recorded):
             found.append(f"vocabulary ({_vocabulary_change(self.vocabulary, new.vocabulary)})")
         for name in sorted(self.options.keys() | new.options.keys()):
             old_value, new_value = self.options.get(name), new.options.get(name)
-            if old_value != new_value:
+            if old_value != new_value and name == "memory":
+                found.append(f"memory ({self._memory()} there, {new._memory()} now)")
+            elif old_value != new_value:
                 found.append(f"{name} ({old_value!r} there, {new_value!r} now)")
         return found
+
+    def _memory(self) -> str:
+        """Return of what a run has its memory, in words."""
+        told = self.arguments.get("memory")
+        runs = told.get("runs") if isinstance(told, dict) else None
+        folders = f" of --memory {' '.join(map(str, runs))}" if isinstance(runs, list) else ""
+        return f"{self.options.get('memory', 'none')}{folders}"
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -258,6 +267,23 @@ def _vocabulary_change(old: RecordedVocabulary, new: RecordedVocabulary) -> str:
     parts = [f"{old.name} with {len(before)} classes there, {new.name} with {len(now)} now"]
     for word, names in (("new", now.keys() - before), ("gone", before.keys() - now)):
         if names:
-            shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
-            parts.append(f"{word}: {shown}")
+            parts.append(f"{word}: {_few(names)}")
+    if len(parts) == 1:
+        rows = {category.name: category for category in old.categories}
+        parts += [f"changed: {_few(changed)}"] if (changed := _changed(rows, new)) else []
+        parts += ["another background"] if old.background != new.background else []
     return "; ".join(parts)
+
+
+def _changed(rows: Mapping[str, RecordedCategory], new: RecordedVocabulary) -> set[str]:
+    """Return names of the classes with other words, ids, kinds or `min_score` now."""
+    plain = {"color": NO_COLOR, "supercategory": "", "made_from": ()}
+    return {
+        row.name
+        for row in new.categories
+        if row.model_copy(update=plain) != rows[row.name].model_copy(update=plain)
+    }
+
+
+def _few(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")

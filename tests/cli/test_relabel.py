@@ -241,7 +241,7 @@ def test_a_dry_run_says_what_the_proposals_will_take(capsys: pytest.CaptureFixtu
 
 
 def test_corrections_help_at_once_and_the_words_may_stay(
-    images: Path, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert annotate("--keep-proposals") == 0
     assert relabel("--memory", "out") == 1  # nobody has corrected anything
@@ -261,3 +261,10 @@ def test_corrections_help_at_once_and_the_words_may_stay(
     assert relabel("--memory", "out", "-q") == 0
     assert contents() == before
     assert relabel("--try", "cat", "--memory", "out") == 2
+    capsys.readouterr()
+    assert relabel("--try", "cat") == 0
+    assert "without the run's memory" in caplog.text
+    assert annotate() == 1
+    assert "of --memory out there, none now" in capsys.readouterr().err
+    assert relabel("--classes", OLD) == 0
+    assert "--memory keeps it" in caplog.text

@@ -46,9 +46,13 @@ def test_what_changes_labels_changes_the_fingerprint_and_is_told(
 ) -> None:
     here = make_manifest()
     fewer = Vocabulary("fewer", vocabulary.categories[1:])
+    no_tiger = replace(vocabulary.categories[0], not_names=("tiger",)), *vocabulary.categories[1:]
+    rivals = Vocabulary(vocabulary.name, no_tiger, background=("wall",))
     for other, told in (
         (make_manifest(weights="large"), "weights (nano fingerprint .* there, large"),
         (make_manifest(vocabulary=fewer), "3 classes there, fewer with 2 now; gone: cat"),
+        (make_manifest(vocabulary=rivals), "with 3 now; changed: cat; another background"),
+        (make_manifest(memory="3 segments, ab"), "memory (none there, 3 segments, ab now)"),
         (make_manifest(min_score=0.5), "min_score (0.0 there, 0.5 now)"),
         (make_manifest(sam_masks=True), "sam_masks (None there, True now)"),
     ):
