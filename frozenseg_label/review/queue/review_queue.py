@@ -30,7 +30,7 @@ OPENING = 2.0  # opening an image takes as long as looking at two segments
 CSV_COLUMNS = (
     "rank", "image_rank", "image", "image_gain", "unlabelled", "segment", "class", "gain", "score",
     "margin", "second", "disagreement", "contested", "sam_disagreement", "area", "x", "y", "width",
-    "height", "state", "changed",
+    "height", "state", "changed", "note", "image_note",
 )  # fmt: skip
 
 
@@ -124,6 +124,7 @@ def _rows(queue: Iterable[QueuedImage], vocabulary: Vocabulary) -> Iterable[dict
             "image": queued.image,
             "image_gain": f"{queued.gain:.4f}",
             "unlabelled": f"{queued.unlabelled:.4f}",
+            "image_note": queued.labels.note,
         }
         if not queued.segments:
             yield of_image
@@ -148,6 +149,7 @@ def _rows(queue: Iterable[QueuedImage], vocabulary: Vocabulary) -> Iterable[dict
                 "height": height,
                 "state": segment.state,
                 "changed": int(item.changed),
+                "note": segment.note,
             }
 
 
