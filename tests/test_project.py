@@ -26,6 +26,7 @@ OWN = {"made_run", "frozenseg_label", "recipes", "tests"}  # what this repositor
 
 # Where the name on the package index is not the name that is imported.
 DISTRIBUTIONS = {
+    "bson": "pymongo",
     "PIL": "pillow",
     "cv2": "opencv_python_headless",
     "open_clip": "open_clip_torch",
