@@ -60,7 +60,8 @@ Of each of the `segments`, `id` is its value in `segmentation`, `segment_id` its
 the names), `category_id` the id of the class in `categories.json`, `bbox` left, top, width and
 height in pixels. `score`, `margin` (to the class `second`), `disagreement`, `contested` and
 `sam_disagreement` are the model's, or null. `state` is `proposed` by a model, or `accepted` or
-`edited` by a person, or by the rule that `accepted_by` names; `source` says who made it.
+`edited` by a person, or by the rule that `accepted_by` names; `source` says who made it, and `note`
+is what a person wrote about it.
 
 For Mask2Former and MaskFormer in transformers:
 
@@ -169,6 +170,7 @@ def _features(vocabulary: Vocabulary) -> "datasets.Features":
         "source": text,
         "state": text,
         "accepted_by": text,
+        "note": text,
     }
     return Features(
         {
@@ -247,6 +249,7 @@ def _segment(number: int, segment: Segment, vocabulary: Vocabulary) -> dict[str,
         "source": segment.source,
         "state": segment.state,
         "accepted_by": segment.accepted_by,
+        "note": segment.note,
     }
 
 
