@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from frozenseg_label.exchange.export_losses import CORNERS_TOO
 from frozenseg_label.formats.export_image import ExportImage, Place
 from frozenseg_label.formats.shapes import (
     ImageShapes,
@@ -26,8 +27,6 @@ from frozenseg_label.formats.shapes import (
 from frozenseg_label.formats.yolo_segmentation import segment_polygon
 from frozenseg_label.panoptic import IMPORTED, UNLABELLED, PanopticMap, Segment
 from frozenseg_label.runs.ownership import SAME_MASK_IOU
-
-_TOUCHING = np.ones((3, 3), dtype=bool)  # pixels that meet at a corner are of one part
 
 
 @dataclass(frozen=True)
@@ -203,11 +202,11 @@ def _of_segments(region: Shape, current: PanopticMap) -> Iterator[Shape]:
     ids = region.cut(current.ids)  # [h, w]
     own = {s.id: s for s in current.segments if s.category_id == region.category_id}
     owners = np.where(region.mask & np.isin(ids, list(own)), ids, UNLABELLED)
-    parts, _ = ndimage.label(region.mask & (owners == UNLABELLED), structure=_TOUCHING)
+    parts, _ = ndimage.label(region.mask & (owners == UNLABELLED), structure=CORNERS_TOO)
     for part, (rows, columns) in enumerate(ndimage.find_objects(parts), start=1):
         near = (_wider(rows), _wider(columns))
         inside = parts[near] == part
-        around = owners[near][ndimage.binary_dilation(inside, structure=_TOUCHING)]
+        around = owners[near][ndimage.binary_dilation(inside, structure=CORNERS_TOO)]
         beside, counts = np.unique(around[around > 0], return_counts=True)
         if len(beside):
             owners[near][inside] = beside[np.argmax(counts)]

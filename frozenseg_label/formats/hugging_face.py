@@ -4,7 +4,6 @@ Each row is an image: the picture, a PNG that says which pixel is whose, and the
 the n-th segment are n in the PNG, the others 0.
 """
 
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from frozenseg_label.errors import FormatError
 from frozenseg_label.files import atomic_stream
 from frozenseg_label.formats.coco_panoptic import categories_of
 from frozenseg_label.formats.export_image import ExportImage, Place
+from frozenseg_label.formats.label_png import encode_label_png
 from frozenseg_label.panoptic import PanopticMap, Segment
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -60,7 +60,8 @@ Of each of the `segments`, `id` is its value in `segmentation`, `segment_id` its
 the names), `category_id` the id of the class in `categories.json`, `bbox` left, top, width and
 height in pixels. `score`, `margin` (to the class `second`), `disagreement`, `contested` and
 `sam_disagreement` are the model's, or null. `state` is `proposed` by a model, or `accepted` or
-`edited` by a person; `source` says who made it.
+`edited` by a person, or by the rule that `accepted_by` names; `source` says who made it, and `note`
+is what a person wrote about it.
 
 For Mask2Former and MaskFormer in transformers:
 
@@ -168,6 +169,8 @@ def _features(vocabulary: Vocabulary) -> "datasets.Features":
         "sam_disagreement": real,
         "source": text,
         "state": text,
+        "accepted_by": text,
+        "note": text,
     }
     return Features(
         {
@@ -221,10 +224,8 @@ def _png(panoptic_map: PanopticMap) -> bytes:
     numbers = np.zeros(max((s.id for s in panoptic_map.segments), default=0) + 1, dtype=np.uint16)
     numbers[[segment.id for segment in panoptic_map.segments]] = np.arange(1, count + 1)
     values: NDArray[np.unsignedinteger] = numbers[panoptic_map.ids]  # [H, W]
-    file = io.BytesIO()
     kind = np.uint8 if count <= 0xFF else np.uint16
-    Image.fromarray(values.astype(kind)).save(file, "PNG")
-    return file.getvalue()
+    return encode_label_png(Image.fromarray(values.astype(kind)))
 
 
 def _segment(number: int, segment: Segment, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -247,6 +248,8 @@ def _segment(number: int, segment: Segment, vocabulary: Vocabulary) -> dict[str,
         "sam_disagreement": segment.sam_disagreement,
         "source": segment.source,
         "state": segment.state,
+        "accepted_by": segment.accepted_by,
+        "note": segment.note,
     }
 
 

@@ -18,6 +18,7 @@ from frozenseg_label.errors import FormatError
 from frozenseg_label.formats.class_png import class_indices
 from frozenseg_label.formats.coco_panoptic import read_label_png
 from frozenseg_label.formats.export_image import ExportImage, Place
+from frozenseg_label.formats.label_png import encode_label_png
 from frozenseg_label.formats.shapes import (
     ForeignImage,
     ForeignSet,
@@ -86,14 +87,11 @@ def voc_colors(indices: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 def _png(indices: NDArray[np.int64], highest: int) -> bytes:
     """Return the PNG of indices [H, W]: with VOC's palette, or in its colours if there are more."""
-    file = io.BytesIO()
     if highest > PALETTE_VALUES:
-        Image.fromarray(voc_colors(indices)).save(file, "PNG")
-    else:
-        image = Image.fromarray(indices.astype(np.uint8)).convert("P")
-        image.putpalette(voc_colors(np.arange(256)).tobytes())
-        image.save(file, "PNG")
-    return file.getvalue()
+        return encode_label_png(Image.fromarray(voc_colors(indices)))
+    image = Image.fromarray(indices.astype(np.uint8)).convert("P")
+    image.putpalette(voc_colors(np.arange(256)).tobytes())
+    return encode_label_png(image)
 
 
 def read_voc(path: Path) -> ForeignSet:

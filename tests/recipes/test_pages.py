@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +12,28 @@ from PIL import Image
 
 from frozenseg_label import annotate, write_demo
 from frozenseg_label.cli import main
-from frozenseg_label.vocabulary_files import parse_classes
+from frozenseg_label.vocabulary_files import parse_classes, read_vocabulary
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-PAGES = ("photographs.md", "continuous_integration.md", "reproduce_the_paper.md")
+PAGES = (
+    "photographs.md",
+    "vocabularies.md",
+    "continuous_integration.md",
+    "reproduce_the_paper.md",
+)
 NOT_RUN = "# not run"
 
 
-def blocks(page: str) -> list[str]:
+def blocks(page: str, language: str = "sh") -> list[str]:
     text = (RECIPES / page).read_text(encoding="utf-8")
-    return re.findall(r"^```\w+\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(page: str) -> str:
+    """What a person would copy, with weights that are here."""
+    found = [block for block in blocks(page) if not block.startswith(NOT_RUN)]
+    assert found
+    return "".join(found).replace("--weights convnext-large", "--weights nano")
 
 
 @pytest.fixture
@@ -30,22 +43,33 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def run_page(page: str, folder: Path) -> str:
+def run_lines(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each line of a page that needs no shell; torch is imported once for all of them."""
+    monkeypatch.chdir(folder)
+    for line in commands(page).splitlines():
+        program, *arguments = shlex.split(line, comments=True)
+        assert program == "frozenseg-label"
+        assert main(arguments) == 0, line
+
+
+def run_script(page: str, folder: Path) -> str:
     """Run all blocks in one shell, which stops at the first error; return what it printed."""
-    commands = [block for block in blocks(page) if not block.startswith(NOT_RUN)]
-    assert commands
     shell = f'frozenseg-label() {{ "{sys.executable}" -m frozenseg_label "$@"; }}\n'
     shell += f'python() {{ "{sys.executable}" "$@"; }}\n'
-    script = shell + "".join(commands).replace("--weights convnext-large", "--weights nano")
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True
+        ["bash", "-euo", "pipefail", "-c", shell + commands(page)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_photographs_become_masks_for_another_tool(photos: Path) -> None:
-    run_page("photographs.md", photos.parent)
+def test_photographs_become_masks_for_another_tool(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_lines("photographs.md", photos.parent, monkeypatch)
     here = photos.parent
     assert len(list((here / "kitchen" / "overlay").glob("*.jpg"))) == 3
     assert (here / "kitchen-page" / "index.html").is_file()
@@ -54,12 +78,28 @@ def test_photographs_become_masks_for_another_tool(photos: Path) -> None:
     assert list((here / "for-detectron2").rglob("*.json"))
 
 
+def test_a_vocabulary_with_all_keys_is_checked_on_a_run_mapped_and_merged(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = photos.parent
+    [keys] = blocks("vocabularies.md", "yaml")
+    (here / "kitchen.yaml").write_text(keys)
+    (here / "farm.yaml").write_text("animal: [dog, horse, cow]\n")
+    (here / "mine.txt").write_text("tram stop\n")
+    annotate(photos, here / "labels", here / "kitchen.yaml")
+    run_lines("vocabularies.md", here, monkeypatch)
+    coarse = {category.name for category in read_vocabulary(here / "coarse.yaml").categories}
+    assert coarse >= {"animal", "person"}
+    assert not coarse & {"dog", "horse", "cow"}
+    assert read_vocabulary(here / "street.yaml").categories[-1].name == "tram stop"
+
+
 def test_a_job_of_a_ci_goes_on_beside_a_broken_picture_and_has_a_gate(photos: Path) -> None:
     words = "telephone|phone, ice cream, palm tree, brick wall: stuff"
     annotate(photos, photos.parent / "truth", parse_classes(words))  # so the gate is passed
     Image.new("RGB", (64, 64)).save(photos / "zz-broken.png")
     (photos / "zz-broken.png").write_bytes((photos / "zz-broken.png").read_bytes()[:60])
-    said = run_page("continuous_integration.md", photos.parent)
+    said = run_script("continuous_integration.md", photos.parent)
     assert "3 labelled, 1 failed the weights nano are made for drawings" in said
     figures = json.loads((photos.parent / "figures.json").read_text())
     assert figures["groups"]["all"]["pq"] == 1.0
