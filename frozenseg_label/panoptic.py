@@ -40,6 +40,7 @@ class Segment:
         state: what a person did with it: `proposed` is nothing yet, `accepted` and `edited` make it
             the person's own, `rejected` takes it away.
         is_crowd: a group that is not told apart; evaluation ignores it.
+        note: what a person wrote about it; empty: nothing.
     """
 
     id: int
@@ -57,6 +58,7 @@ class Segment:
     contested: float | None = None
     sam_disagreement: float | None = None
     accepted_by: str | None = None
+    note: str = ""
 
     @property
     def is_owned(self) -> bool:

@@ -6,7 +6,7 @@ has nothing to do answers without torch.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -162,7 +162,7 @@ class _Job:
 
 def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool) -> AnnotateSummary:
     """Label what is to do; the model is loaded only where an image needs it."""
-    from frozenseg_label.annotation.progress import announce, doubts, shown_progress
+    from frozenseg_label.annotation.progress import announce, doubts
     from frozenseg_label.runs.run_folder import RunFolder
 
     started = time.monotonic()
@@ -175,8 +175,7 @@ def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool)
         plan = run.plan(records, checksum=job.checksum, kept=spec.keep_proposals)
         announce(plan, run.manifest)
         try:
-            with shown_progress(plan, job.max_failure_rate, progress) as on_finished:
-                _label_planned(plan, job, spec, run, on_finished)
+            _label_planned(plan, job, spec, run, progress)
         finally:
             summary = run.finish()  # also when interrupted: what was labelled is a whole run folder
     return AnnotateSummary(
@@ -199,28 +198,33 @@ def _label_planned(
     job: _Job,
     spec: PredictorSpec,
     run: "RunFolder",
-    on_finished: Callable[["ImageError | None"], None],
+    progress: bool,
 ) -> None:
     """Label the images of a plan on this machine."""
-    unreadable = set()
-    for record, error in _still_unreadable(plan, job.max_pixels):
-        run.fail(record, f"{error}")
-        on_finished(error)
-        unreadable.add(record)
-    todo = [record for record in plan.todo if record not in unreadable]
-    if not todo:
-        return
-    from frozenseg_label.annotation.label_images import label_images
+    from frozenseg_label.annotation.progress import shown_progress
 
-    spec.warn_of_unknown_words()
-    label_images(
-        todo,
-        spec.load(),
-        run,
-        batch_size=job.batch_size,
-        max_pixels=job.max_pixels,
-        on_finished=on_finished,
-    )
+    unreadable = dict(_still_unreadable(plan, job.max_pixels))
+    todo = [record for record in plan.todo if record not in unreadable]
+    if todo:
+        spec.warn_of_unknown_words()
+        log.info("loading %s", spec.weights)
+    predictor = spec.load() if todo else None  # before the bar, whose rate is that of images
+    with shown_progress(plan, job.max_failure_rate, progress) as on_finished:
+        for record, error in unreadable.items():
+            run.fail(record, f"{error}")
+            on_finished(error)
+        if predictor is None:
+            return
+        from frozenseg_label.annotation.label_images import label_images
+
+        label_images(
+            todo,
+            predictor,
+            run,
+            batch_size=job.batch_size,
+            max_pixels=job.max_pixels,
+            on_finished=on_finished,
+        )
 
 
 def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateSummary:

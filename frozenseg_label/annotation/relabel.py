@@ -249,6 +249,7 @@ def _relabel_planned(
     from frozenseg_label.annotation.relabel_images import relabel_images
 
     spec.warn_of_unknown_words()
+    predictor = spec.load(encoders=False)
     with progress_bar(len(todo), show=progress) as bar:
 
         def on_finished(record: "ImageRecord", error: "ImageError | None") -> None:
@@ -256,5 +257,5 @@ def _relabel_planned(
                 lacking.append((record, error))
             bar.update()
 
-        relabel_images(todo, spec.load(encoders=False), run, on_finished)
+        relabel_images(todo, predictor, run, on_finished)
     return len(plan.done)

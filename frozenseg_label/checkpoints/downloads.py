@@ -66,7 +66,7 @@ DOWNLOADS = {
     ),
     "rn50x64": Download("frozenseg_rn50x64.pth", drive_id="1wiPKPczTXrH1cPrDbf-l9NGdOkMUUikw"),
 }
-REMEDY = "give the .pth that the FrozenSeg authors offer for ConvNeXt-L or R50x64, unchanged"
+REMEDY = "give the .pth that the FrozenSeg authors offer for ConvNeXt-L or RN50x64, unchanged"
 
 
 def fetch(

@@ -95,7 +95,7 @@ def convert_official_state_dict(
         raise CheckpointError(
             f"{source} holds {len(unknown)} tensors that the published FrozenSeg models do not "
             f"have, among them {', '.join(unknown[:3])}; give the .pth that the authors offer for "
-            "ConvNeXt-L or R50x64, unchanged"
+            "ConvNeXt-L or RN50x64, unchanged"
         )
     return {name: state[key] for key, name in names.items() if name is not None}
 

@@ -211,6 +211,8 @@ def _print(result: AnnotateSummary, *, dry_run: bool) -> None:
     print_table(("", ""), [(name, str(count)) for name, count in counts.items()])
     if result.segments:
         print_table(("class", "segments"), segment_rows(result.segments))
+    elif result.labelled + result.skipped:
+        say("no image has a segment: add words for what the pictures show, or lower --min-score")
     say(f"labels: {result.output / 'panoptic.json'}")
     if result.failed:
         say(f"what failed: {result.output / 'failures.jsonl'}")

@@ -44,11 +44,11 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Pictures": ("pictures",),
     },
     "import": {
-        "What is read": ("from", "pngs", "class-map", "trust-states", "on-top"),
+        "What is read": ("from", "pngs", "exported", "class-map", "trust-states", "on-top"),
         "What becomes of the run": ("in-review", "overwrite"),
     },
     "relabel": {
-        "Which words": ("vocab", "classes"),
+        "Which words": ("vocab", "classes", "memory"),
         "Trying words": ("try", "image", "output"),
         "How they are labelled": (
             *("weights", "memory", "semantic", "sam-masks", "min-score", "device"),

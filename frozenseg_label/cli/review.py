@@ -54,6 +54,13 @@ log = logging.getLogger(__name__)
     type=click.IntRange(min=1),
     help="With --search: segments in the view, at most.",
 )
+@option_of(open_review, "--user", metavar="NAME", help="Who reviews; it goes into the journal.")
+@option_of(
+    open_review,
+    "--part",
+    metavar="K/N",
+    help="Only the K-th of N parts of the images, dealt out by hash of their names.",
+)
 @option_of(open_review, "--port", type=click.IntRange(1, 65535), help="Port of the App.")
 @option_of(
     open_review,
@@ -83,6 +90,8 @@ def review(
     html: Path | None,
     search: str | None,
     limit: int,
+    user: str | None,
+    part: str | None,
     port: int,
     address: str,
     remote: bool,
@@ -98,6 +107,8 @@ def review(
         raise click.UsageError("give one of --save, --queue, --html and --search")
     if search is not None and not search.strip():
         raise click.UsageError("--search needs words to look for")
+    if part is not None and any((save, queue, html, search)):
+        raise click.UsageError("--part is of the App; --save, --queue, --html see all images")
     if queue is not None:
         count = queue_csv(output, queue)
         log.info("%d images, most doubtful first: %s", count, queue)
@@ -106,7 +117,7 @@ def review(
     elif search is not None:
         _search(output, search, limit, port)
     elif save:
-        report = save_review(output, progress=not is_quiet())
+        report = save_review(output, user=user, progress=not is_quiet())
         if as_json:
             print_json(**asdict(report))
         else:
@@ -116,6 +127,8 @@ def review(
     else:
         open_review(
             output,
+            user=user,
+            part=part,
             port=port,
             address=address,
             remote=remote,

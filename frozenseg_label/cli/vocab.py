@@ -209,10 +209,10 @@ def init(file: Path) -> None:
 )
 @option_of(map_vocabulary, "--renumber", is_flag=True, help="Number the classes from 1.")
 def map_command(vocabulary: str, to: Path, output: Path, others: Others, renumber: bool) -> None:
-    """Make coarse classes out of the fine ones of VOCABULARY, a file or a shipped name.
+    """Make coarse classes out of fine ones.
 
-    A coarse class has all their names as synonyms, the id of the first, and remembers in
-    `made_from` what it was made from.
+    VOCABULARY is a file or a shipped name. A coarse class has all their names as synonyms, the id
+    of the first, and remembers in `made_from` what it was made from.
     """
     made = map_vocabulary(vocabulary, to, output, others=others, renumber=renumber)
     coarse = sum(bool(category.made_from) for category in made.categories)

@@ -128,7 +128,7 @@ def add(file: Path, name: str) -> None:
 def convert(file: Path, output: Path | None) -> None:
     """Convert a published checkpoint (.pth).
 
-    FrozenSeg's authors offer them for ConvNeXt-L and R50x64. The frozen encoders are stored in the
+    FrozenSeg's authors offer them for ConvNeXt-L and RN50x64. The frozen encoders are stored in the
     cache once, and shared by all checkpoints.
     """
     _convert(file, output)

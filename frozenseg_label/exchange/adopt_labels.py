@@ -105,12 +105,16 @@ def adopt(
         elif counterpart.category_id == segment.category_id and is_same_mask:
             tally.subtract(["removed"])
             unaltered.append(counterpart)
-            adopted[segment.id] = _accepted(replace(counterpart, is_crowd=segment.is_crowd))
+            note = segment.note or counterpart.note
+            known = replace(counterpart, is_crowd=segment.is_crowd, note=note)
+            adopted[segment.id] = _accepted(known)
         else:
             is_same_class = counterpart.category_id == segment.category_id
             tally["reshaped" if is_same_class else "changed_class"] += 1
             tally.subtract(["removed"])
-            adopted[segment.id] = _taken_over(replace(segment, id=counterpart.id), models)
+            note = segment.note or counterpart.note
+            known = replace(segment, id=counterpart.id, note=note)
+            adopted[segment.id] = _taken_over(known, models)
     tally["accepted"] = sum(segment.is_open for segment in unaltered)
     overwritten = sum(not segment.is_open for segment in current.segments)
     overwritten -= sum(not segment.is_open for segment in unaltered)

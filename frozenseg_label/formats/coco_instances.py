@@ -86,7 +86,7 @@ def read_coco_instances(path: Path) -> ForeignSet:
     kinds = [isinstance(row, dict) and "isthing" in row for row in document["categories"]]
     vocabulary = vocabulary_of_rows(path, categories)
     known = {category.id for category in vocabulary.categories}
-    by_image: dict[Id, list[tuple[str, _Annotation]]] = {image.id: [] for image in images}
+    by_image: _ByImage = {image.id: [] for image in images}
     faults, boxes, strange = [], 0, 0
     for place, row in enumerate(document["annotations"]):
         try:
@@ -103,7 +103,8 @@ def read_coco_instances(path: Path) -> ForeignSet:
         else:
             by_image[annotation.image_id].append((f"{path}: annotations.{place}", annotation))
     counts = {"have a box only": boxes, "are of no listed image": strange}
-    notes = (f"{n} annotations {what}; they were passed over" for what, n in counts.items() if n)
+    notes = [f"{n} annotations {what}; they were passed over" for what, n in counts.items() if n]
+    by_image, told = _told_crowds(by_image)
     return ForeignSet(
         path=path,
         vocabulary=vocabulary,
@@ -111,7 +112,7 @@ def read_coco_instances(path: Path) -> ForeignSet:
         pictures=(path.parent, path.parent / "images"),
         tells_kinds=any(kinds),
         faults=tuple(faults),
-        notes=tuple(notes),
+        notes=(*notes, *told),
     )
 
 
@@ -122,8 +123,32 @@ class _Annotation(BaseModel):
     image_id: Id
     category_id: int
     segmentation: dict[str, Any] | list[Any] | None = None
-    iscrowd: Annotated[bool, BeforeValidator(bool)] = False
+    iscrowd: Annotated[bool | None, BeforeValidator(bool)] = False  # None: the file does not tell
     score: OptionalNumber = None
+
+
+_ByImage = dict[Id, list[tuple[str, _Annotation]]]  # place in the file, and what it says
+
+
+def _told_crowds(by_image: _ByImage) -> tuple[_ByImage, tuple[str, ...]]:
+    """Return the annotations with what `iscrowd` can mean there, and a sentence about it if any.
+
+    Where all are crowds, it says nothing: datumaro writes 1 for every run-length mask. Read as
+    crowds, all objects would be passed over by evaluation and training.
+    """
+    total = sum(map(len, by_image.values()))
+    crowds = sum(bool(said.iscrowd) for rows in by_image.values() for _, said in rows)
+    if not crowds:
+        return by_image, ()
+    if crowds < total:
+        note = f"{crowds} annotations are crowds (iscrowd 1), which evaluate and train pass over"
+        return by_image, (note,)
+    note = f"all {total} annotations have iscrowd 1, as some tools write it; ignored"
+    unsaid = {
+        image: [(place, said.model_copy(update={"iscrowd": None})) for place, said in rows]
+        for image, rows in by_image.items()
+    }
+    return unsaid, (note,)
 
 
 def _rows(path: Path, rows: object, name: str, kind: type[AnyRow]) -> list[AnyRow]:

@@ -52,6 +52,7 @@ class SegmentInfo(BaseModel):
     source: str = "imported"
     state: State = "accepted"
     accepted_by: str | None = Field(default=None, exclude_if=lambda rule: rule is None)
+    note: str = Field(default="", exclude_if=lambda note: not note)
 
     def segment(self, is_thing: bool, area: int, bbox: BBox) -> Segment:
         """Return the segment that the entry describes."""
@@ -71,6 +72,7 @@ class SegmentInfo(BaseModel):
             contested=self.contested,
             sam_disagreement=self.sam_disagreement,
             accepted_by=self.accepted_by,
+            note=self.note,
         )
 
 
@@ -85,6 +87,7 @@ class PanopticAnnotation:
         width, height: of both.
         segments: one entry for each id in the PNG, 0 (unlabelled) left out.
         state: how far a person has looked at it; unlabelled pixels are truth in reviewed ones only.
+        note: what a person wrote about it; empty: nothing.
     """
 
     image_id: int | str
@@ -94,6 +97,7 @@ class PanopticAnnotation:
     height: int
     segments: tuple[Segment, ...]
     state: ImageState = "unseen"
+    note: str = ""
 
 
 def png_name(relative: str) -> str:
@@ -193,6 +197,7 @@ def segment_row(segment: Segment) -> dict[str, JsonValue]:
         "contested": segment.contested,
         "sam_disagreement": segment.sam_disagreement,
         "accepted_by": segment.accepted_by,
+        "note": segment.note or None,
     }
     return row | {key: value for key, value in optional.items() if value is not None}
 
@@ -237,9 +242,10 @@ def write_coco_panoptic(
 
 
 def _annotation_row(annotation: PanopticAnnotation) -> dict[str, JsonValue]:
-    return {
+    row: dict[str, JsonValue] = {
         "image_id": annotation.image_id,
         "file_name": annotation.png_name,
         "state": annotation.state,
         "segments_info": [segment_row(segment) for segment in annotation.segments],
     }
+    return row | {"note": annotation.note} if annotation.note else row

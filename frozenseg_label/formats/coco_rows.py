@@ -100,6 +100,7 @@ class SegmentRow(SegmentInfo):
     accepted_by: Annotated[
         str | None, BeforeValidator(lambda rule: rule if isinstance(rule, str) else None)
     ] = None
+    note: Annotated[str, BeforeValidator(lambda note: note if isinstance(note, str) else "")] = ""
 
 
 def vocabulary_of_rows(path: Path, rows: Iterable[CategoryRow]) -> Vocabulary:

@@ -134,7 +134,8 @@ def _candidates(folder: Path) -> Iterator[tuple[Form, Path]]:
         yield "class-png", folder / "class-png"  # an export; pictures may be beside it
     elif classes_path(folder) is not None:
         yield "class-png", folder
-    for file in sorted([*folder.glob("*.json"), *folder.glob("*.xml")]):
+    coco = folder.glob("annotations/*.json")  # where datumaro and COCO itself have them
+    for file in sorted([*folder.glob("*.json"), *coco, *folder.glob("*.xml")]):
         kind = _form_of_file(file) if file.name != CLASSES_FILE else None
         if kind not in (None, "labelme"):
             yield kind, file

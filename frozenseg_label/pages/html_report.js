@@ -127,7 +127,8 @@ function details(segment) {
   const second = segment.second === null || segment.margin === null ? ""
     : `, else ${report.classes[segment.second].name} (margin ${segment.margin.toFixed(2)})`;
   const share = segment.share < 0.001 ? "< 0.1" : (100 * segment.share).toFixed(1);
-  return `${segment.state}, ${share}\u00a0%${second}`;
+  const note = segment.note ? `; note: ${segment.note}` : "";
+  return `${segment.state}, ${share}\u00a0%${second}${note}`;
 }
 
 /** Which layer the overlay shows: the chosen one, else the image's last. */

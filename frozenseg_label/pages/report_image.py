@@ -168,6 +168,7 @@ def _segment_rows(
             "margin": _number(segment.margin),
             "second": None if segment.second is None else vocabulary.index_of(segment.second),
             "state": segment.state,
+            "note": plain_text(segment.note),
             "share": round(segment.area / layer.labels.ids.size, 4),
             "spot": None if spot is None else list(spot),
         }

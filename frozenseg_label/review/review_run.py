@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from frozenseg_label.formats.export_image import ExportImage
     from frozenseg_label.review.app.save_corrections import SaveReport
     from frozenseg_label.review.app.similarity import Found
+    from frozenseg_label.review.queue.part import Part
     from frozenseg_label.review.queue.queue_page import QueuePage
     from frozenseg_label.runs.run_reader import RunReader
     from frozenseg_label.vocabulary import Vocabulary
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 def open_review(
     output: str | Path,
     *,
+    user: str | None = None,
+    part: str | None = None,
     port: int = 5151,
     address: str = "127.0.0.1",
     remote: bool = False,
@@ -41,6 +44,8 @@ def open_review(
 
     Args:
         output: the run folder.
+        user: name of the person, for the journal.
+        part: of the images, such as `2/5`: dealt out by the hash of their names; None: all.
         port: of the App.
         address: to bind to.
         remote: open no browser here.
@@ -62,12 +67,16 @@ def open_review(
         refuse_exposure,
         wait_for_interrupt,
     )
-    from frozenseg_label.review.app.views import MOST_DOUBTFUL
+    from frozenseg_label.review.app.views import MOST_DOUBTFUL, name_of_view
+    from frozenseg_label.review.queue.part import Part
 
+    mine = None if part is None else Part.parse(part)
     if not yes_expose_files:
         refuse_exposure(address, port)
-    with review_server(output, port=port, address=address, progress=progress) as dataset:
-        page = f"{dataset}?view={MOST_DOUBTFUL.replace(' ', '-')}"
+    with review_server(
+        output, user=user, part=mine, port=port, address=address, progress=progress
+    ) as dataset:
+        page = f"{dataset}?view={name_of_view(MOST_DOUBTFUL, mine).replace(' ', '-')}"
         log.info("The App is at %s (Ctrl-C ends it)", page)
         if not remote:
             open_browser(page)
@@ -81,6 +90,8 @@ def open_review(
 def review_server(
     output: str | Path,
     *,
+    user: str | None = None,
+    part: "Part | None" = None,
     port: int = 5151,
     address: str = "127.0.0.1",
     progress: bool = False,
@@ -89,7 +100,8 @@ def review_server(
 
     Args:
         output: the run folder.
-        port, address, progress: as of `open_review`.
+        part: of the images; None: all.
+        user, port, address, progress: as of `open_review`.
     """
     from frozenseg_label.review.app.database import connected
     from frozenseg_label.review.app.server import require_free_port, served_app
@@ -103,7 +115,7 @@ def review_server(
             remedy_for_pictures,
         )
 
-        opened = open_dataset(run, progress=progress)
+        opened = open_dataset(run, part=part, progress=progress)
         _add_similarity(run, opened.dataset)
     name = opened.dataset.name
     log.info(
@@ -122,7 +134,7 @@ def review_server(
             "%d pictures are not where they were (there is no %s), so their tiles stay empty; %s",
             len(opened.lost), next(iter(opened.lost.values())), remedy_for_pictures(run),
         )  # fmt: skip
-    with served_app(port, address) as place:
+    with served_app(port, address, user) as place:
         yield f"{place}/datasets/{name}"
 
 
@@ -183,11 +195,14 @@ def search_review(
         return save_search(dataset, vectors, words, vector, limit)
 
 
-def save_review(output: str | Path, *, progress: bool = False) -> "SaveReport":
+def save_review(
+    output: str | Path, *, user: str | None = None, progress: bool = False
+) -> "SaveReport":
     """Write what people did in the App into the run folder; a second time changes nothing.
 
     Args:
         output: the run folder.
+        user: name of the person, for the journal.
         progress: show a bar on stderr.
 
     Returns:
@@ -204,7 +219,7 @@ def save_review(output: str | Path, *, progress: bool = False) -> "SaveReport":
     with connected():
         from frozenseg_label.review.app.save_corrections import save_corrections
 
-        return save_corrections(Path(output), progress=progress)
+        return save_corrections(Path(output), user=user, progress=progress)
 
 
 def fiftyone_writer() -> "Callable[[Path, Vocabulary, Iterable[ExportImage]], None]":

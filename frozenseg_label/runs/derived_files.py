@@ -113,6 +113,7 @@ def write_panoptic_json(path: Path, journal: Journal, manifest: Manifest) -> Tot
                 height=labels.height,
                 segments=segments,
                 state=labels.state,
+                note=labels.note,
             )
 
     info = {

@@ -12,6 +12,7 @@ at most a torn record at the end, which is cut off, or one that no row names.
 import hashlib
 import os
 import struct
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import FileIO
@@ -166,12 +167,12 @@ class EmbeddingShards:
     def _keep_only(self, keys: Collection[str]) -> None:
         self.close()
         old = _shards(self.folder)
-        kept = [place for key, place in self._index().items() if key in keys]
+        kept = deque(place for key, place in self._index().items() if key in keys)
         number = _number(old[-1]) + 1 if old else 0
         while kept:
             with atomic_stream(_shard(self.folder, number)) as file:
                 while kept and file.tell() < SHARD_BYTES:
-                    file.write(_read_record(kept.pop(0)))
+                    file.write(_read_record(kept.popleft()))
             number += 1
         for shard in old:
             with explained(shard):

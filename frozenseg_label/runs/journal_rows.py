@@ -105,6 +105,7 @@ class Labels(BaseModel):
         current: the present labels, in `panoptic/`.
         proposed: the model's own map, in `proposed/`; None until a person corrects the image.
         rejected: proposals that a person refused.
+        note: what a person wrote about the image; empty: nothing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -115,6 +116,7 @@ class Labels(BaseModel):
     current: StoredMap
     proposed: StoredMap | None = None
     rejected: tuple[RejectedSegment, ...] = ()
+    note: str = Field(default="", exclude_if=lambda note: not note)
 
     def lost_classes_of_people(self, vocabulary: Vocabulary) -> set[str]:
         """Return names of the classes of a person's segments that the vocabulary lacks."""
@@ -159,6 +161,7 @@ class Entry(BaseModel):
             rows of earlier versions.
         seconds: that the image took; None where nobody timed it.
         origin: where imported labels came from; None for other events.
+        user: who reviewed it, as `review --user` said; None: nobody said.
         message: why it failed; None where it did not.
         labels: after the event. A failure keeps the labels of before; None: there are none.
         embeddings: key of what CLIP saw of these labels (`runs/embeddings.py`); None: not kept.
@@ -176,6 +179,7 @@ class Entry(BaseModel):
     words: str | None = None
     seconds: float | None = None
     origin: str | None = None
+    user: str | None = Field(default=None, exclude_if=lambda user: user is None)
     message: str | None = None
     labels: Labels | None = None
     embeddings: str | None = None
@@ -198,12 +202,14 @@ class Entry(BaseModel):
         last: "Entry | None",
         labels: Labels,
         origin: str | None,
+        user: str | None = None,
     ) -> "Entry":
         """Return the row of a person's labels.
 
         Args:
             last: row of the image: the person corrected the file that was labelled, not the one
                 that is there now.
+            user: name of the person.
         """
         seen = record if last is None else last
         return cls(
@@ -215,6 +221,7 @@ class Entry(BaseModel):
             run=None if last is None else last.run,
             words=None if last is None else last.words,
             origin=origin,
+            user=user,
             labels=labels,
             embeddings=None if last is None else last.embeddings,
             kept=None if last is None else last.kept,

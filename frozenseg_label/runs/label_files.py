@@ -68,10 +68,15 @@ class LabelFiles:
         # only a machine accepted segments.
         state: ImageState = "unseen" if before.state == "unseen" else "in review"
         own = self._encoded(proposal)
-        return self._write(file, fused, state, own, before.rejected)
+        return self._write(file, fused, state, own, before.rejected, before.note)
 
     def correction(
-        self, corrected: PanopticMap, state: ImageState, before: Labels | None, file: str
+        self,
+        corrected: PanopticMap,
+        state: ImageState,
+        before: Labels | None,
+        file: str,
+        note: str | None = None,
     ) -> LabelWrite:
         """Return what a person's labels write; the first ones put the model's map aside.
 
@@ -79,16 +84,18 @@ class LabelFiles:
             corrected: rejected segments still have their pixels; they become void.
             before: the labels that are corrected; None where there are none.
             file: of the labels, below `panoptic/`.
+            note: about the image; None: the one of before stays.
         """
         kept, rejected = withdraw_rejected(corrected, self.vocabulary)
         if before is None:
-            return self._write(file, kept, state, rejected=rejected)
+            return self._write(file, kept, state, rejected=rejected, note=note or "")
         if before.proposed is None:
             path = self.path(before)
             own = _Stored(before.current, read_label_png(path, before.current.png))
         else:
             own = _Stored(before.proposed, png=None)
-        return self._write(file, kept, state, own, (*before.rejected, *rejected))
+        note = before.note if note is None else note
+        return self._write(file, kept, state, own, (*before.rejected, *rejected), note)
 
     def path(self, labels: Labels, *, proposed: bool = False) -> Path:
         """Return where the PNG of labels is; after a kill it may still have its staged name.
@@ -156,6 +163,7 @@ class LabelFiles:
         state: ImageState,
         own: "_Stored | None" = None,
         rejected: tuple[RejectedSegment, ...] = (),
+        note: str = "",
     ) -> LabelWrite:
         """Return the write of a map; `own`: the model's map that goes to `proposed/`."""
         current = self._encoded(panoptic_map)
@@ -168,6 +176,7 @@ class LabelFiles:
             current=current.record,
             proposed=own.record if own is not None else None,
             rejected=rejected,
+            note=note,
         )
         files = {f"{kind}/{file}": png for kind, png in pngs.items() if png is not None}
         return LabelWrite(panoptic_map, labels, files)

@@ -127,8 +127,12 @@ def _manifest_of_rows(folder: Path) -> Manifest | None:
 
 def refuse_no_run(folder: Path) -> None:
     """Raise RunError where a folder is no run folder."""
+    if not folder.exists():
+        raise RunError(f"{folder}: there is no such folder; name the output of `annotate`")
     if not (folder / MANIFEST).exists():
-        raise RunError(f"{folder} is no run folder, it has no {MANIFEST}; name one that has")
+        raise RunError(
+            f"{folder} is no run folder: {MANIFEST} is missing; name the output of `annotate`"
+        )
 
 
 def _refuse_foreign(folder: Path) -> None:

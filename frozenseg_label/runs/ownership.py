@@ -31,6 +31,7 @@ class RejectedSegment:
         counts: the mask, as COCO's run lengths: column by column, outside and inside by turns.
         source: who had proposed it.
         score: with what probability; None where no model gave one.
+        note: what a person wrote about it; empty: nothing.
     """
 
     category: str
@@ -38,6 +39,7 @@ class RejectedSegment:
     counts: tuple[int, ...]
     source: str
     score: float | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         pixels = self.size[0] * self.size[1]
@@ -62,7 +64,7 @@ def fuse(
 
     Owned segments keep pixels, class and id; `existing`'s proposed ones go. Proposals lose the
     pixels that are owned; what remains of a stuff region stays a segment of its own, even where a
-    person owns a region of the same class.
+    person owns a region of the same class. A note on a proposed segment goes to its successor.
 
     Args:
         proposal: the model's own map.
@@ -95,8 +97,18 @@ def fuse(
             continue
         new_id = next(unused) if segment.id in taken else segment.id
         ids[visible] = new_id
-        fused.append(replace(segment, id=new_id))
+        note = _note_there(existing, visible) or segment.note
+        fused.append(replace(segment, id=new_id, note=note))
     return PanopticMap.of(ids, fused)
+
+
+def _note_there(existing: PanopticMap, mask: NDArray[np.bool_]) -> str:
+    """Return the note on the proposed segment that has nearly this mask [H, W]; else nothing."""
+    for segment in existing.segments:
+        is_noted = segment.note and not segment.is_owned
+        if is_noted and _iou(existing.ids == segment.id, mask) >= SAME_MASK_IOU:
+            return segment.note
+    return ""
 
 
 def withdraw_rejected(
@@ -111,6 +123,7 @@ def withdraw_rejected(
             counts=tuple(runs_of((panoptic_map.ids == segment.id).T.ravel()).tolist()),
             source=segment.source,
             score=segment.score,
+            note=segment.note,
         )
         for segment in rejected
     )

@@ -232,6 +232,8 @@ class RunFolder(RunReader):
         event: Literal["reviewed", "imported"] = "reviewed",
         origin: str | None = None,
         beside: PanopticMap | None = None,
+        user: str | None = None,
+        note: str | None = None,
     ) -> None:
         """Write a person's labels of an image; rejected segments become void and are remembered.
 
@@ -243,6 +245,8 @@ class RunFolder(RunReader):
             origin: where imported labels come from.
             beside: the present labels, where the person's were put beside them and they may have
                 got other ids.
+            user: name of the person.
+            note: about the image; None: the one that it has stays.
         """
         panoptic_map.check()
         with self._journal.writing(), image_at_fault(record):
@@ -252,9 +256,9 @@ class RunFolder(RunReader):
                 last = last.model_copy(update={"embeddings": key})
             before = last.labels if last is not None else None
             file = self._png_name(record.relative, before)
-            write = self._files.correction(panoptic_map, state, before, file)
+            write = self._files.correction(panoptic_map, state, before, file, note)
             self._extras.write(file, write.panoptic, before, record)
-            entry = Entry.of_correction(event, record, last, write.labels, origin)
+            entry = Entry.of_correction(event, record, last, write.labels, origin, user)
             commit_entry(self.path, self._journal, entry, write.files, durable=True)
 
     def settle(self, entry: Entry, ids: Collection[int], rule: str | None) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Point = tuple[float, float]  # of the scene, 640 x 480, whatever the image's size
 
 NEEDED = "FROZENSEG_LABEL_NEEDS_BROWSER"  # set where a missing Chromium is no excuse
-PATIENCE = 60.0  # seconds for anything that a busy machine takes its time over
+PATIENCE = 40.0  # seconds for anything that a busy machine takes its time over
 MARK = "FROZENSEG_LABEL_BROWSER_TESTS"  # in the environment of all processes that the tests start
 FLAGS = [
     "--no-sandbox",
@@ -194,6 +194,11 @@ class App:
         color = Image.open(io.BytesIO(picture)).convert("RGB").getpixel((0, 0))
         return tuple(value // 8 for value in color) if max(color) > 50 else ()
 
+    def new_tile_color(self, point: Point, before: tuple[int, ...]) -> tuple[int, ...]:
+        """Wait until a point of the first tile has another colour; return it."""
+        self.until(lambda: self.tile_color(point) not in (before, ()))
+        return self.tile_color(point)
+
     def annotate(self) -> None:
         self.page.get_by_text("Annotate", exact=True).first.click()
         rows = self.page.locator('[data-cy^="annotate-label-"]')
@@ -270,7 +275,7 @@ class App:
         search = self.page.get_by_placeholder(re.compile("Search"))
         expect(search).to_be_visible()
         search.fill(name)
-        expect(self.page.get_by_text(name, exact=True).first).to_be_visible()
+        expect(self.page.get_by_text(name).first).to_be_visible()
         self.page.keyboard.press("Enter")
 
     def pick(self, typed: str, choice: str) -> None:

@@ -208,19 +208,51 @@ def test_the_grid_follows_operators_and_saves_in_a_terminal_without_an_error(app
     said: list[str] = []
     app.page.on("console", lambda message: said.append(message.text))
     app.page.goto(app.page.url.partition("?")[0])  # to the grid
-    app.until(lambda: app.tile_color(DISCS[5][:2]) != ())
+    bird = DISCS[5][:2]
+    app.new_tile_color(bird, ())
     app.page.wait_for_timeout(2000)  # first the picture, then its labels
-    before = app.tile_color(DISCS[5][:2])
+    shown = app.tile_color(bird)
     app.segments()
-    bird = next(one for one in app.sample.segments.detections if one.segment_id == 5)
-    bird.label = "dog"
+    segment = next(one for one in app.sample.segments.detections if one.segment_id == 5)
+    segment.label = "dog"
     app.sample.save()
     assert len(save_review(app.out).images) == 1  # as in a terminal
-    app.until(lambda: app.tile_color(DISCS[5][:2]) not in (before, ()))
+    app.new_tile_color(bird, shown)
+    cat = app.tile_color(DISCS[3][:2])
     app.operate("accept_above")
     app.page.get_by_role("spinbutton").fill("0.4")
     app.says("7 proposed segments")
     app.go()
     app.says("7 segments accepted")
-    app.page.wait_for_timeout(2000)
+    app.page.screenshot(path="/tmp/w/tN_grid0.png")
+    app.new_tile_color(DISCS[3][:2], cat)  # accepted ones have a colour of their own
+    app.by_name("new-panel-btn").click()
+    app.by_name("new-panel-option-review_progress").click()
+    app.page.wait_for_timeout(4000)
+    app.page.screenshot(path="/tmp/w/tN_grid.png")
+    app.says("8 of 8 segments")
     assert not [text for text in said if "DataCloneError" in text]
+
+
+@pytest.mark.parametrize("out", SIZES[:1], ids=["640x480"], indirect=True)
+def test_one_key_judges_and_goes_on(app: "App") -> None:
+    press = app.page.keyboard.press
+    app.select(DISCS[4][:2])
+    press("a")
+    app.says("1 segment accepted")
+    app.until(lambda: app.segments()[4].tags == ["accepted"])
+    press("d")  # what came next: the most doubtful one
+    app.says("1 segment rejected")
+    press("u")
+    app.says("1 action undone")
+    press("n")
+    app.says("the most doubtful segment is selected")
+    press("m")
+    app.page.get_by_role("textbox").last.fill("seen twice")
+    app.go()
+    app.says("1 segment noted")
+    app.operate("ac")  # two letters, and ours comes first
+    app.says("1 image accepted")
+    notes = [one.note for one in app.segments().values() if one.note]
+    assert notes == ["seen twice"]
+    assert app.sample.tags == ["accepted"]

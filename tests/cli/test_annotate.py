@@ -148,6 +148,13 @@ def test_a_start_that_failed_binds_nobody_to_its_words(
     assert "was made with other vocabulary" in capsys.readouterr().err
 
 
+def test_where_nothing_was_found_the_next_step_is_told(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert annotate("--min-score", "1") == 0
+    assert "no image has a segment: add words" in capsys.readouterr().out
+
+
 def test_quietly_nothing_is_printed(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert annotate("-q") == 0
     assert capsys.readouterr().out == ""

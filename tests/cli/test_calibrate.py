@@ -9,7 +9,9 @@ import pytest
 
 from frozenseg_label import calibrate
 from frozenseg_label.cli import commands, main
+from frozenseg_label.cli.json_forms import schema_of
 from frozenseg_label.cli.output import GATE_FAILED
+from tests.json_schema import faults
 from tests.review.judged_run import REVIEWED, SEGMENTS, judged_run, pictures
 
 
@@ -39,6 +41,8 @@ def test_a_precision_out_of_reach_exits_with_4_and_says_what_is_missing(
 ) -> None:
     assert main(["calibrate", f"{run}", "--accept", "0.999", "--json"]) == GATE_FAILED
     found = json.loads(capsys.readouterr().out)
+    schema = schema_of("calibrate")
+    assert not faults(found, schema, schema)
     assert found["acceptance"]["segments"] == 0
     assert f"At least {2995 - found['right']} more reviewed segments" in caplog.text
 

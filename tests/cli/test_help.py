@@ -94,11 +94,12 @@ def test_help_fits_80_columns_and_shows_two_examples_and_the_variable_of_each_op
             assert variable.replace(" ", "_").replace("-", "_") in shown
 
 
-def test_every_option_in_a_group_exists() -> None:
+def test_groups_have_every_option_and_no_other() -> None:
     for name, groups in GROUPS.items():
         options = set(map(long_name, CONTEXTS[name].command.params))
         for names in groups.values():
             assert set(names) <= options, name
+        assert "Other options" not in CONTEXTS[name].get_help(), name
 
 
 @pytest.mark.parametrize(

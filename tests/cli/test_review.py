@@ -142,6 +142,8 @@ def test_a_wrong_path_is_told_before_a_database_is_looked_for(
     monkeypatch.setattr(database, "find_database", None)  # nobody may ask
     assert main(["review", f"{tmp_path}", *options]) == 1
     assert "is no run folder" in capsys.readouterr().err
+    assert main(["review", f"{tmp_path / 'absent'}", *options]) == 1
+    assert "there is no such folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.2", "my-machine"])

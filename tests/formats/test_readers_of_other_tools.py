@@ -91,6 +91,19 @@ def test_what_has_a_box_only_is_passed_over_and_what_has_no_class_is_told(tmp_pa
     assert labels.faults == ("annotations.0: category 9 is unknown",)
 
 
+def test_where_every_coco_object_is_a_crowd_none_is_one_and_that_is_told(tmp_path: Path) -> None:
+    path = coco(tmp_path, iscrowd=1)  # as datumaro writes masks
+    labels = read_coco_instances(path)
+    assert [shape.is_crowd for shape in shapes_of(labels)] == [None]
+    assert labels.notes == ("all 1 annotations have iscrowd 1, as some tools write it; ignored",)
+    document = json.loads(path.read_text())
+    document["annotations"].append(document["annotations"][0] | {"iscrowd": 0})
+    path.write_text(json.dumps(document))
+    labels = read_coco_instances(path)
+    assert [shape.is_crowd for shape in shapes_of(labels)] == [True, False]
+    assert "1 annotations are crowds" in labels.notes[0]
+
+
 def cvat(tmp_path: Path, shapes: str, head: str = "") -> Path:
     size = f'width="{SIZE[1]}" height="{SIZE[0]}"'
     text = f'<annotations>{head}<image id="0" name="1.jpg" {size}>{shapes}</image></annotations>'

@@ -82,6 +82,12 @@ def test_where_several_forms_are_meant_they_are_named(out: Path, tmp_path: Path)
     assert form_of(tmp_path / "both", "cvat")[1] == tmp_path / "both" / "annotations.xml"
 
 
+def test_coco_in_a_folder_for_annotations_is_found(out: Path, tmp_path: Path) -> None:
+    export_labels(out, tmp_path / "set" / "annotations", "coco-instances")
+    found = form_of(tmp_path / "set", "coco-instances")
+    assert found == ("coco-instances", tmp_path / "set" / "annotations" / "instances.json")
+
+
 def test_a_form_that_is_not_there_is_said(out: Path, tmp_path: Path) -> None:
     export_labels(out, tmp_path / "coco", "coco-instances")
     with pytest.raises(FormatError, match="there is nothing in the form voc"):

@@ -105,7 +105,8 @@ def test_a_segment_is_told_with_class_score_state_and_a_spot_for_its_name(tmp_pa
     x, y, _radius = cat.pop("spot")
     assert IDS[y, x] == 5
     assert cat == {
-        "class": 0, "score": 0.75, "margin": 0.5, "second": 1, "state": "proposed", "share": 0.625,
+        "class": 0, "score": 0.75, "margin": 0.5, "second": 1, "state": "proposed", "note": "",
+        "share": 0.625,
     }  # fmt: skip
     assert (other["class"], other["score"], other["second"]) == (1, None, None)
     assert other["state"] == "edited"

@@ -1,16 +1,16 @@
 """What people did by our buttons, so that it can be undone: a list of the last actions.
 
-An action holds what was before: classes or tags by id. The list is in FiftyOne's own store, beside
-the dataset, and is deleted with it.
+An action holds what was before: classes, tags or notes by id. The list is in FiftyOne's own store,
+beside the dataset, and is deleted with it.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.review.app.samples import SEGMENTS
+from frozenseg_label.review.app.segment_fields import set_values_of, values_of
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 STORE = "frozenseg-label-actions"
 KEPT = 20  # actions; older ones are forgotten
 SAVED = "saved"  # in the dataset's info: when a save ended; show_anew.js looks for it
-_DETECTIONS = f"{SEGMENTS}.detections"
 
 
 @dataclass(frozen=True)
@@ -29,33 +28,28 @@ class Action:
     Attributes:
         said: what was done, for people.
         at: when, UTC in ISO form; names the action.
-        labels: classes of segments before, by FiftyOne's id.
-        tags: of segments before, likewise.
-        image_tags: of images before, likewise.
+        segments: values of segments before, by field and FiftyOne's id.
+        images: of images before, likewise.
     """
 
     said: str
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
-    labels: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, list[str]] = field(default_factory=dict)
-    image_tags: dict[str, list[str]] = field(default_factory=dict)
+    segments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    images: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def before_labels(dataset: "fo.Dataset", ids: Collection[str], said: str) -> None:
-    """Write down the classes of segments before they are changed."""
-    _remember(dataset, Action(said, labels=dict(values_of(dataset, ids, "label"))))
+def before_segments(
+    dataset: "fo.Dataset", ids: Collection[str], fields: Sequence[str], said: str
+) -> None:
+    """Write down fields of segments before they are changed."""
+    before = {name: dict(values_of(dataset, ids, name)) for name in fields}
+    _remember(dataset, Action(said, segments=before))
 
 
-def before_tags(dataset: "fo.Dataset", ids: Collection[str], said: str) -> None:
-    """Write down the tags of segments before they are changed."""
-    tags = {id_: list(tags or ()) for id_, tags in values_of(dataset, ids, "tags")}
-    _remember(dataset, Action(said, tags=tags))
-
-
-def before_image_tags(dataset: "fo.Dataset", ids: Sequence[str], said: str) -> None:
-    """Write down the tags of images before they are changed."""
-    tags = dict(zip(*dataset.select(list(ids)).values(["id", "tags"]), strict=True))
-    _remember(dataset, Action(said, image_tags=tags))
+def before_images(dataset: "fo.Dataset", ids: Sequence[str], name: str, said: str) -> None:
+    """Write down a field of images before it is changed."""
+    before = dict(zip(*dataset.select(list(ids)).values(["id", name]), strict=True))
+    _remember(dataset, Action(said, images={name: before}))
 
 
 def last_actions(dataset: "fo.Dataset") -> list[Action]:
@@ -67,13 +61,20 @@ def last_actions(dataset: "fo.Dataset") -> list[Action]:
     return [Action(**store.get(key)) for key in keys]
 
 
-def undo_back_to(dataset: "fo.Dataset", at: str) -> int:
+def undo_back_to(dataset: "fo.Dataset", at: str | None = None) -> int:
     """Undo an action and all later ones; returns how many.
+
+    Args:
+        at: names the action; None: the last one.
 
     Raises:
         ReviewError: it was saved since, or undone.
     """
     actions = last_actions(dataset)
+    if at is None:
+        if not actions:
+            raise ReviewError("nothing was done by our buttons since the save")
+        at = actions[0].at
     if at not in [action.at for action in actions]:
         raise ReviewError(
             "that action was saved or undone already; an accepted segment can be proposed again by "
@@ -81,22 +82,12 @@ def undo_back_to(dataset: "fo.Dataset", at: str) -> int:
         )
     undone = [action for action in actions if action.at >= at]
     for action in undone:
-        if action.labels:
-            dataset.set_label_values(f"{_DETECTIONS}.label", action.labels)
-        if action.tags:
-            dataset.set_label_values(f"{_DETECTIONS}.tags", action.tags)
-        if action.image_tags:
-            dataset.set_values("tags", action.image_tags, key_field="id")
+        for name, before in action.segments.items():
+            set_values_of(dataset, name, before)
+        for name, before in action.images.items():
+            dataset.set_values(name, before, key_field="id")
         _store(dataset).delete(action.at)
     return len(undone)
-
-
-def values_of(dataset: "fo.Dataset", ids: Collection[str], name: str) -> Iterator[tuple[str, Any]]:
-    """Yield id and value of a field of segments; their masks are not read."""
-    view = dataset.select_labels(ids=list(ids), fields=SEGMENTS)
-    columns = view.values([f"{_DETECTIONS}.id", f"{_DETECTIONS}.{name}"])
-    for of_image in zip(*columns, strict=True):
-        yield from zip(*of_image, strict=True)
 
 
 def _remember(dataset: "fo.Dataset", action: Action) -> None:

@@ -1,24 +1,27 @@
 """What the buttons of our plugin do to the dataset; a save then brings it into the run folder."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import find_objects, label
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.review.app.actions import (
-    before_image_tags,
-    before_labels,
-    before_tags,
+from frozenseg_label.review.app.actions import before_images, before_segments
+from frozenseg_label.review.app.samples import EDITED_TAG, SEGMENTS, region_of
+from frozenseg_label.review.app.segment_fields import (
+    change_tags,
+    forget,
+    set_values_of,
     values_of,
 )
-from frozenseg_label.review.app.samples import SEGMENTS, region_of
+from frozenseg_label.review.app.views import is_open, is_open_image, is_open_patch
 from frozenseg_label.review.corrections.brush import drawn
-from frozenseg_label.review.corrections.regions import ACCEPTED, REJECTED, TAGS, Mask
+from frozenseg_label.review.corrections.regions import TAGS, Mask
 
 if TYPE_CHECKING:
     import fiftyone as fo
+    from fiftyone import ViewExpression, ViewField
 
 SMALLEST_PART = 50  # pixels; crumbs stay with the largest part
 
@@ -28,16 +31,14 @@ def tag_segments(dataset: "fo.Dataset", ids: Collection[str], tag: str) -> int:
 
     Their masks are not read.
     """
-    before_tags(dataset, ids, f"{counted(len(ids), 'segment')} {tag}")
-    view = dataset.select_labels(ids=list(ids), fields=SEGMENTS)
-    view.untag_labels(TAGS - {tag}, SEGMENTS)
-    view.tag_labels(tag, SEGMENTS)
+    before_segments(dataset, ids, ["tags"], f"{counted(len(ids), 'segment')} {tag}")
+    change_tags(dataset, ids, add=tag, remove=TAGS - {tag})
     return len(ids)
 
 
 def tag_images(dataset: "fo.Dataset", ids: Sequence[str], tag: str) -> int:
     """Accept or reject all proposed segments of whole images; returns how many there are."""
-    before_image_tags(dataset, ids, f"{counted(len(ids), 'image')} {tag}")
+    before_images(dataset, ids, "tags", f"{counted(len(ids), 'image')} {tag}")
     view = dataset.select(list(ids))
     view.untag_samples(TAGS - {tag})
     view.tag_samples(tag)
@@ -46,9 +47,8 @@ def tag_images(dataset: "fo.Dataset", ids: Sequence[str], tag: str) -> int:
 
 def relabel_segments(dataset: "fo.Dataset", ids: Collection[str], name: str) -> int:
     """Give segments another class; returns how many there are."""
-    before_labels(dataset, ids, f"{counted(len(ids), 'segment')} changed to {name}")
-    dataset.set_label_values(f"{SEGMENTS}.detections.label", dict.fromkeys(ids, name))
-    return len(ids)
+    said = f"{counted(len(ids), 'segment')} changed to {name}"
+    return _relabel(dataset, dict.fromkeys(ids, name), said)
 
 
 def take_second(dataset: "fo.Dataset", ids: Collection[str]) -> int:
@@ -56,9 +56,55 @@ def take_second(dataset: "fo.Dataset", ids: Collection[str]) -> int:
     named = {id_: name for id_, name in values_of(dataset, ids, "second") if name is not None}
     if not named:
         raise ReviewError("the selected segments have no second class; use relabel")
-    before_labels(dataset, named, f"{counted(len(named), 'segment')} changed to the second class")
-    dataset.set_label_values(f"{SEGMENTS}.detections.label", named)
-    return len(named)
+    said = f"{counted(len(named), 'segment')} changed to the second class"
+    return _relabel(dataset, named, said)
+
+
+def note_segments(dataset: "fo.Dataset", ids: Collection[str], note: str) -> int:
+    """Write a note on segments; an empty one takes it away. Returns how many there are."""
+    before_segments(dataset, ids, ["note"], f"{counted(len(ids), 'segment')} noted")
+    set_values_of(dataset, "note", dict.fromkeys(ids, note))
+    return len(ids)
+
+
+def note_images(dataset: "fo.Dataset", ids: Sequence[str], note: str) -> int:
+    """Write a note on images; an empty one takes it away. Returns how many there are."""
+    before_images(dataset, ids, "note", f"{counted(len(ids), 'image')} noted")
+    dataset.set_values("note", dict.fromkeys(ids, note), key_field="id")
+    return len(ids)
+
+
+def next_segment(dataset: "fo.Dataset", image: str) -> str | None:
+    """Return the most doubtful segment of an image that waits for a verdict; None: there is none.
+
+    Args:
+        image: FiftyOne's id of it.
+    """
+    from fiftyone import ViewField
+
+    view = dataset.select(image).filter_labels(SEGMENTS, is_open(ViewField))
+    ids, gains = view.values([f"{SEGMENTS}.detections.{name}" for name in ("id", "gain")])
+    segments = [(gain or 0, id_) for id_, gain in zip(ids[0], gains[0], strict=True)] if ids else []
+    return max(segments)[1] if segments else None
+
+
+def next_shown(view: "fo.DatasetView", current: str) -> str | None:
+    """Return what a view shows after an image or patch and still waits for a verdict.
+
+    After the last one comes the first one; None: nothing else waits.
+
+    Args:
+        view: the one that is in the App, of images or of patches.
+        current: id of the image or patch.
+    """
+    from bson import ObjectId
+    from fiftyone import ViewField
+
+    here = ViewField("_id") == ObjectId(current)
+    waits = is_open_patch() if view._is_patches else is_open_image()
+    ids = view.match(waits | here).values("id")
+    at = ids.index(current) if current in ids else -1
+    return next((id_ for id_ in [*ids[at + 1 :], *ids[: max(at, 0)]]), None)
 
 
 def merge_segments(dataset: "fo.Dataset", ids: Collection[str]) -> int:
@@ -73,8 +119,12 @@ def merge_segments(dataset: "fo.Dataset", ids: Collection[str]) -> int:
         gone = {detection.id for detection in chosen} - {chosen[largest].id}
         detections = sample[SEGMENTS].detections
         sample[SEGMENTS].detections = [one for one in detections if one.id not in gone]
-    for sample, _ in images:
+        notes = [one.note for one in chosen if one.has_field("note") and one.note]
+        chosen[largest]["note"] = "; ".join(dict.fromkeys(notes))
+    for sample, chosen in images:
         sample.save()
+        left = {one.id for one in sample[SEGMENTS].detections}
+        forget(dataset, {one.id for one in chosen} - left)
     return len(images)
 
 
@@ -129,15 +179,22 @@ def sure_segments(view: "fo.DatasetView", score: float) -> list[str]:
     """Return ids of a view's proposed segments with at least this score and no verdict yet."""
     from fiftyone import ViewField
 
-    def is_sure(segment: "Callable[[str], ViewField]") -> "ViewField":
-        is_open = ~segment("tags").contains([ACCEPTED, REJECTED])
-        return (segment("confidence") >= score) & (segment("state") == "proposed") & is_open
+    def is_sure(segment: "Callable[[str], ViewField]") -> "ViewExpression":
+        return (segment("confidence") >= score) & is_open(segment)
 
     if view._is_patches:
         patches = view.match(is_sure(lambda name: ViewField(f"{SEGMENTS}.{name}")))
         return list(patches.values(f"{SEGMENTS}.id"))
     labels = view.filter_labels(SEGMENTS, is_sure(ViewField))
     return list(labels.values(f"{SEGMENTS}.detections.id", unwind=True))
+
+
+def _relabel(dataset: "fo.Dataset", names: Mapping[str, str], said: str) -> int:
+    """Give segments other classes, by id; returns how many there are."""
+    before_segments(dataset, names, ["label", "tags"], said)
+    set_values_of(dataset, "label", names)
+    change_tags(dataset, names, add=EDITED_TAG, remove=TAGS)
+    return len(names)
 
 
 def _chosen(

@@ -28,6 +28,7 @@ from frozenseg_label.review.app.samples import (
 from frozenseg_label.review.app.views import show_classes, show_queue
 from frozenseg_label.review.corrections.opened_labels import key_of, labels_by_key, read_opened
 from frozenseg_label.review.corrections.regions import is_untouched
+from frozenseg_label.review.queue.part import Part
 from frozenseg_label.review.queue.review_queue import QueuedImage, ReviewQueue
 from frozenseg_label.runs.layout import FAILURES, OPENED
 from frozenseg_label.runs.run_reader import RunReader
@@ -63,10 +64,11 @@ class Opened:
     lost: dict[str, str]
 
 
-def open_dataset(run: RunReader, *, progress: bool = False) -> Opened:
+def open_dataset(run: RunReader, *, part: Part | None = None, progress: bool = False) -> Opened:
     """Make the dataset of a run folder, or bring it up to date.
 
     Args:
+        part: only images of this part come in; None: all. What is in the dataset stays there.
         progress: whether to show how far it is.
 
     Raises:
@@ -78,13 +80,18 @@ def open_dataset(run: RunReader, *, progress: bool = False) -> Opened:
         dataset = found[0] if found else None
         opened = {} if dataset is None else opened_keys(dataset)
         left_out: dict[str, str] = {}
-        new = [queued for queued in queue if queued.image not in opened]
+        mine = [queued for queued in queue if part is None or part.has(queued.image)]
+        if queue and not mine:
+            raise ReviewError(f"{run.path}: none of its {len(queue)} images is in this part")
+        new = [queued for queued in mine if queued.image not in opened]
         samples = samples_of(run, shown(new, show=progress, doing="opening"), left_out)
         first = next(samples, None)
         if first is None and not opened:
             raise ReviewError(_nothing_to_show(run, left_out))
         if dataset is None:
             dataset = _new_dataset(run)
+        else:
+            declare_fields(dataset)  # an earlier version of ours had fewer
         _describe(dataset, run)
         _follow_images(run, dataset)
         lost = _pictures_away(run, dataset)
@@ -95,7 +102,7 @@ def open_dataset(run: RunReader, *, progress: bool = False) -> Opened:
         changed = [q for q in queue if opened.get(q.image, "") not in ("", key_of(q.labels))]
         renewed, kept = _renew(run, dataset, changed, opened, left_out, progress)
         show_classes(dataset, run.vocabulary)
-        show_queue(dataset, queue)
+        show_queue(dataset, queue, part)
     return Opened(dataset, added, renewed, kept, left_out, lost)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frozenseg_label.panoptic import Segment
+from frozenseg_label.panoptic import Segment, State
 from frozenseg_label.review.corrections.opened_labels import (
     OpenedLabels,
     forget_opened,
@@ -15,6 +15,7 @@ from frozenseg_label.review.corrections.opened_labels import (
     key_of,
 )
 from frozenseg_label.review.corrections.regions import TAGS, Region, ShownImage
+from frozenseg_label.review.queue.part import lot_of
 from frozenseg_label.review.queue.review_queue import QueuedImage, QueuedSegment
 from frozenseg_label.runs.journal_rows import Labels
 from frozenseg_label.runs.run_reader import RunReader
@@ -24,29 +25,35 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 SEGMENTS = "segments"  # the one field that people edit
+# Shown in colours of their own; a save passes over them, as over all tags but `regions.TAGS`.
+EDITED_TAG = "edited"  # by one of our buttons, and not saved yet
+SAVED_TAGS: dict[State, str] = {"accepted": "saved-accepted", "edited": "saved-edited"}
 CHANGING = "its labels are being written just now, or are not the ones that the journal names"
 
 
 def declare_fields(dataset: "fo.Dataset") -> None:
-    """Give a new dataset all fields that samples and segments have here."""
+    """Give a dataset all fields that samples and segments have here; what is there stays."""
     import fiftyone as fo
 
-    for name in ("image", "opened", "state"):
+    for name in ("image", "opened", "state", "note", "reviewer"):
         dataset.add_sample_field(name, fo.StringField)
+    for name in ("lot", "refused"):
+        dataset.add_sample_field(name, fo.IntField)
     for name in ("gain", "unlabelled"):
         dataset.add_sample_field(name, fo.FloatField)
     declare_segments(dataset)
+    dataset.add_sample_field(f"{SEGMENTS}.detections.was", fo.StringField)  # class in the run
     for field in ("image", "gain", "unlabelled"):
         dataset.create_index(field)
 
 
 def declare_segments(dataset: "fo.Dataset") -> None:
-    """Give a new dataset the field of segments, with all that is said of one."""
+    """Give a dataset the field of segments, with all that is said of one."""
     import fiftyone as fo
 
     dataset.add_sample_field(SEGMENTS, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
     facts: dict[Any, tuple[str, ...]] = {
-        fo.StringField: ("state", "source", "second"),
+        fo.StringField: ("state", "source", "second", "note"),
         fo.IntField: ("segment_id", "area"),
         fo.BooleanField: ("changed",),
         fo.FloatField: ("margin", "disagreement", "contested", "sam_disagreement", "gain"),
@@ -118,7 +125,7 @@ def shown_image(sample: "fo.Sample", opened: OpenedLabels) -> ShownImage:
     size = opened.labels.height, opened.labels.width
     detections = sample[SEGMENTS].detections if sample[SEGMENTS] else []
     regions = tuple(region_of(detection, size) for detection in detections)
-    return ShownImage(regions, frozenset(sample.tags))
+    return ShownImage(regions, frozenset(sample.tags), text_of(sample, "note"))
 
 
 def region_of(detection: "fo.Detection", size: tuple[int, int]) -> Region:
@@ -135,7 +142,14 @@ def region_of(detection: "fo.Detection", size: tuple[int, int]) -> Region:
         mask=detection.mask,
         box=(x * width, y * height, w * width, h * height),
         tags=frozenset(detection.tags or ()),
+        note=text_of(detection, "note"),
     )
+
+
+def text_of(document: "fo.Sample | fo.Detection", name: str) -> str:
+    """Return a text that people may have written; older datasets have no such field."""
+    value = document.get_field(name) if document.has_field(name) else None
+    return f"{value or ''}"
 
 
 def _segment_id(detection: "fo.Detection") -> int | None:
@@ -163,6 +177,10 @@ def _fields(queued: QueuedImage, opened: OpenedLabels) -> dict[str, Any]:
         "state": queued.state,
         "gain": queued.gain,
         "unlabelled": queued.unlabelled,
+        "note": opened.labels.note,
+        "reviewer": None,
+        "lot": lot_of(queued.image),
+        "refused": len(opened.labels.rejected),
         SEGMENTS: fo.Detections(detections=detections),
     }
 
@@ -171,7 +189,7 @@ def detection_of(
     segment: Segment,
     ids: NDArray[np.int32],
     vocabulary: Vocabulary,
-    **more: float | bool | None,
+    **more: float | bool | str | list[str] | None,
 ) -> "fo.Detection":
     """Return a segment as FiftyOne has it.
 
@@ -197,6 +215,7 @@ def detection_of(
         disagreement=segment.disagreement,
         contested=segment.contested,
         sam_disagreement=segment.sam_disagreement,
+        note=segment.note,
         **more,
     )
 
@@ -212,7 +231,13 @@ def _detection(item: QueuedSegment, opened: OpenedLabels) -> "fo.Detection":
         sam_disagreement=_rounded(segment.sam_disagreement),
     )
     return detection_of(
-        shown, opened.panoptic.ids, opened.vocabulary, gain=item.gain, changed=item.changed
+        shown,
+        opened.panoptic.ids,
+        opened.vocabulary,
+        gain=item.gain,
+        changed=item.changed,
+        was=opened.vocabulary.by_id(segment.category_id).name,
+        tags=[SAVED_TAGS[segment.state]] if segment.is_owned else [],
     )
 
 

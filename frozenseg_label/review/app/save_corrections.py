@@ -11,7 +11,7 @@ from frozenseg_label.errors import ReviewError
 from frozenseg_label.progress_bar import Bar, progress_bar
 from frozenseg_label.review.app.actions import SAVED
 from frozenseg_label.review.app.fiftyone_dataset import find_datasets, opened_keys
-from frozenseg_label.review.app.samples import reload_image, shown_image
+from frozenseg_label.review.app.samples import reload_image, shown_image, text_of
 from frozenseg_label.review.app.similarity import SEGMENTS_KEY, add_similarity, read_vectors
 from frozenseg_label.review.app.views import show_queue
 from frozenseg_label.review.corrections.correct_image import ImageReport, correct_image
@@ -53,13 +53,16 @@ class SaveReport:
     untouched: int
 
 
-def save_corrections(output: Path, *, progress: bool = False) -> SaveReport:
+def save_corrections(
+    output: Path, *, user: str | None = None, progress: bool = False
+) -> SaveReport:
     """Write what people did in FiftyOne into the run folder, image by image, each whole or not.
 
     A second time changes nothing.
 
     Args:
         output: the run folder.
+        user: name of the person, for images on which no button of the App wrote another one.
         progress: whether to show how far it is.
     """
     with RunFolder.open_to_correct(output) as run:
@@ -69,16 +72,18 @@ def save_corrections(output: Path, *, progress: bool = False) -> SaveReport:
                 f"{run.path} is not open for review: FiftyOne has no dataset of it; open it first: "
                 f"frozenseg-label review {run.path}"
             )
-        return _save(run, datasets, progress)
+        return _save(run, datasets, user, progress)
 
 
-def _save(run: RunFolder, datasets: Sequence["fo.Dataset"], progress: bool) -> SaveReport:
+def _save(
+    run: RunFolder, datasets: Sequence["fo.Dataset"], user: str | None, progress: bool
+) -> SaveReport:
     """Save the corrections of all datasets of a run: an earlier version of ours made several."""
     reports: list[ImageReport] = []
     images: set[str] = set()
     saved = []
     for dataset in datasets:
-        shown = _Shown(labels_by_key(run, opened_keys(dataset)))
+        shown = _Shown(labels_by_key(run, opened_keys(dataset)), user)
         with progress_bar(len(dataset), show=progress, doing="saving") as bar:
             images |= _save_dataset(run, dataset, shown, reports, bar)
         saved.append((dataset, shown))
@@ -99,11 +104,13 @@ class _Shown:
 
     Attributes:
         then: the labels, by image.
+        user: who saves it; None: nobody said.
         outdated: ids of samples that have to show other labels now, and when each was changed last
             before it was saved.
     """
 
     then: Mapping[str, Labels]
+    user: str | None
     outdated: dict[str, datetime] = field(default_factory=dict)
 
 
@@ -118,7 +125,7 @@ def _save_dataset(
         if entry is None or entry.labels is None:
             continue
         images.add(entry.image)
-        report = _save_image(run, sample, entry, entry.labels, shown.then.get(entry.image))
+        report = _save_image(run, sample, entry, entry.labels, shown)
         if report is not None:
             reports.append(report)
         saved = report is not None and report.problem is None
@@ -128,13 +135,14 @@ def _save_dataset(
 
 
 def _save_image(
-    run: RunFolder, sample: "fo.Sample", entry: Entry, now: Labels, then: Labels | None
+    run: RunFolder, sample: "fo.Sample", entry: Entry, now: Labels, before: _Shown
 ) -> ImageReport | None:
     """Save the corrections of one image; None where there are none."""
-    opened = read_opened(run, entry.image, then)
+    opened = read_opened(run, entry.image, before.then.get(entry.image))
     if opened is None:
         return ImageReport(entry.image, now.state, problem=GONE)
-    return correct_image(run, entry, now, opened, _settled(sample, opened))
+    user = text_of(sample, "reviewer") or before.user
+    return correct_image(run, entry, now, opened, _settled(sample, opened), user)
 
 
 def _settled(sample: "fo.Sample", opened: OpenedLabels) -> ShownImage:

@@ -25,18 +25,20 @@ from frozenseg_label.errors import ReviewError
 
 PLUGIN = "frozenseg-label-review"  # name of the link among the person's own plugins
 START_SECONDS = 120.0  # to wait at most; a busy machine took 10
+REVIEWER = "FROZENSEG_LABEL_REVIEWER"  # name of the person, for the App's server
 EXIT_SECONDS = 5.0
 LAST_WORDS = 4  # lines to show of the output of a server that did not start
 PLUGIN_FOLDER = Path(__file__).with_name("plugin")
 
 
 @contextmanager
-def served_app(port: int, address: str) -> Iterator[str]:
+def served_app(port: int, address: str, user: str | None = None) -> Iterator[str]:
     """Serve the App while the block runs, and yield its address; no process is left afterwards.
 
     Args:
         port: to listen on.
         address: to bind to; 127.0.0.1 lets in only this machine.
+        user: name of the person, for the journal.
     """
     require_free_port(port, address)
     import fiftyone as fo
@@ -47,7 +49,8 @@ def served_app(port: int, address: str) -> Iterator[str]:
         # -P: a queue.py in the folder where somebody works must not replace Python's own.
         program = [sys.executable, "-P", "-m", "frozenseg_label.review.app.server"]
         command = [*program, f"{port}", address]
-        server = Popen(command, stdin=PIPE, stdout=said, stderr=said)
+        environment = {**os.environ, REVIEWER: user or ""}
+        server = Popen(command, stdin=PIPE, stdout=said, stderr=said, env=environment)
         try:
             _wait_until_up(place, server, said)
             yield place

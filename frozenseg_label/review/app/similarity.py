@@ -186,9 +186,13 @@ def _of_detections(
 
 
 def _plane(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return points [N, 2] on the two axes along which the vectors [N, D] differ most."""
+    """Return points [N, 2] on the two axes along which the vectors [N, D] differ most.
+
+    The axes come from the D x D covariance: N may be a thousand times D.
+    """
     centred = vectors - vectors.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    signs = np.sign(axes[:2][np.arange(len(axes[:2])), np.abs(axes[:2]).argmax(axis=1)])
-    points: NDArray[np.float32] = centred @ (axes[:2] * signs[:, None]).T
+    _, columns = np.linalg.eigh(centred.T @ centred)  # the largest last
+    axes = columns.T[::-1][:2]  # [2, D]
+    signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
+    points: NDArray[np.float32] = centred @ (axes * signs[:, None]).T
     return points if points.shape[1] == 2 else np.pad(points, ((0, 0), (0, 1)))

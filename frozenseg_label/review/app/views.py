@@ -1,15 +1,19 @@
 """How the App shows a run: classes to choose from, their colours, and the queue as saved views."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from frozenseg_label.review.app.samples import SEGMENTS
+from frozenseg_label.review.app.samples import EDITED_TAG, SAVED_TAGS, SEGMENTS
 from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
+from frozenseg_label.review.queue.part import Part, lot_of
 from frozenseg_label.review.queue.review_queue import QueuedImage
 from frozenseg_label.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import fiftyone as fo
+    from fiftyone import ViewExpression
 
 MOST_DOUBTFUL = "1 most doubtful images"
 DOUBTFUL_SEGMENTS = "2 most doubtful segments"
@@ -17,6 +21,15 @@ UNLABELLED = "3 unlabelled area"
 PER_CLASS = "4 per class, least confident"
 CHANGED = "5 changed since last run"
 ACCEPTED_VIEW = "6 accepted and edited"
+
+# Decided segments look different: their tags have colours, which go before those of classes.
+_TAG_COLORS = {
+    ACCEPTED: "#2e9e4f",
+    REJECTED: "#d03030",
+    EDITED_TAG: "#2f6fd6",
+    SAVED_TAGS["accepted"]: "#7fc797",
+    SAVED_TAGS["edited"]: "#86abe4",
+}
 
 # Facts of a segment that the App shows beside it, and that a person must not change there.
 _READ_ONLY = {
@@ -39,6 +52,8 @@ def show_classes(dataset: "fo.Dataset", vocabulary: Vocabulary) -> None:
         for name, kind in _READ_ONLY.items()
     ]
     attributes.append({"name": "id", "type": "id", "component": "text", "read_only": True})
+    note = {"type": "str", "component": "text"}
+    attributes.append({"name": "note", **note})
     tags = {"type": "list<str>", "component": "dropdown", "values": [ACCEPTED, REJECTED, PROPOSED]}
     attributes.append({"name": "tags", **tags})
     schema = {
@@ -47,22 +62,67 @@ def show_classes(dataset: "fo.Dataset", vocabulary: Vocabulary) -> None:
         "classes": [category.name for category in vocabulary.categories],
         "attributes": attributes,
     }
-    dataset.set_label_schemas({SEGMENTS: schema})
-    dataset.activate_label_schemas(SEGMENTS)
+    schemas = {SEGMENTS: schema}
+    if dataset.has_sample_field("note"):  # an export has none
+        schemas["note"] = note
+    dataset.set_label_schemas(schemas)
+    dataset.activate_label_schemas(list(schemas))
     colors = [
         {"value": category.name, "color": "#{:02x}{:02x}{:02x}".format(*category.color)}
         for category in vocabulary.categories
     ]
     field = {"path": SEGMENTS, "colorByAttribute": "label", "valueColors": colors}
-    scheme = fo.ColorScheme(color_by="value", opacity=0.5, fields=[field])
-    dataset.app_config.color_scheme = scheme
+    tag_colors = [{"value": tag, "color": color} for tag, color in _TAG_COLORS.items()]
+    dataset.app_config.color_scheme = fo.ColorScheme(
+        color_by="value", opacity=0.5, fields=[field], label_tags={"valueColors": tag_colors}
+    )
+    # The App uses the colours of tags only while the tags are among the fields that it shows.
+    dataset.app_config.active_fields = fo.ActiveFields(paths=[SEGMENTS, "tags", "_label_tags"])
     dataset.save()
 
 
-def show_queue(dataset: "fo.Dataset", queue: Sequence[QueuedImage]) -> None:
-    """Bring the gains of images and segments up to date, and save the queue as views."""
+def name_of_view(name: str, part: Part | None) -> str:
+    """Return the name that one of our views has for a part of the images."""
+    return name if part is None else f"{name} part {part.number} of {part.of}"
+
+
+def is_open(fact: "Callable[[str], ViewExpression]") -> "ViewExpression":
+    """Return what is true of a segment that waits for a verdict; it counts without a save.
+
+    Args:
+        fact: gives the expression of a segment's attribute.
+    """
+    is_decided = fact("tags").contains([ACCEPTED, REJECTED])
+    is_proposed = (fact("state") == "proposed") | fact("tags").contains(PROPOSED)
+    return is_proposed & ~is_decided & (fact("label") == fact("was"))
+
+
+def is_open_image() -> "ViewExpression":
+    """Return what is true of an image that waits for a verdict; it counts without a save."""
+    from fiftyone import ViewField
+
+    return (ViewField("state") != "reviewed") & ~ViewField("tags").contains([ACCEPTED, REJECTED])
+
+
+def is_open_patch() -> "ViewExpression":
+    """Return what is true of a patch whose segment waits for a verdict."""
+    from fiftyone import ViewField
+
+    return is_open(lambda name: ViewField(f"{SEGMENTS}.{name}"))
+
+
+def show_queue(
+    dataset: "fo.Dataset", queue: Sequence[QueuedImage], part: Part | None = None
+) -> None:
+    """Bring the gains of images and segments up to date, and save the queue as views.
+
+    Args:
+        part: of the images, for which there are views of their own; None: those that there are.
+    """
     _rank(dataset, queue)
-    _save_views(dataset)  # FiftyOne makes the list of a view of segments when it saves the view
+    found = (re.search(r" part (\d+) of (\d+)$", name) for name in dataset.list_saved_views())
+    parts = {Part(int(match[1]), int(match[2])) for match in found if match}
+    _save_views(dataset, {None, part, *parts})
 
 
 def _rank(dataset: "fo.Dataset", queue: Sequence[QueuedImage]) -> None:
@@ -70,7 +130,8 @@ def _rank(dataset: "fo.Dataset", queue: Sequence[QueuedImage]) -> None:
     by_image = {queued.image: queued for queued in queue}
     gains: dict[str, list[float | None]] = {}
     changed: dict[str, list[bool | None]] = {}
-    of_images: dict[str, dict[str, float | str]] = {"gain": {}, "unlabelled": {}, "state": {}}
+    facts_of_images = ("gain", "unlabelled", "state", "lot", "refused")
+    of_images: dict[str, dict[str, float | str]] = {name: {} for name in facts_of_images}
     fields = ["segment_id", "gain", "changed"]
     columns = ["id", "image", *of_images, *(f"{SEGMENTS}.detections.{name}" for name in fields)]
     for id_, image, *facts, segments, had_gains, had_changed in zip(
@@ -79,7 +140,8 @@ def _rank(dataset: "fo.Dataset", queue: Sequence[QueuedImage]) -> None:
         queued = by_image.get(image)
         if queued is None:
             continue
-        now = (queued.gain, queued.unlabelled, queued.state)
+        refused = len(queued.labels.rejected)
+        now = (queued.gain, queued.unlabelled, queued.state, lot_of(image), refused)
         for name, had, value in zip(of_images, facts, now, strict=True):
             if had != value:
                 of_images[name][id_] = value
@@ -97,28 +159,33 @@ def _rank(dataset: "fo.Dataset", queue: Sequence[QueuedImage]) -> None:
     dataset.set_values(f"{SEGMENTS}.detections.changed", changed, key_field="id")
 
 
-def _save_views(dataset: "fo.Dataset") -> None:
+def _save_views(dataset: "fo.Dataset", parts: AbstractSet[Part | None]) -> None:
     """Save the review queue as views; views with other names belong to people.
 
     Where the sort values are equal, name and segment decide, so that the order is always the same.
+    All views of single segments share one list of them, which FiftyOne makes here.
     """
     from fiftyone import ViewField as F
 
     by_name = [("filepath", 1), (f"{SEGMENTS}.segment_id", 1)]
-    open_images = dataset.match(F("state") != "reviewed")
     proposed = dataset.filter_labels(SEGMENTS, F("state") == "proposed")
-    patches = proposed.to_patches(SEGMENTS)
+    patches = proposed.to_patches(SEGMENTS, other_fields=["lot"])
     changed = F("changed") == True  # noqa: E712 - an expression
-    settled = F("state").is_in(["accepted", "edited"]) | F("tags").contains(ACCEPTED)
+    settled = F("state").is_in(["accepted", "edited"]) | F("tags").contains([ACCEPTED])
+    settled |= F("label") != F("was")
+    open_images = dataset.match(is_open_image())
+    open_patches = patches.match(is_open_patch())
     views = {
         MOST_DOUBTFUL: open_images.sort_by([("gain", -1), ("image", 1)]),
-        DOUBTFUL_SEGMENTS: patches.sort_by([(f"{SEGMENTS}.gain", -1), *by_name]),
+        DOUBTFUL_SEGMENTS: open_patches.sort_by([(f"{SEGMENTS}.gain", -1), *by_name]),
         UNLABELLED: open_images.sort_by([("unlabelled", -1), ("image", 1)]),
-        PER_CLASS: patches.sort_by(
+        PER_CLASS: open_patches.sort_by(
             [(f"{SEGMENTS}.label", 1), (f"{SEGMENTS}.confidence", 1), *by_name]
         ),
         CHANGED: dataset.filter_labels(SEGMENTS, changed).sort_by([("gain", -1), ("image", 1)]),
         ACCEPTED_VIEW: dataset.filter_labels(SEGMENTS, settled).sort_by("image"),
     }
-    for name, view in views.items():
-        dataset.save_view(name, view, overwrite=True)
+    for part in parts:
+        for name, view in views.items():
+            mine = view if part is None else view.match(F("lot") % part.of == part.number - 1)
+            dataset.save_view(name_of_view(name, part), mine, overwrite=True)

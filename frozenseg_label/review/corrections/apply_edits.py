@@ -20,7 +20,15 @@ from frozenseg_label.review.corrections.regions import (
 from frozenseg_label.vocabulary import Category
 
 Kind = Literal[
-    "accepted", "rejected", "proposed", "relabelled", "reshaped", "added", "removed", "merged"
+    "accepted",
+    "rejected",
+    "proposed",
+    "relabelled",
+    "reshaped",
+    "added",
+    "removed",
+    "merged",
+    "noted",
 ]
 
 
@@ -120,6 +128,7 @@ class _Work:
             self.tags[id_] = region.tags
             self._relabel(id_, region)
             self._reshape(id_, region, vanished)
+            self._note(id_, region)
         for segment in vanished:
             self._remove(segment)
         for region in new:
@@ -207,6 +216,11 @@ class _Work:
         if swallowed or stroke:
             self.segments[id_] = segment.owned_by(HUMAN)
 
+    def _note(self, id_: int, region: Region) -> None:
+        if region.note != self.segments[id_].note:
+            self.segments[id_] = replace(self.segments[id_], note=region.note)
+            self.changes.append(Change("noted", id_, region.label))
+
     def _add(self, region: Region) -> None:
         stroke = drawn(self.base.ids.shape, region)
         if REJECTED in region.tags or not stroke:
@@ -218,6 +232,7 @@ class _Work:
             category_id=category.id,
             is_thing=category.is_thing,
             state="edited",
+            note=region.note,
         )
         self.strokes.append((self.last_id, stroke))
         gained = int(stroke.gained.sum())

@@ -26,7 +26,8 @@ class ImageReport:
     Attributes:
         image: its name in the run folder.
         state: how far a person has looked at it.
-        changes: segment by segment; empty where only the image as a whole was accepted.
+        changes: segment by segment; empty where only the image as a whole was accepted, or got a
+            note.
         problem: why its corrections could not be saved; they are still in FiftyOne. None: they are
             saved.
     """
@@ -38,7 +39,12 @@ class ImageReport:
 
 
 def correct_image(
-    run: RunFolder, entry: Entry, now: Labels, opened: OpenedLabels, shown: ShownImage
+    run: RunFolder,
+    entry: Entry,
+    now: Labels,
+    opened: OpenedLabels,
+    shown: ShownImage,
+    user: str | None = None,
 ) -> ImageReport | None:
     """Write what people did to one image, whole or not at all; None where they did nothing.
 
@@ -48,6 +54,7 @@ def correct_image(
         now: the labels of that row.
         opened: the labels that people started from; a later run may have replaced them.
         shown: what the App shows now.
+        user: name of the person.
     """
     if is_untouched(opened, shown):
         return None
@@ -58,9 +65,17 @@ def correct_image(
         is_later = now.current != opened.labels.current
         if is_later:
             panoptic = _beside_later_labels(panoptic, present, now, run.vocabulary)
-        if now.state != edited.state or not _is_same(panoptic, present):
-            beside = present if is_later else None
-            run.correct(run.record(entry), panoptic, state=edited.state, beside=beside)
+        note = shown.note if shown.note != opened.labels.note else now.note
+        facts = edited.state, note
+        if facts != (now.state, now.note) or not _is_same(panoptic, present):
+            run.correct(
+                run.record(entry),
+                panoptic,
+                state=edited.state,
+                beside=present if is_later else None,
+                user=user,
+                note=note,
+            )
     except (ReviewError, ImageError, FormatError) as error:
         return ImageReport(entry.image, now.state, problem=f"{error}")
     return ImageReport(entry.image, edited.state, edited.changes)

@@ -91,9 +91,9 @@ def forget_opened(run: RunReader, image: str, labels: Labels, *, but: Labels) ->
 
 
 def key_of(labels: Labels) -> str:
-    """Return a key that differs for all labels of one image: by pixels, classes and states."""
+    """Return a key that differs for all labels of one image: by pixels, classes, states, notes."""
     dump = labels.current.model_dump_json(exclude={"size"})  # as before sizes were written
-    return hashlib.sha256(dump.encode()).hexdigest()[:32]
+    return hashlib.sha256((dump + labels.note).encode()).hexdigest()[:32]
 
 
 def labels_by_key(run: RunReader, wanted: Mapping[str, str]) -> dict[str, Labels]:

@@ -55,6 +55,7 @@ class Region:
             the screen's resolution after the App wrote it. None: a box without a mask.
         box: of the mask, in pixels of the image.
         tags: that people gave to it.
+        note: that people wrote about it; empty: nothing.
     """
 
     segment_id: int | None
@@ -62,6 +63,7 @@ class Region:
     mask: AnyMask | None
     box: Box
     tags: AbstractSet[str] = frozenset()
+    note: str = ""
 
     @property
     def is_exact(self) -> bool:
@@ -110,10 +112,12 @@ class ShownImage:
     Attributes:
         regions: all that the App shows.
         tags: of the whole image.
+        note: about the whole image; empty: nothing.
     """
 
     regions: tuple[Region, ...]
     tags: AbstractSet[str] = frozenset()
+    note: str = ""
 
 
 def is_untouched(opened: OpenedLabels, shown: ShownImage) -> bool:
@@ -123,10 +127,12 @@ def is_untouched(opened: OpenedLabels, shown: ShownImage) -> bool:
     ids = [region.segment_id or 0 for region in regions]  # 0: a new one
     return (
         not shown.tags & TAGS
+        and shown.note == opened.labels.note
         and sorted(ids) == sorted(segments)
         and all(
             region.label == opened.vocabulary.by_id(segments[id_].category_id).name
             and not region.tags & TAGS
+            and region.note == segments[id_].note
             and is_same_mask(opened.panoptic, segments[id_], region)
             for id_, region in zip(ids, regions, strict=True)
         )

@@ -11,7 +11,7 @@ from frozenseg_label.vocabulary import Vocabulary
 CSV_COLUMNS = (
     "rank", "image_rank", "image", "image_gain", "unlabelled", "segment", "class", "gain", "score",
     "margin", "second", "disagreement", "contested", "sam_disagreement", "area", "x", "y", "width",
-    "height", "state", "changed",
+    "height", "state", "changed", "note", "image_note",
 )  # fmt: skip
 
 
@@ -35,6 +35,7 @@ def _rows(queue: Iterable[QueuedImage], vocabulary: Vocabulary) -> Iterable[dict
             "image": queued.image,
             "image_gain": f"{queued.gain:.4f}",
             "unlabelled": f"{queued.unlabelled:.4f}",
+            "image_note": queued.labels.note,
         }
         if not queued.segments:
             yield of_image
@@ -59,6 +60,7 @@ def _rows(queue: Iterable[QueuedImage], vocabulary: Vocabulary) -> Iterable[dict
                 "height": height,
                 "state": segment.state,
                 "changed": int(item.changed),
+                "note": segment.note,
             }
 
 

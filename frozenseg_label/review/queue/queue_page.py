@@ -53,6 +53,7 @@ def _image(run: RunReader, queued: QueuedImage) -> ReportImage:
             Figure("gain", queued.gain, digits=2, worst="highest"),
             Figure("unlabelled %", 100 * queued.unlabelled, worst="highest"),
         ),
+        notes=(queued.labels.note,) if queued.labels.note else (),
         state=queued.state,
     )
 

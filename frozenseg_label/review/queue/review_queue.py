@@ -7,7 +7,7 @@ unlabelled share, divided by the work that a look at it takes.
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import NamedTuple, overload
@@ -174,7 +174,7 @@ def _facts(labels: Labels, vocabulary: Vocabulary) -> _Facts:
     covered = sum(segment.area for segment in segments)
     return _Facts(
         tuple(vocabulary.by_id(segment.category_id).name for segment in segments),
-        array("d", (doubt(s) if s.state == "proposed" else 0.0 for s in segments)),
+        array("d", map(_open_doubt, segments)),
         1 - covered / (labels.width * labels.height),
         labels.state == "reviewed",
     )
@@ -185,9 +185,12 @@ def _gain_of_image(facts: _Facts, counts: Mapping[str, int]) -> float:
     if facts.is_reviewed:
         return 0.0
     pairs = zip(facts.names, facts.doubts, strict=True)
-    total = sum(_gain(chance, counts[name]) for name, chance in pairs)
-    total += UNLABELLED * facts.unlabelled
-    return round(total / (OPENING + len(facts.names)), 9)
+    return image_gain([_gain(chance, counts[name]) for name, chance in pairs], facts.unlabelled)
+
+
+def _open_doubt(segment: Segment) -> float:
+    """Return the doubt of a segment that nobody has judged, else 0."""
+    return doubt(segment) if segment.state == "proposed" else 0.0
 
 
 def _gain(chance: float, count: int) -> float:
@@ -207,6 +210,24 @@ def doubt(segment: Segment) -> float:
     if not known:
         return 1.0  # nothing says that it is right
     return sum(weight * value for weight, value in known) / sum(weight for weight, _ in known)
+
+
+def segment_gain(segment: Segment, count: int) -> float:
+    """Return what a look at a segment promises: 0 where it is judged already, 1.5 at the most.
+
+    Args:
+        count: segments of its class in the run.
+    """
+    return _gain(_open_doubt(segment), count)
+
+
+def image_gain(gains: Collection[float], unlabelled: float) -> float:
+    """Return what a look at an image promises, by the gains of its segments.
+
+    Args:
+        unlabelled: share of its pixels, 0..1.
+    """
+    return round((sum(gains) + UNLABELLED * unlabelled) / (OPENING + len(gains)), 9)
 
 
 def _queued(

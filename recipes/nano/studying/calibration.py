@@ -15,7 +15,7 @@ import json
 import logging
 import shutil
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -138,13 +138,18 @@ def judged_by_truth(folder: Path) -> JudgedSegments:
     rows: list[Judged] = []
     with open_label_set(folder / "truth") as truth, RunReader.read(folder / "labels") as run:
         for number, name in enumerate(truth.images):
-            overlap = against_truth(run.read_map(name), truth.read_map(name))
-            paired, pixels = {p.predicted for p in overlap.pairs}, int(overlap.pixels.sum())
-            for place, segment in enumerate(overlap.predicted):
-                signals = signals_of(segment, pixels)
-                score = segment.score or 0.0
-                rows.append(Judged(number, segment.category_id, score, signals, place in paired))
+            rows += judged_rows(number, run.read_map(name), truth.read_map(name))
     return JudgedSegments.of(rows)
+
+
+def judged_rows(number: int, labels: PanopticMap, truth: PanopticMap) -> Iterator[Judged]:
+    """Yield the proposed segments of a scene, judged by the truth or by what a person left."""
+    overlap = against_truth(labels, truth)
+    paired, pixels = {pair.predicted for pair in overlap.pairs}, int(overlap.pixels.sum())
+    for place, segment in enumerate(overlap.predicted):
+        signals = signals_of(segment, pixels)
+        score = segment.score or 0.0
+        yield Judged(number, segment.category_id, score, signals, place in paired)
 
 
 def split_often(judged: JudgedSegments, splits: int, seed: int) -> dict[float, list[Outcome]]:

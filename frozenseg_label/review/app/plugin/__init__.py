@@ -4,6 +4,7 @@ FiftyOne loads this file by its path, in the process of the App's server. An ope
 tells; `buttons.py` has what it does to the dataset. A class's docstring says what its `act` means.
 """
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,10 @@ from frozenseg_label.review.app.buttons import (
     counted,
     kinds_of,
     merge_segments,
+    next_segment,
+    next_shown,
+    note_images,
+    note_segments,
     relabel_segments,
     split_segments,
     sure_segments,
@@ -27,16 +32,18 @@ from frozenseg_label.review.app.buttons import (
     tag_segments,
     take_second,
 )
+from frozenseg_label.review.app.progress import progress_of
 from frozenseg_label.review.app.samples import SEGMENTS
+from frozenseg_label.review.app.server import REVIEWER
 from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
 
 IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GRID_ACTIONS
 SHOW_ANEW = "@frozenseg-label/review/show_anew"  # in show_anew.js
 BUTTONS = {  # icon and place of operators with a button; people find the others with `
-    "accept_segments": ("check", IN_IMAGE),
-    "reject_segments": ("block", IN_IMAGE),
+    "accept_next": ("check", IN_IMAGE),
+    "reject_next": ("block", IN_IMAGE),
     "relabel": ("edit", IN_IMAGE),
-    "accept_image": ("done_all", IN_IMAGE),
+    "note": ("sticky_note_2", IN_IMAGE),
     "accept_above": ("verified", IN_GRID),
     "save_corrections": ("save", IN_GRID),
 }
@@ -60,7 +67,9 @@ class ReviewOperator(foo.Operator):
         """Return how FiftyOne lists it."""
         return foo.OperatorConfig(
             name=self.operator,
-            label=f"Review: {self.title}",
+            # The browser of operators sorts by the first character: a space, which no page shows,
+            # puts ours before FiftyOne's own. What was used last is always on top.
+            label=f" {self.title}",
             icon=BUTTONS.get(self.operator, ("auto_fix_high", None))[0],
             dynamic=self.asks,
         )
@@ -85,12 +94,124 @@ class ReviewOperator(foo.Operator):
         ctx.ops.clear_selected_labels()
         ctx.ops.clear_selected_samples()  # or the next operator would act on them again
         changed = ctx.dataset.match(ViewField("last_modified_at") >= before).values("id")
+        user = os.environ.get(REVIEWER)
+        if user and self.operator != Save.operator:
+            ctx.dataset.set_values("reviewer", dict.fromkeys(changed, user), key_field="id")
         ctx.trigger(SHOW_ANEW, {"changed": changed, "open": ctx.current_sample})
+        self.go_on(ctx)
         return {"message": message}
+
+    def go_on(self, ctx: foo.ExecutionContext) -> None:
+        """Show what comes after the act; most operators stay where they are."""
 
     def act(self, ctx: foo.ExecutionContext) -> str:
         """Act on the dataset; return a sentence that says what was done."""
         raise NotImplementedError
+
+
+class Judge(ReviewOperator):
+    """The selected segments, or else the open or ticked images, have this verdict; what is next?
+
+    With segments of an open image, the next one is the most doubtful one of that image that waits
+    for a verdict; after the last one, and otherwise, what comes next in the view is opened.
+    """
+
+    verdict = ACCEPTED
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        current = ctx.current_sample
+        self.following = next_shown(ctx.view, current) if current else None
+        self.was_segment = bool(ctx.selected_labels) and not ctx.view._is_patches
+        if ctx.view._is_patches or self.was_segment:
+            count = self.judge(ctx, chosen_segments(ctx))
+            return f"{counted(count, 'segment')} {self.said}"
+        return self.judge_images(ctx)
+
+    @property
+    def said(self) -> str:
+        """Return what happened to segments."""
+        return self.verdict
+
+    def judge(self, ctx: foo.ExecutionContext, ids: list[str]) -> int:
+        """Give segments the verdict; return how many there are."""
+        return tag_segments(ctx.dataset, ids, self.verdict)
+
+    def judge_images(self, ctx: foo.ExecutionContext) -> str:
+        """Give images the verdict."""
+        count = tag_images(ctx.dataset, chosen_images(ctx), self.verdict)
+        return f"{counted(count, 'image')} {self.verdict}"
+
+    def go_on(self, ctx: foo.ExecutionContext) -> None:
+        if not ctx.current_sample:
+            return
+        if self.was_segment and select_next(ctx):
+            return
+        if self.following:
+            ctx.ops.open_sample(id=self.following)
+        else:
+            ctx.ops.close_sample()
+            ctx.ops.notify("Nothing in this view waits for a verdict any more", variant="info")
+
+
+class AcceptNext(Judge):
+    """What is selected or open is right; the next one comes."""
+
+    operator, title = "accept_next", "accept and go on (key a)"
+
+
+class RejectNext(Judge):
+    """What is selected or open is wrong; the next one comes."""
+
+    operator, title, verdict = "reject_next", "reject and go on (key d)", REJECTED
+
+
+class SecondNext(Judge):
+    """The selected segments have their second class; the next one comes."""
+
+    operator, title = "second_next", "2nd class and go on (key 2)"
+    said = "changed to the second class"
+
+    def judge(self, ctx: foo.ExecutionContext, ids: list[str]) -> int:
+        return take_second(ctx.dataset, ids)
+
+    def judge_images(self, ctx: foo.ExecutionContext) -> str:
+        raise FrozenSegLabelError("select a segment first: click it, or press n")
+
+
+class NextSegment(ReviewOperator):
+    """The most doubtful segment of the open image is selected."""
+
+    operator, title = "next_segment", "select the most doubtful segment (key n)"
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        if not ctx.current_sample or ctx.view._is_patches:
+            raise FrozenSegLabelError("open an image first")
+        if next_segment(ctx.dataset, ctx.current_sample) is None:
+            raise FrozenSegLabelError("no segment of this image waits for a verdict")
+        return "the most doubtful segment is selected"
+
+    def go_on(self, ctx: foo.ExecutionContext) -> None:
+        select_next(ctx)
+
+
+class Note(ReviewOperator):
+    """A text is written on the selected segments, or else on the open or ticked images."""
+
+    operator, title, asks = "note", "note on segments or the image (key m)", True
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        """Ask for the text; an empty one takes the note away."""
+        form = types.Object()
+        form.str("note", label="Note", default="", view=types.TextFieldView(autoFocus=True))
+        return types.Property(form, view=types.View(label=self.title))
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        note = (ctx.params.get("note") or "").strip()
+        if ctx.selected_labels or ctx.view._is_patches:
+            count = note_segments(ctx.dataset, chosen_segments(ctx), note)
+            return f"{counted(count, 'segment')} noted"
+        count = note_images(ctx.dataset, chosen_images(ctx), note)
+        return f"{counted(count, 'image')} noted"
 
 
 class AcceptSegments(ReviewOperator):
@@ -143,7 +264,7 @@ class Undo(ReviewOperator):
         return types.Property(form, view=types.View(label=self.title))
 
     def act(self, ctx: foo.ExecutionContext) -> str:
-        count = undo_back_to(ctx.dataset, ctx.params.get("back_to", ""))
+        count = undo_back_to(ctx.dataset, ctx.params.get("back_to"))
         return f"{counted(count, 'action')} undone"
 
 
@@ -265,7 +386,9 @@ class Save(ReviewOperator):
     def act(self, ctx: foo.ExecutionContext) -> str:
         from frozenseg_label.review.app.save_corrections import save_corrections
 
-        report = save_corrections(Path(ctx.dataset.info["run_folder"]))
+        report = save_corrections(
+            Path(ctx.dataset.info["run_folder"]), user=os.environ.get(REVIEWER) or None
+        )
         problems = [image for image in report.images if image.problem]
         if problems:
             count, first = counted(len(problems), "image"), problems[0]
@@ -279,6 +402,8 @@ def chosen_segments(ctx: foo.ExecutionContext) -> list[str]:
     ids = [row["label_id"] for row in ctx.selected_labels or ()]
     if not ids and ctx.selected and ctx.view._is_patches:
         ids = ctx.view.select(ctx.selected).values(f"{SEGMENTS}.id")
+    if not ids and ctx.current_sample and ctx.view._is_patches:
+        ids = [ctx.current_sample]  # a patch has the id of its segment
     if not ids:
         raise FrozenSegLabelError("select segments first: click them in an image, or tick patches")
     return list(ids)
@@ -296,9 +421,52 @@ def chosen_images(ctx: foo.ExecutionContext) -> Sequence[str]:
     return ids
 
 
+def select_next(ctx: foo.ExecutionContext) -> bool:
+    """Select the most doubtful segment of the open image that waits; False: there is none."""
+    image = ctx.current_sample
+    id_ = next_segment(ctx.dataset, image)
+    if id_ is not None:
+        ctx.ops.set_selected_labels([{"label_id": id_, "sample_id": image, "field": SEGMENTS}])
+    return id_ is not None
+
+
+class ProgressPanel(foo.Panel):
+    """How far the review is, with what is not saved yet."""
+
+    @property
+    def config(self) -> foo.PanelConfig:
+        """Return how FiftyOne lists it."""
+        return foo.PanelConfig(
+            name="review_progress",
+            label="Review: progress",
+            icon="checklist",
+            surfaces="grid modal",
+        )
+
+    def on_load(self, ctx: foo.ExecutionContext) -> None:
+        """Count."""
+        ctx.panel.set_state("text", progress_of(ctx.dataset).text())
+
+    # Our operators clear the selection, and this tells the panel to count again.
+    on_change_selected_labels = on_change_view = on_change_current_sample = on_load
+    on_change_dataset = on_change_selected = count_again = on_load
+
+    def render(self, ctx: foo.ExecutionContext) -> types.Property:
+        """Return what the panel shows."""
+        shown = types.Object()
+        shown.md(ctx.panel.get_state("text") or "", name="text")
+        shown.btn("again", label="Count again", on_click=self.count_again)
+        return types.Property(shown, view=types.GridView(orientation="vertical"))
+
+
 def register(plugin: Any) -> None:  # noqa: ANN401 - FiftyOne gives its type no public name
     """Register all operators; FiftyOne calls this."""
-    for operator in (
+    for operator in (  # in the order of the operator browser
+        AcceptNext,
+        RejectNext,
+        SecondNext,
+        NextSegment,
+        Note,
         AcceptSegments,
         RejectSegments,
         ProposeAgain,
@@ -314,3 +482,4 @@ def register(plugin: Any) -> None:  # noqa: ANN401 - FiftyOne gives its type no 
         Save,
     ):
         plugin.register(operator)
+    plugin.register(ProgressPanel)

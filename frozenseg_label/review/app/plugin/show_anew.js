@@ -1,4 +1,4 @@
-// Lets the App fetch images again that an operator, or a save in a terminal, changed.
+// Our keys, and what lets the App fetch images again that an operator, or a save in a terminal, changed.
 // The App keeps every image that was open once as it was then. Without this, the next stroke in
 // such an image would bring back what the operator removed. The grid and what left the view follow
 // by FiftyOne's own reload.
@@ -57,7 +57,22 @@
     }
   }
 
+  class Ask extends Operator { // shows the form of another operator
+    get config() {
+      return new OperatorConfig({ name: "ask", label: "Review: ask", unlisted: true });
+    }
+
+    useHooks() {
+      return { prompt: window.__foo__.usePromptOperatorInput() };
+    }
+
+    async execute({ hooks, params }) {
+      hooks.prompt(params.operator);
+    }
+  }
+
   registerOperator(ShowAnew, "@frozenseg-label/review");
+  registerOperator(Ask, "@frozenseg-label/review");
 
   const look = async () => {
     const dataset = decodeURIComponent(window.location.pathname.split("/datasets/")[1] ?? "");
@@ -68,5 +83,32 @@
     shownAnew = false;
     if (isNew) executeOperator(NAME, {});
   };
+  // One key for what people do most, while an image or a patch is open in the Explore tab. FiftyOne
+  // itself uses other keys there (f, s, x, z, arrows, space, +, -, ?).
+  const KEYS = {
+    a: ["accept_next"],
+    d: ["reject_next"],
+    2: ["second_next"],
+    n: ["next_segment"],
+    u: ["undo"],
+    c: ["relabel", "asks"],
+    m: ["note", "asks"],
+  };
+  const isWriting = (element) =>
+    element?.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(element?.tagName);
+  const isBusy = () => // a form is open, or the Annotate tab, which has keys of its own
+    document.querySelector('[role="dialog"], [data-cy^="annotate-"]') !== null;
+  window.addEventListener("keydown", (event) => {
+    const key = KEYS[event.key];
+    const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
+    const isOpen = new URLSearchParams(window.location.search).has("id");
+    if (!key || !isPlain || !isOpen || isWriting(event.target) || isBusy()) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const operator = `@frozenseg-label/review/${key[0]}`;
+    if (key[1]) executeOperator("@frozenseg-label/review/ask", { operator });
+    else executeOperator(operator, {});
+  }, true);
+
   window.setInterval(() => look().catch(() => {}), LOOK_EVERY); // the command may have ended
 })();

@@ -1,0 +1,78 @@
+"""Several people at one run: their names in the journal, and images dealt out among them."""
+
+from pathlib import Path
+
+import pytest
+
+from frozenseg_label.errors import ReviewError
+from frozenseg_label.review.app.fiftyone_dataset import open_dataset
+from frozenseg_label.review.app.views import MOST_DOUBTFUL, name_of_view
+from frozenseg_label.review.queue.part import Part
+from frozenseg_label.review.review_run import save_review
+from frozenseg_label.runs.run_folder import RunFolder
+from tests.review.small_run import image_of, open_in_fiftyone, segment_of
+
+
+def relabel(dataset, image: str, reviewer: str | None = None) -> None:  # noqa: ANN001
+    sample = image_of(dataset, image)
+    segment_of(sample, 2).label = "dog"
+    sample["reviewer"] = reviewer
+    sample.save()
+
+
+def users(out: Path) -> dict[str, str | None]:
+    with RunFolder.read(out) as run:
+        return {entry.image: entry.user for entry in run.history() if entry.event == "reviewed"}
+
+
+def test_the_name_goes_into_the_journal_with_each_correction(out: Path) -> None:
+    dataset = open_in_fiftyone(out).dataset
+    relabel(dataset, "a.png")
+    save_review(out)
+    relabel(dataset, "b.png")
+    relabel(dataset, "c.png", reviewer="Bo")  # as our operators write it in Bo's App
+    save_review(out, user="Anna")
+    assert users(out) == {"a.png": None, "b.png": "Anna", "c.png": "Bo"}
+    assert image_of(dataset, "c.png")["reviewer"] is None  # the next one may be somebody else
+    assert '"user"' not in (out / "journal.jsonl").read_text().splitlines()[0]
+
+
+def test_every_image_is_in_one_part_and_stays_there() -> None:
+    images = [f"{number}.jpg" for number in range(1000)]
+    parts = [{image for image in images if Part(k, 5).has(image)} for k in range(1, 6)]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == 1000
+    assert all(150 < len(part) < 250 for part in parts)
+    assert Part(1, 1).has("a.jpg")
+    assert Part.parse("2/5").has("0.jpg") == ("0.jpg" in parts[1])
+
+
+@pytest.mark.parametrize("text", ["0/5", "6/5", "2", "a/b", "2/5/7"])
+def test_what_is_no_part_is_told(text: str) -> None:
+    with pytest.raises(ReviewError, match="part"):
+        Part.parse(text)
+
+
+def test_a_part_brings_in_its_images_only_and_has_views_of_its_own(out: Path) -> None:
+    mine = next(part for part in (Part(1, 2), Part(2, 2)) if part.has("a.png"))
+    expected = [image for image in ("a.png", "b.png", "c.png") if mine.has(image)]
+    with RunFolder.read(out) as run:
+        dataset = open_dataset(run, part=mine).dataset
+    assert sorted(dataset.values("image")) == expected
+    relabel(dataset, "a.png")
+    dataset = open_in_fiftyone(out).dataset  # another person opens all of it
+    assert len(dataset) == 3
+    relabel(dataset, "b.png")
+    assert [image.image for image in save_review(out).images] == ["a.png", "b.png"]
+    view = dataset.load_saved_view(name_of_view(MOST_DOUBTFUL, mine))
+    assert sorted(view.values("image")) == expected
+    assert len(dataset.load_saved_view(MOST_DOUBTFUL)) == 3
+
+
+def test_a_part_without_images_is_told(out: Path) -> None:
+    empty = next(
+        part
+        for part in (Part(number, 50) for number in range(1, 51))
+        if not any(map(part.has, ("a.png", "b.png", "c.png")))
+    )
+    with RunFolder.read(out) as run, pytest.raises(ReviewError, match="none of its 3 images"):
+        open_dataset(run, part=empty)
