@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +22,6 @@ from frozenseg_label.runs.embeddings import short_clip_hash
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    pass
-
 
 MOST_OF_A_CLASS = 100  # segments that are remembered; more say little that is new
 

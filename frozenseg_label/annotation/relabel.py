@@ -102,15 +102,16 @@ def relabel(
     from frozenseg_label.vocabulary_files import given_vocabulary
 
     started, folder = time.monotonic(), Path(run)
-    chosen: dict[str, Any] = {"semantic": semantic, "sam_masks": sam_masks, "min_score": min_score}
     before = manifest_with_proposals(folder)
     if vocabulary is None:
         words, named = before.vocabulary.vocabulary(), before.arguments.get("vocabulary")
     else:
         words = given_vocabulary(vocabulary)
         named = words.name if vocabulary is words else f"{vocabulary}"
-    spec = spec_of_run(folder, before, words, weights, device)
-    spec = replace(spec, **{name: value for name, value in chosen.items() if value is not None})
+    spec = spec_of_run(
+        folder, before, words, weights, device,
+        semantic=semantic, sam_masks=sam_masks, min_score=min_score,
+    )  # fmt: skip
     memory = [memory] if isinstance(memory, str | Path) else memory
     told: JsonValue = None
     if memory:
@@ -174,7 +175,8 @@ def spec_of_run(
     manifest: "Manifest",
     words: "Vocabulary",
     weights: str | Path | None,
-    device: str = "auto",
+    device: str,
+    **chosen: bool | float | None,
 ) -> PredictorSpec:
     """Return the choices of a run with other words; RunError where the weights are others.
 
@@ -184,6 +186,7 @@ def spec_of_run(
         words: the vocabulary.
         weights: name or file; None is what the manifest names.
         device: as in `PredictorSpec`.
+        chosen: other options of it; None is what the run has. A memory is not taken over.
     """
     from frozenseg_label.checkpoints.header import read_checkpoint_info
     from frozenseg_label.checkpoints.named_weights import find_weights
@@ -198,7 +201,8 @@ def spec_of_run(
             "weights with --weights, or label the images again with --keep-proposals"
         )
     options: dict[str, Any] = dict(manifest.options)
-    options.pop("memory", None)  # is given anew
+    options.pop("memory", None)
+    options |= {name: value for name, value in chosen.items() if value is not None}
     return replace(PredictorSpec(weights, words, device), **options)
 
 

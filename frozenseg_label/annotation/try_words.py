@@ -80,7 +80,6 @@ class WordTrial:
         image: str | Path | None = None,
         *,
         weights: str | Path | None = None,
-        semantic: bool | None = None,
         sam_masks: bool | None = None,
         min_score: float | None = None,
         device: str = "auto",
@@ -90,12 +89,11 @@ class WordTrial:
 
         folder = Path(run)
         manifest = manifest_with_proposals(folder)
-        spec = spec_of_run(folder, manifest, manifest.vocabulary.vocabulary(), weights, device)
-        spec = replace(spec, semantic=False)
-        if sam_masks is not None:
-            spec = replace(spec, sam_masks=sam_masks)
-        if min_score is not None:
-            spec = replace(spec, min_score=min_score)
+        words = manifest.vocabulary.vocabulary()
+        spec = spec_of_run(
+            folder, manifest, words, weights, device,
+            semantic=False, sam_masks=sam_masks, min_score=min_score,
+        )  # fmt: skip
         if "memory" in manifest.options:
             log.warning("words are tried without the run's memory of corrections")
         with RunReader.read(folder) as reader:

@@ -119,6 +119,21 @@ def test_a_run_tells_how_much_area_stays_unlabelled(tmp_path: Path, run: Path) -
     assert "(50% of the run's area)" in finding.message
 
 
+def test_a_few_likely_regions_do_not_hide_that_most_of_a_run_has_no_word(run: Path) -> None:
+    (run.parent / "mine.txt").write_text("lion\ngrass\n")
+    assert [f.kind for f in check_vocabulary(run.parent / "mine.txt", run=run).findings] == [
+        "likely stuff"
+    ]
+    with RunFolder.open_to_correct(run) as opened:  # half of the area is enough to be silent
+        for entry in opened.entries():
+            gone = PanopticMap(np.zeros((4, 4), np.int32), ())
+            opened.commit(opened.record(entry), gone)
+    assert [f.kind for f in check_vocabulary(run.parent / "mine.txt", run=run).findings] == [
+        "likely stuff",
+        "no stuff",
+    ]
+
+
 def test_a_class_that_wins_once_is_no_loser(run: Path) -> None:
     evidence = read_evidence(run)
     assert [loser.name for loser in evidence.losers()] == ["lake"]
