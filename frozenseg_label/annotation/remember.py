@@ -36,7 +36,8 @@ def remembering(
     corrections = read_corrections(folders, spec.vocabulary, predictor.clip)
     whole = None if encoders else cache(spec.load)
     memory = remember(corrections, predictor, whole)
-    log.info("remembering %s: %s", memory.name, memory.recall)
+    log.info("naming also by %d segments that people corrected", len(memory.classes))
+    log.debug("memory %s: %s", memory.name, memory.recall)
     return replace(spec, loaded=replace(predictor, memory=memory))
 
 
