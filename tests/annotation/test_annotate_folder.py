@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from frozenseg_label import annotate, write_demo
+from frozenseg_label import annotate, review_page, write_demo
 from frozenseg_label.annotation.progress import doubts
 from frozenseg_label.checkpoints.checkpoint import save_checkpoint
 from frozenseg_label.checkpoints.header import HEADER_KEY, TrainingCategory, read_header
@@ -58,6 +58,8 @@ def test_weights_for_drawings_warn_once_of_pictures_that_demo_did_not_write(
     assert "weights fetch convnext-large" in warning
     assert json.loads((labels / "summary.json").read_text())["warnings"] == [warning]
     assert done.warnings == (warning,)
+    page = review_page(labels, tmp_path / "page").path.read_text()
+    assert "Beware: the weights nano are made for drawings" in page
 
 
 def test_weights_that_do_not_say_what_they_are_for_warn_of_nothing(

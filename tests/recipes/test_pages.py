@@ -74,6 +74,8 @@ def test_photographs_become_masks_for_another_tool(
     assert len(list((here / "kitchen" / "overlay").glob("*.jpg"))) == 3
     assert (here / "kitchen-page" / "index.html").is_file()
     assert len((here / "queue.csv").read_text().splitlines()) == 4
+    run = json.loads((here / "kitchen" / "panoptic.json").read_text())
+    assert {image["state"] for image in run["annotations"]} == {"reviewed"}
     assert (here / "for-yolo" / "data.yaml").is_file()
     assert list((here / "for-detectron2").rglob("*.json"))
 

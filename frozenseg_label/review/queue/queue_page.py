@@ -38,7 +38,8 @@ def write_queue_page(run: RunReader, folder: Path) -> QueuePage:
     queue = ReviewQueue(run)
     title = f"{run.path.absolute().name}: what to look at first"
     images = (_image(run, queued) for queued in queue)
-    page = write_html_report(folder, title, run.vocabulary, images, [_table(queue)], order=ORDER)
+    table = _table(queue, run.manifest.warnings)
+    page = write_html_report(folder, title, run.vocabulary, images, [table], order=ORDER)
     missing = sum(existing(run.picture(image)) is None for image in queue.images)
     return QueuePage(page, len(queue), missing)
 
@@ -65,7 +66,8 @@ def _layers(run: RunReader, queued: QueuedImage, labels: PanopticMap) -> Iterato
     yield ReportLayer("labels", labels)
 
 
-def _table(queue: Sequence[QueuedImage]) -> ReportTable:
+def _table(queue: Sequence[QueuedImage], warnings: Sequence[str]) -> ReportTable:
+    """Return how far people are, under it what was said of all labels when they were made."""
     images, segments = Counter[str](), Counter[str]()
     for queued in queue:
         images[queued.state] += 1
@@ -76,6 +78,7 @@ def _table(queue: Sequence[QueuedImage]) -> ReportTable:
         title="How far people have looked",
         columns=("state", "images", "segments"),
         rows=tuple(rows),
-        note="Gain is what a look at an image promises: doubtful segments, rare classes and "
+        note="".join(f"Beware: {warning}. " for warning in warnings)
+        + "Gain is what a look at an image promises: doubtful segments, rare classes and "
         "unlabelled pixels, divided by the work that it takes.",
     )
