@@ -62,7 +62,7 @@ def show_classes(dataset: "fo.Dataset", vocabulary: Vocabulary) -> None:
         "classes": [category.name for category in vocabulary.categories],
         "attributes": attributes,
     }
-    schemas = {SEGMENTS: schema}
+    schemas: dict[str, Any] = {SEGMENTS: schema}
     if dataset.has_sample_field("note"):  # an export has none
         schemas["note"] = note
     dataset.set_label_schemas(schemas)
