@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Point = tuple[float, float]  # of the scene, 640 x 480, whatever the image's size
 
 NEEDED = "FROZENSEG_LABEL_NEEDS_BROWSER"  # set where a missing Chromium is no excuse
-PATIENCE = 40.0  # seconds for anything that a busy machine takes its time over
+PATIENCE = 60.0  # seconds for anything that a busy machine takes its time over
 MARK = "FROZENSEG_LABEL_BROWSER_TESTS"  # in the environment of all processes that the tests start
 FLAGS = [
     "--no-sandbox",
@@ -269,13 +269,17 @@ class App:
             chosen = self.page.locator('[data-cy="action-manage-selected"]').last
             expect(chosen).to_have_text(f"{count}")
 
-    def operate(self, name: str) -> None:
-        """Start an operator from the keyboard."""
+    def operate(self, name: str, typed: str | None = None) -> None:
+        """Start an operator from the keyboard.
+
+        Args:
+            typed: what is typed to find it; None: its name.
+        """
         self.page.keyboard.press("`")
         search = self.page.get_by_placeholder(re.compile("Search"))
         expect(search).to_be_visible()
-        search.fill(name)
-        expect(self.page.get_by_text(name).first).to_be_visible()
+        search.fill(typed or name)
+        expect(self.page.get_by_text(name, exact=True).first).to_be_visible()
         self.page.keyboard.press("Enter")
 
     def pick(self, typed: str, choice: str) -> None:

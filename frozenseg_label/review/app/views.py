@@ -62,7 +62,7 @@ def show_classes(dataset: "fo.Dataset", vocabulary: Vocabulary) -> None:
         "classes": [category.name for category in vocabulary.categories],
         "attributes": attributes,
     }
-    schemas = {SEGMENTS: schema}
+    schemas: dict[str, Any] = {SEGMENTS: schema}
     if dataset.has_sample_field("note"):  # an export has none
         schemas["note"] = note
     dataset.set_label_schemas(schemas)
@@ -76,8 +76,6 @@ def show_classes(dataset: "fo.Dataset", vocabulary: Vocabulary) -> None:
     dataset.app_config.color_scheme = fo.ColorScheme(
         color_by="value", opacity=0.5, fields=[field], label_tags={"valueColors": tag_colors}
     )
-    # The App uses the colours of tags only while the tags are among the fields that it shows.
-    dataset.app_config.active_fields = fo.ActiveFields(paths=[SEGMENTS, "tags", "_label_tags"])
     dataset.save()
 
 

@@ -14,9 +14,20 @@
   const opened = new Set(); // ids of images; the page's address names the open one
   let saved = null; // the save that this page has seen last
   let shownAnew = false; // by an operator since the last look
+  let isOurs = false; // the dataset that the page shows is one of our runs
+  const openId = () => new URLSearchParams(window.location.search).get("id");
+  // FiftyOne uses the colours of tags only while tags are ticked at the left, in the grid and beside
+  // an image, and does not tick them as the dataset asks. People may take the tick away.
+  const ticked = new Set();
+  const tickTags = (place) => {
+    if (!isOurs || ticked.has(place)) return;
+    ticked.add(place);
+    executeOperator("set_active_fields", { fields: ["_label_tags", "segments"] });
+  };
   const note = () => {
-    const id = new URLSearchParams(window.location.search).get("id");
+    const id = openId();
     if (id) opened.add(id);
+    tickTags(id ? "image" : "grid");
   };
   window.setInterval(note, 200);
 
@@ -77,7 +88,9 @@
   const look = async () => {
     const dataset = decodeURIComponent(window.location.pathname.split("/datasets/")[1] ?? "");
     if (!dataset || document.hidden) return;
-    const now = (await ask(infoQuery, { dataset }))?.dataset?.info?.saved ?? "";
+    const info = (await ask(infoQuery, { dataset }))?.dataset?.info;
+    isOurs = info?.run_folder !== undefined;
+    const now = info?.saved ?? "";
     const isNew = saved !== null && now !== saved && !shownAnew;
     saved = now;
     shownAnew = false;
@@ -101,8 +114,7 @@
   window.addEventListener("keydown", (event) => {
     const key = KEYS[event.key];
     const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
-    const isOpen = new URLSearchParams(window.location.search).has("id");
-    if (!key || !isPlain || !isOpen || isWriting(event.target) || isBusy()) return;
+    if (!key || !isPlain || !isOurs || !openId() || isWriting(event.target) || isBusy()) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     const operator = `@frozenseg-label/review/${key[0]}`;
@@ -110,5 +122,7 @@
     else executeOperator(operator, {});
   }, true);
 
-  window.setInterval(() => look().catch(() => {}), LOOK_EVERY); // the command may have ended
+  const lookAgain = () => look().catch(() => {}); // the command may have ended
+  window.setTimeout(lookAgain, 500);
+  window.setInterval(lookAgain, LOOK_EVERY);
 })();
