@@ -92,10 +92,10 @@ class Study:
     eye: Eye
     plan: Plan
 
-    def start(self, named: Sequence[Named] | None = None) -> Labelling:
-        """Return the labels before any review: the model's, or others."""
-        given = list(self.named if named is None else named)
-        return Labelling(self.scenes, self.predictor.vocabulary, given, self.costs, self.eye)
+    def start(self, named: Sequence[Named]) -> Labelling:
+        """Return the labels before any review."""
+        vocabulary = self.predictor.vocabulary
+        return Labelling(self.scenes, vocabulary, list(named), self.costs, self.eye)
 
 
 def work(study: Study, way: str) -> Labelling:
@@ -105,10 +105,10 @@ def work(study: Study, way: str) -> Labelling:
         labelling = study.start([Named(one, {}) for one in empty])
         labelling.visit(range(len(empty)))
     elif way == EVERY:
-        labelling = study.start()
+        labelling = study.start(study.named)
         labelling.visit(range(len(study.scenes)))
     elif way == QUEUE:
-        labelling = study.start()
+        labelling = study.start(study.named)
         labelling.visit(_random_order(study)[: study.plan.judges])
         labelling.accept(list(labelling.reviewed), study.plan.target)
         labelling.visit(labelling.queue())
@@ -124,7 +124,7 @@ def _random_order(study: Study) -> list[int]:
 
 
 def _with_memory(study: Study, *, trains: bool) -> Labelling:
-    plan, labelling = study.plan, study.start()
+    plan, labelling = study.plan, study.start(study.named)
     order = _random_order(study)
     first, judges = order[: plan.first], order[plan.first : plan.first + plan.judges]
     labelling.visit(first)
@@ -210,10 +210,7 @@ def main() -> None:
             parser.add_argument(f"--{name}", type=type(option.default), default=option.default)
     given = vars(parser.parse_args())
     torch.set_num_threads(1)
-    costs, eye, plan = (
-        kind(**{option.name: given[option.name] for option in fields(kind)})
-        for kind in (Costs, Eye, Plan)
-    )
+    costs, eye, plan = Costs(**_of(Costs, given)), Eye(**_of(Eye, given)), Plan(**_of(Plan, given))
     folder = given["work"] / f"{given['style']}-{given['scenes']}"
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"style": given["style"], "scenes": given["scenes"]}
@@ -236,6 +233,11 @@ def main() -> None:
     print_table(rows)
     if given["out"]:
         draw_picture(rows, given["out"])
+
+
+def _of(kind: type[Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the given options that are fields of a kind."""
+    return {option.name: given[option.name] for option in fields(kind)}
 
 
 def _done(results: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:

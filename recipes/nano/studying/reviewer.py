@@ -88,7 +88,8 @@ def review(labels: PanopticMap, truth: PanopticMap, eye: Eye) -> Reviewed:
     """
     overlap = overlap_of(labels, truth, void_is_truth=True)
     partners = _partners(overlap.iou, eye.related)
-    actions: Counter[Action] = Counter(look=1)
+    actions = Counter[Action]()
+    actions["look"] = 1
     kept, named, drawn = list[Segment](), dict[int, int](), list[int]()
     for place, segment in enumerate(labels.segments):
         if segment.is_owned:
