@@ -1,12 +1,14 @@
 """What a memory of corrections is worth: PQ on other scenes against the corrected segments.
 
-    OMP_NUM_THREADS=1 python -m recipes.nano.studying.memory --scenes 400
+    OMP_NUM_THREADS=1 python -m recipes.nano.studying.memory --style trained --scenes 240
 
-Scenes of the domain that nano does not know (`new_domain`). Some of them are corrected, the
-others are measured; a hash with the seed splits them. Of each class N segments are corrected, as a
-person would: the right class for a proposed segment that has the mask, else a drawn mask. The masks
-that the model proposes are the same in all arms, only their names differ. The last arm gives every
-mask that has an IoU of one half with a true segment the class of it: what names can gain at most.
+Scenes with the words of `new_domain`, in one of the demonstration's two styles. How a memory
+speaks was chosen on the style `unseen`; only `trained` tells what it is worth elsewhere. Some of
+the scenes are corrected, the others are measured; a hash with the seed splits them. Of each class
+N segments are corrected, as a person would: the right class for a proposed segment that has the
+mask, else a drawn mask. The masks that the model proposes are the same in all arms, only their
+names differ. The last arm gives every mask that has an IoU of one half with a true segment the
+class of it: what names can gain at most.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from torch import Tensor
 
 from frozenseg_label.demo.scenes import Scene, draw_scene
 from frozenseg_label.demo.textures import draw_textures
-from frozenseg_label.demo.write_demo import demonstration_cutouts
+from frozenseg_label.demo.write_demo import STYLES, Style, demonstration_cutouts
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.evaluation.segment_overlap import overlap_of
 from frozenseg_label.inference.image_proposals import ImageProposals
@@ -43,6 +45,7 @@ from frozenseg_label.vocabulary_files import read_vocabulary
 from recipes.nano.studying.new_domain import FIRST_SEED, SIZE, domain_names
 
 CORRECTED_SHARE = 0.6  # of the scenes
+FIRST_SEEDS: dict[Style, int] = {"unseen": FIRST_SEED, "trained": FIRST_SEED + 10**6}
 FIGURES = ("PQ seen", "PQ unseen", "class seen", "class unseen")
 
 log = logging.getLogger("memory")
@@ -67,6 +70,7 @@ def main() -> None:
     """Read the command line, measure, print a table."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--style", choices=STYLES, default="trained")
     parser.add_argument("--scenes", type=int, default=400)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--corrected", type=int, nargs="*", default=[1, 5, 20])
@@ -74,26 +78,27 @@ def main() -> None:
     given = parser.parse_args()
     predictor = PredictorSpec("nano", _vocabulary(given.words)).load()
     with torch.inference_mode():
-        drawn = draw_scenes(given.scenes)
+        drawn = draw_scenes(given.scenes, given.style)
         scenes = [look_at(predictor, number, scene) for number, scene in enumerate(drawn)]
         log.info("%d scenes; %d words", len(scenes), len(predictor.vocabulary))
         rows = []
         for seed in given.seeds:
             for arm, figures in measure(predictor, scenes, seed, given.corrected).items():
-                rows.append({"seed": seed, "words": given.words, "arm": arm, **figures})
+                about = {"seed": seed, "style": given.style, "words": given.words, "arm": arm}
+                rows.append({**about, **figures})
                 log.info("%s", json.dumps(rows[-1]))
     for arm in dict.fromkeys(row["arm"] for row in rows):
         of_arm = [row for row in rows if row["arm"] == arm]
         log.info("| %s | %s |", arm, " | ".join(_spread(of_arm, name) for name in FIGURES))
 
 
-def draw_scenes(count: int) -> Iterator[Scene]:
-    """Yield the first scenes of the domain."""
+def draw_scenes(count: int, style: Style) -> Iterator[Scene]:
+    """Yield the first scenes with the words of the domain; each style has scenes of its own."""
     things, stuff = domain_names()
-    cutouts = {k: v for k, v in demonstration_cutouts("unseen").items() if k in things}
+    cutouts = {k: v for k, v in demonstration_cutouts(style).items() if k in things}
     textures = draw_textures(np.random.default_rng(3), 2, SIZE + 96, names=stuff)
-    for number in range(count):
-        yield draw_scene(np.random.default_rng(FIRST_SEED + number), cutouts, textures, SIZE)
+    for seed in range(FIRST_SEEDS[style], FIRST_SEEDS[style] + count):
+        yield draw_scene(np.random.default_rng(seed), cutouts, textures, SIZE)
 
 
 def look_at(predictor: Predictor, number: int, scene: Scene) -> Looked:
