@@ -22,7 +22,7 @@ def relabel(dataset, image: str, reviewer: str | None = None) -> None:  # noqa: 
 
 def users(out: Path) -> dict[str, str | None]:
     with RunFolder.read(out) as run:
-        return {entry.image: entry.user for entry in run.history() if entry.event == "reviewed"}
+        return {entry.image: entry.user for _, entry in run.history() if entry.event == "reviewed"}
 
 
 def test_the_name_goes_into_the_journal_with_each_correction(out: Path) -> None:
