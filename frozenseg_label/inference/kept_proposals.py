@@ -27,7 +27,7 @@ from frozenseg_label.model.proposals import MaskProposals
 LIMIT = 12.0
 # Bytes of an image's masks. Rough masks would need more and get fewer levels: 250 masks of a
 # photograph and their vectors take at most 4 MB.
-_MOST_QUERY_BYTES, _MOST_SAM_BYTES = 2_200_000, 450_000
+_MOST_QUERY_BYTES, _MOST_SAM_BYTES = 1_700_000, 450_000
 _MOST_STEPS = 127  # from 0 to LIMIT
 _LEVEL = 5  # of zlib
 _KEY = "kept"
