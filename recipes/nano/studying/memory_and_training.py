@@ -73,11 +73,12 @@ def main() -> None:
     _measure_memory("both", after, before, corrected, looked, summary.seconds)
 
 
+@torch.inference_mode()
 def _look(predictor: Predictor, scenes: Sequence[Scene], first: int) -> list[Looked]:
-    with torch.inference_mode():
-        return [look_at(predictor, first + place, scene) for place, scene in enumerate(scenes)]
+    return [look_at(predictor, first + place, scene) for place, scene in enumerate(scenes)]
 
 
+@torch.inference_mode()
 def _measure(
     way: str, predictor: Predictor, before: Predictor, looked: Sequence[Looked], seconds: float
 ) -> None:
@@ -87,6 +88,7 @@ def _measure(
     log.info("%s", json.dumps({"way": way, "seconds": round(seconds, 1), **figures}))
 
 
+@torch.inference_mode()
 def _measure_memory(
     way: str,
     predictor: Predictor,
