@@ -7,10 +7,10 @@ has nothing to do answers without torch.
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
+from frozenseg_label.annotation.annotate_job import AnnotateJob, Format, sources_of
 from frozenseg_label.annotation.annotate_summary import (
     AnnotateSummary,
     MadeWith,
@@ -21,8 +21,6 @@ from frozenseg_label.annotation.annotate_summary import (
 from frozenseg_label.inference.predictor_spec import Precision, PredictorSpec
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
-
     from frozenseg_label.errors import ImageError
     from frozenseg_label.images import ImageRecord
     from frozenseg_label.runs.manifest import Manifest
@@ -30,13 +28,7 @@ if TYPE_CHECKING:
     from frozenseg_label.runs.run_folder import RunFolder
     from frozenseg_label.vocabulary import Vocabulary
 
-Format = Literal["class-png", "per-class-png", "overlay"]
-FORMATS: tuple[str, ...] = get_args(Format)
-
 log = logging.getLogger(__name__)
-
-MOST_SOURCES = 100  # that run.json names; a list of files may be as long as the journal
-LIBRARIES = ("torch", "open_clip_torch", "numpy")  # labels may depend on their versions
 
 
 def annotate(
@@ -109,8 +101,8 @@ def annotate(
         from frozenseg_label.annotation.remember import remembering
 
         spec = remembering(spec, memory)
-    job = _Job(
-        sources=_sources(images),
+    job = AnnotateJob(
+        sources=sources_of(images),
         missing_ok=missing_ok,
         output=Path(output),
         formats=formats,
@@ -122,45 +114,13 @@ def annotate(
         max_failure_rate=max_failure_rate,
         memory=memory,
     )
-    manifest = _manifest(job, spec, words.name if vocabulary is words else str(vocabulary))
+    manifest = job.manifest(spec, words.name if vocabulary is words else str(vocabulary))
     return _estimate(job, spec, manifest) if dry_run else _label(job, spec, manifest, progress)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """Which images are labelled, into which folder, and how; fields as in `annotate`."""
-
-    sources: list[Path]
-    missing_ok: bool
-    output: Path
-    formats: Sequence[Format]
-    batch_size: int
-    max_pixels: int
-    limit: int | None
-    checksum: bool
-    update: bool
-    max_failure_rate: float
-    memory: Sequence[str | Path]
-
-    def __post_init__(self) -> None:
-        if isinstance(self.formats, str) or not set(self.formats) <= set(FORMATS):
-            known = ", ".join(FORMATS)
-            raise ValueError(f"formats must be a list of some of {known}, got {self.formats!r}")
-        if not 0 <= self.max_failure_rate <= 1:  # so that "not a number" fails, too
-            raise ValueError(f"max_failure_rate must be in 0..1, got {self.max_failure_rate}")
-        for name in ("batch_size", "max_pixels", "limit"):
-            count = getattr(self, name)
-            if count is not None and count < 1:
-                raise ValueError(f"{name} must be at least 1, got {count}")
-
-    def find_images(self) -> "list[ImageRecord]":
-        """Return the images to label, those that are labelled already among them."""
-        from frozenseg_label.images import find_images
-
-        return find_images(self.sources, missing_ok=self.missing_ok)[: self.limit]
-
-
-def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool) -> AnnotateSummary:
+def _label(
+    job: AnnotateJob, spec: PredictorSpec, manifest: "Manifest", progress: bool
+) -> AnnotateSummary:
     """Label what is to do; the model is loaded only where an image needs it."""
     from frozenseg_label.annotation.progress import announce, doubts
     from frozenseg_label.runs.run_folder import RunFolder
@@ -195,7 +155,7 @@ def _label(job: _Job, spec: PredictorSpec, manifest: "Manifest", progress: bool)
 
 def _label_planned(
     plan: "Plan",
-    job: _Job,
+    job: AnnotateJob,
     spec: PredictorSpec,
     run: "RunFolder",
     progress: bool,
@@ -227,7 +187,7 @@ def _label_planned(
         )
 
 
-def _estimate(job: _Job, spec: PredictorSpec, manifest: "Manifest") -> AnnotateSummary:
+def _estimate(job: AnnotateJob, spec: PredictorSpec, manifest: "Manifest") -> AnnotateSummary:
     """Say what a run would do; time a few images, write nothing."""
     from frozenseg_label.annotation.progress import doubts
     from frozenseg_label.runs.run_folder import RunFolder
@@ -262,57 +222,3 @@ def _still_unreadable(
             decode_image(record, max_pixels)
         except ImageError as error:
             yield record, error
-
-
-def _manifest(job: _Job, spec: PredictorSpec, vocabulary: str) -> "Manifest":
-    """Say with what the labels will be made; `vocabulary` is what the caller named."""
-    from frozenseg_label.checkpoints.header import read_checkpoint_info
-    from frozenseg_label.checkpoints.named_weights import find_weights
-    from frozenseg_label.runs.manifest import Manifest
-    from frozenseg_label.version import __version__
-
-    words = spec.vocabulary
-    info = read_checkpoint_info(find_weights(spec.weights))
-    log.debug("weights %s, fingerprint %s", spec.weights, info.fingerprint)
-    log.debug("vocabulary %s, %d classes", words.name, len(words.categories))
-    arguments: dict[str, JsonValue] = {
-        "images": [str(source) for source in job.sources[:MOST_SOURCES]],
-        "vocabulary": vocabulary,
-        "device": spec.device,
-        "precision": spec.precision,
-        "batch_size": job.batch_size,
-        "max_pixels": job.max_pixels,
-        "limit": job.limit,
-        "formats": list(job.formats),
-        "keep_proposals": spec.keep_proposals,
-        "checksum": job.checksum,
-        "update": job.update,
-        "max_failure_rate": job.max_failure_rate,
-    }
-    if job.memory:
-        from frozenseg_label.annotation.remember import memory_arguments
-
-        arguments["memory"] = memory_arguments(spec, job.memory)
-    return Manifest.of(
-        tool_version=__version__,
-        arguments=spec.options | arguments,
-        weights=str(spec.weights),
-        weights_fingerprint=info.fingerprint,
-        vocabulary=words,
-        seen_names=info.seen_names,
-        options=spec.options,
-        versions=library_versions(),
-    )
-
-
-def library_versions() -> dict[str, str]:
-    """Return Python's and the libraries' versions, without importing a library."""
-    from importlib.metadata import version
-    from platform import python_version
-
-    return {"python": python_version(), **{name: version(name) for name in LIBRARIES}}
-
-
-def _sources(images: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return one folder or file, or several, as a list of paths."""
-    return [Path(images)] if isinstance(images, str | Path) else [Path(image) for image in images]

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frozenseg_label.annotation.annotate_folder import library_versions
 from frozenseg_label.annotation.annotate_summary import (
     FailedImage,
     MadeWith,
@@ -97,8 +96,6 @@ def relabel(
     Example:
         >>> summary = frozenseg_label.relabel("labels", "kitchen.yaml")  # doctest: +SKIP
     """
-    from frozenseg_label.runs.extra_formats import extra_formats_of
-    from frozenseg_label.runs.run_folder import RunFolder
     from frozenseg_label.vocabulary_files import given_vocabulary
 
     started, folder = time.monotonic(), Path(run)
@@ -123,37 +120,7 @@ def relabel(
         log.warning("the run had a memory of corrections, and goes on without; --memory keeps it")
     asked = {"vocabulary": named, "device": device, "memory": told}
     manifest = _renamed(before, spec, spec.options | asked)
-    opened = RunFolder.open_or_create(
-        folder,
-        manifest,
-        update=True,
-        formats=extra_formats_of(before),
-        semantic=spec.semantic,
-    )
-    lacking: list[tuple[ImageRecord, ImageError]] = []
-    with opened as here:
-        try:
-            done = _relabel_planned(here, spec, lacking, progress)
-        finally:
-            summary = here.finish()  # also when interrupted: what was labelled is a whole run
-    if lacking:
-        log.warning(
-            "%d images keep their old labels, no proposals of them can be used; the first: %s. "
-            "`frozenseg-label annotate` with the new words and --keep-proposals labels them",
-            len(lacking),
-            lacking[0][1],
-        )
-    return RelabelSummary(
-        output=folder,
-        made_with=MadeWith.of(manifest),
-        relabelled=summary.labelled,
-        skipped=done,
-        lacking=len(lacking),
-        segments={name: total.segments for name, total in summary.totals.classes.items()},
-        seconds=time.monotonic() - started,
-        paths=paths_in(folder),
-        failures=failures_of(lacking),
-    )
+    return _relabel(folder, manifest, spec, progress, started)
 
 
 def manifest_with_proposals(folder: Path) -> "Manifest":
@@ -211,7 +178,7 @@ def _renamed(
 ) -> "Manifest":
     """Return the manifest of a run with other words; `arguments` are what the caller asked for."""
     from frozenseg_label.runs.manifest import RecordedVocabulary
-    from frozenseg_label.version import __version__
+    from frozenseg_label.version import __version__, library_versions
 
     update = {
         "tool_version": __version__,
@@ -221,6 +188,50 @@ def _renamed(
         "versions": library_versions(),
     }
     return before.model_copy(update=update)
+
+
+def _relabel(
+    folder: Path, manifest: "Manifest", spec: PredictorSpec, progress: bool, started: float
+) -> RelabelSummary:
+    """Name the images of a run by the words of a manifest.
+
+    Args:
+        started: when the call came, as of `time.monotonic`.
+    """
+    from frozenseg_label.runs.extra_formats import extra_formats_of
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    opened = RunFolder.open_or_create(
+        folder,
+        manifest,
+        update=True,
+        formats=extra_formats_of(manifest),
+        semantic=spec.semantic,
+    )
+    lacking: list[tuple[ImageRecord, ImageError]] = []
+    with opened as here:
+        try:
+            done = _relabel_planned(here, spec, lacking, progress)
+        finally:
+            summary = here.finish()  # also when interrupted: what was labelled is a whole run
+    if lacking:
+        log.warning(
+            "%d images keep their old labels, no proposals of them can be used; the first: %s. "
+            "`frozenseg-label annotate` with the new words and --keep-proposals labels them",
+            len(lacking),
+            lacking[0][1],
+        )
+    return RelabelSummary(
+        output=folder,
+        made_with=MadeWith.of(manifest),
+        relabelled=summary.labelled,
+        skipped=done,
+        lacking=len(lacking),
+        segments={name: total.segments for name, total in summary.totals.classes.items()},
+        seconds=time.monotonic() - started,
+        paths=paths_in(folder),
+        failures=failures_of(lacking),
+    )
 
 
 def _relabel_planned(

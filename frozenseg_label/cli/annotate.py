@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from frozenseg_label.annotation.annotate_folder import FORMATS
 from frozenseg_label.annotation.annotate_folder import annotate as label
+from frozenseg_label.annotation.annotate_job import FORMATS
 from frozenseg_label.annotation.annotate_summary import AnnotateSummary
 from frozenseg_label.cli.completion import complete_vocabulary, complete_weights
 from frozenseg_label.cli.help import HelpfulCommand

@@ -56,6 +56,7 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "review": {
         "Instead of the App": ("save", "queue", "html", "search", "limit"),
+        "Who reviews what": ("user", "part"),
         "App": ("port", "address", "remote", "yes-expose-files"),
     },
     "train": {

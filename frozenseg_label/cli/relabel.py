@@ -24,7 +24,6 @@ from frozenseg_label.cli.output import (
     say,
 )
 from frozenseg_label.errors import FrozenSegLabelError
-from frozenseg_label.vocabulary_files import parse_classes
 
 if TYPE_CHECKING:
     from frozenseg_label.annotation.try_words import TriedWords
@@ -96,6 +95,8 @@ def relabel(
             raise click.UsageError("--memory is for all images, leave it out with --try")
         del options["semantic"]
         if words:
+            from frozenseg_label.vocabulary_files import parse_classes
+
             parse_classes(words)  # a slip is told at once, weights take seconds
         _try(WordTrial(run, image, **options), words, picture, as_json=as_json)
         return

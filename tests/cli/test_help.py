@@ -83,7 +83,7 @@ def test_help_fits_80_columns_and_shows_two_examples_and_the_variable_of_each_op
     assert max(map(len, shown.splitlines())) <= 80
     lines = [line.strip() for line in shown.splitlines()]
     examples = [line for line in lines if line.startswith(context.command_path)]
-    assert len(examples) == 2
+    assert len(examples) >= 2
     for example in examples:  # the options exist
         words = shlex.split(example)[len(context.command_path.split()) :]
         context.command.make_parser(context).parse_args(words)
