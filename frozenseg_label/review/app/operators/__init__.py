@@ -1,0 +1,1 @@
+"""What the App's operators and panel ask, do and tell; the plugin registers them."""

@@ -1,0 +1,187 @@
+"""Operators that judge: accept, reject, propose again; and go on to the next segment."""
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from frozenseg_label.errors import FrozenSegLabelError
+from frozenseg_label.review.app.buttons import (
+    counted,
+    next_segment,
+    next_shown,
+    sure_segments,
+    tag_images,
+    tag_segments,
+    take_second,
+)
+from frozenseg_label.review.app.operators.review_operator import (
+    ReviewOperator,
+    chosen_images,
+    chosen_segments,
+)
+from frozenseg_label.review.app.samples import SEGMENTS
+from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
+
+
+class Judge(ReviewOperator):
+    """The selected segments, or else the open or ticked images, have this verdict; what is next?
+
+    With segments of an open image, the next one is the most doubtful one of that image that waits
+    for a verdict; after the last one, and otherwise, what comes next in the view is opened.
+    """
+
+    verdict = ACCEPTED
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        current = ctx.current_sample
+        self.following = next_shown(ctx.view, current) if current else None
+        self.was_segment = bool(ctx.selected_labels) and not ctx.view._is_patches
+        if ctx.view._is_patches or self.was_segment:
+            count = self.judge(ctx, chosen_segments(ctx))
+            return f"{counted(count, 'segment')} {self.said}"
+        return self.judge_images(ctx)
+
+    @property
+    def said(self) -> str:
+        """Return what happened to segments."""
+        return self.verdict
+
+    def judge(self, ctx: foo.ExecutionContext, ids: list[str]) -> int:
+        """Give segments the verdict; return how many there are."""
+        return tag_segments(ctx.dataset, ids, self.verdict)
+
+    def judge_images(self, ctx: foo.ExecutionContext) -> str:
+        """Give images the verdict."""
+        count = tag_images(ctx.dataset, chosen_images(ctx), self.verdict)
+        return f"{counted(count, 'image')} {self.verdict}"
+
+    def go_on(self, ctx: foo.ExecutionContext) -> None:
+        if not ctx.current_sample:
+            return
+        if self.was_segment and select_next(ctx):
+            return
+        if self.following:
+            ctx.ops.open_sample(id=self.following)
+        else:
+            ctx.ops.close_sample()
+            ctx.ops.notify("Nothing in this view waits for a verdict any more", variant="info")
+
+
+class AcceptNext(Judge):
+    """What is selected or open is right; the next one comes."""
+
+    operator, title = "accept_next", "accept and go on (key a)"
+
+
+class RejectNext(Judge):
+    """What is selected or open is wrong; the next one comes."""
+
+    operator, title, verdict = "reject_next", "reject and go on (key d)", REJECTED
+
+
+class SecondNext(Judge):
+    """The selected segments have their second class; the next one comes."""
+
+    operator, title = "second_next", "2nd class and go on (key 2)"
+    said = "changed to the second class"
+
+    def judge(self, ctx: foo.ExecutionContext, ids: list[str]) -> int:
+        return take_second(ctx.dataset, ids)
+
+    def judge_images(self, ctx: foo.ExecutionContext) -> str:
+        raise FrozenSegLabelError("select a segment first: click it, or press n")
+
+
+class NextSegment(ReviewOperator):
+    """The most doubtful segment of the open image is selected."""
+
+    operator, title = "next_segment", "select the most doubtful segment (key n)"
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        if not ctx.current_sample or ctx.view._is_patches:
+            raise FrozenSegLabelError("open an image first")
+        if next_segment(ctx.dataset, ctx.current_sample) is None:
+            raise FrozenSegLabelError("no segment of this image waits for a verdict")
+        return "the most doubtful segment is selected"
+
+    def go_on(self, ctx: foo.ExecutionContext) -> None:
+        select_next(ctx)
+
+
+class AcceptSegments(ReviewOperator):
+    """The selected segments are right."""
+
+    operator, title = "accept_segments", "accept selected segments"
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        count = tag_segments(ctx.dataset, chosen_segments(ctx), ACCEPTED)
+        return f"{counted(count, 'segment')} accepted"
+
+
+class RejectSegments(ReviewOperator):
+    """The selected segments are wrong: they become void and do not come back."""
+
+    operator, title = "reject_segments", "reject selected segments"
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        count = tag_segments(ctx.dataset, chosen_segments(ctx), REJECTED)
+        return f"{counted(count, 'segment')} rejected"
+
+
+class ProposeAgain(ReviewOperator):
+    """The selected segments wait for a verdict again, also those accepted before a save."""
+
+    operator, title = "propose_again", "take back the verdict on selected segments"
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        count = tag_segments(ctx.dataset, chosen_segments(ctx), PROPOSED)
+        return f"{counted(count, 'segment')} proposed again"
+
+
+class AcceptImage(ReviewOperator):
+    """All labels of the selected images are right; unlabelled pixels count as truth, too."""
+
+    operator, title = "accept_image", "accept whole image"
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        count = tag_images(ctx.dataset, chosen_images(ctx), ACCEPTED)
+        return f"{counted(count, 'image')} accepted"
+
+
+class RejectImage(ReviewOperator):
+    """All that the model proposed in the selected images is wrong."""
+
+    operator, title = "reject_image", "reject all proposals of the image"
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        count = tag_images(ctx.dataset, chosen_images(ctx), REJECTED)
+        return f"{counted(count, 'image')} rejected"
+
+
+class AcceptAbove(ReviewOperator):
+    """All proposed segments of the view that are sure enough are right."""
+
+    operator, title, asks = "accept_above", "accept all segments above a score in this view", True
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        """Ask for the score, and say how many segments reach it."""
+        form = types.Object()
+        form.float("score", label="Score, 0 to 1", default=0.9, min=0, max=1, required=True)
+        score = ctx.params.get("score")
+        if isinstance(score, int | float):
+            count = len(sure_segments(ctx.view, float(score)))
+            reach = f"{counted(count, 'proposed segment')} with this score or a higher one"
+            form.view("count", types.Notice(label=reach))
+        return types.Property(form, view=types.View(label=self.title))
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        ids = sure_segments(ctx.view, float(ctx.params["score"]))
+        return f"{counted(tag_segments(ctx.dataset, ids, ACCEPTED), 'segment')} accepted"
+
+
+def select_next(ctx: foo.ExecutionContext) -> bool:
+    """Select the most doubtful segment of the open image that waits; False: there is none."""
+    image = ctx.current_sample
+    id_ = next_segment(ctx.dataset, image)
+    if id_ is not None:
+        ctx.ops.set_selected_labels([{"label_id": id_, "sample_id": image, "field": SEGMENTS}])
+    return id_ is not None

@@ -1,0 +1,114 @@
+"""What all operators have in common: a form or none, an act, a sentence; and what is selected.
+
+A class's docstring says what its `act` means.
+"""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone import ViewField
+from fiftyone.operators import types
+
+from frozenseg_label.errors import FrozenSegLabelError
+from frozenseg_label.review.app.samples import SEGMENTS
+from frozenseg_label.review.app.server import REVIEWER
+
+IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GRID_ACTIONS
+SHOW_ANEW = "@frozenseg-label/review/show_anew"  # in show_anew.js
+BUTTONS = {  # icon and place of operators with a button; people find the others with `
+    "accept_next": ("check", IN_IMAGE),
+    "reject_next": ("block", IN_IMAGE),
+    "relabel": ("edit", IN_IMAGE),
+    "note": ("sticky_note_2", IN_IMAGE),
+    "accept_above": ("verified", IN_GRID),
+    "save_corrections": ("save", IN_GRID),
+}
+
+
+class ReviewOperator(foo.Operator):
+    """An operator on what is selected; it shows a form first, or acts at once.
+
+    Attributes:
+        operator: its name.
+        title: what people see.
+        asks: whether a form comes first.
+        signs: whether the images that it changes get the reviewer's name.
+    """
+
+    operator = ""
+    title = ""
+    asks = False
+    signs = True
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """Return how FiftyOne lists it."""
+        return foo.OperatorConfig(
+            name=self.operator,
+            # The browser of operators sorts by the first character: a space, which no page shows,
+            # puts ours before FiftyOne's own. What was used last is always on top.
+            label=f" {self.title}",
+            icon=BUTTONS.get(self.operator, ("auto_fix_high", None))[0],
+            dynamic=self.asks,
+        )
+
+    def resolve_placement(self, ctx: foo.ExecutionContext) -> types.Placement | None:
+        """Return the button beside the grid or an open image; None where it has none."""
+        if self.operator not in BUTTONS:
+            return None
+        icon, place = BUTTONS[self.operator]
+        button = types.Button(label=f"Review: {self.title}", icon=icon, prompt=self.asks)
+        return types.Placement(place, button)
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        """Act, tell the person about it, and show the dataset again."""
+        before = datetime.now(UTC)
+        try:
+            message = self.act(ctx)
+        except FrozenSegLabelError as error:
+            ctx.ops.notify(f"{error}", variant="error")
+            return {"message": f"{error}"}
+        ctx.ops.notify(message, variant="success")
+        ctx.ops.clear_selected_labels()
+        ctx.ops.clear_selected_samples()  # or the next operator would act on them again
+        changed = ctx.dataset.match(ViewField("last_modified_at") >= before).values("id")
+        user = os.environ.get(REVIEWER)
+        if user and self.signs:
+            ctx.dataset.set_values("reviewer", dict.fromkeys(changed, user), key_field="id")
+        ctx.trigger(SHOW_ANEW, {"changed": changed, "open": ctx.current_sample})
+        self.go_on(ctx)
+        return {"message": message}
+
+    def go_on(self, ctx: foo.ExecutionContext) -> None:
+        """Show what comes after the act; most operators stay where they are."""
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        """Act on the dataset; return a sentence that says what was done."""
+        raise NotImplementedError
+
+
+def chosen_segments(ctx: foo.ExecutionContext) -> list[str]:
+    """Return ids of the selected segments: selected in an image, or as patches in the grid."""
+    ids = [row["label_id"] for row in ctx.selected_labels or ()]
+    if not ids and ctx.selected and ctx.view._is_patches:
+        ids = ctx.view.select(ctx.selected).values(f"{SEGMENTS}.id")
+    if not ids and ctx.current_sample and ctx.view._is_patches:
+        ids = [ctx.current_sample]  # a patch has the id of its segment
+    if not ids:
+        raise FrozenSegLabelError("select segments first: click them in an image, or tick patches")
+    return list(ids)
+
+
+def chosen_images(ctx: foo.ExecutionContext) -> Sequence[str]:
+    """Return ids of the ticked images; if none is ticked, of the one that is open."""
+    ids = list(ctx.selected or ())
+    if ids and ctx.view._is_patches:
+        ids = sorted(set(ctx.view.select(ids).values("sample_id")))
+    if not ids and ctx.current_sample:
+        ids = [ctx.current_sample]
+    if not ids:
+        raise FrozenSegLabelError("open an image, or tick images in the grid first")
+    return ids
