@@ -51,12 +51,11 @@ def test_what_is_read_is_what_was_kept() -> None:
         (after.sam.logits, before.sam.logits),
     ):
         assert (there - here.clamp(-LIMIT, LIMIT)).abs().max() <= LIMIT / 127 / 2 + 1e-6
-    for there, here in (
-        (after.queries.class_embeddings, before.queries.class_embeddings),
-        (after.queries.clip_embeddings, before.queries.clip_embeddings),
-        (after.sam.embeddings, before.sam.embeddings),
-    ):
-        assert F.cosine_similarity(there, here, dim=-1).min() > 0.99999
+    there, here = after.queries.class_embeddings, before.queries.class_embeddings
+    assert F.cosine_similarity(there, here, dim=-1).min() > 0.99999
+    # To the last bit: it decides between words that share one vector.
+    assert torch.equal(after.queries.clip_embeddings, before.queries.clip_embeddings)
+    assert torch.equal(after.sam.embeddings, before.sam.embeddings)
 
 
 def test_an_image_without_masks_of_sam_comes_back_without_them() -> None:
