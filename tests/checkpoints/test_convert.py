@@ -16,7 +16,7 @@ from frozenseg_label.checkpoints.convert import convert_published, read_publishe
 from frozenseg_label.errors import CheckpointError
 from tests.parity.conftest import FOLDER
 
-REMEDY = r"give the \.pth that the (FrozenSeg )?authors offer for ConvNeXt-L or R50x64, unchanged"
+REMEDY = r"give the \.pth that the (FrozenSeg )?authors offer for ConvNeXt-L or RN50x64, unchanged"
 
 
 @pytest.fixture(autouse=True)
