@@ -1,7 +1,9 @@
 """One image in FiftyOne: a sample made of its labels, and what the App shows of it now."""
 
+import mimetypes
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,7 +88,7 @@ def samples_of(
         if opened is None:
             left_out[queued.image] = CHANGING
             continue
-        yield fo.Sample(filepath=f"{path}", **_fields(queued, opened))
+        yield fo.Sample(filepath=f"{path}", **_fields(queued, opened, path))
 
 
 def reload_image(
@@ -105,7 +107,7 @@ def reload_image(
         return False
     shown = sample[SEGMENTS].detections if sample[SEGMENTS] else []
     ids = {_place(detection): detection.id for detection in shown}
-    fields = _fields(queued, opened)
+    fields = _fields(queued, opened, run.picture(queued.image))
     for detection in fields[SEGMENTS].detections:
         detection.id = ids.pop(_place(detection), detection.id)
     # A new box without a mask says nothing about pixels, so we leave it to the person who drew it.
@@ -162,16 +164,23 @@ def _place(detection: "fo.Detection") -> tuple[int | None, tuple[float, ...]]:
     return _segment_id(detection), tuple(detection.bounding_box)
 
 
-def _fields(queued: QueuedImage, opened: OpenedLabels) -> dict[str, Any]:
+def _fields(queued: QueuedImage, opened: OpenedLabels, picture: Path | None) -> dict[str, Any]:
     """Return all fields of a sample that come from the run folder."""
     import fiftyone as fo
 
+    metadata = fo.ImageMetadata(
+        size_bytes=picture.stat().st_size if picture is not None and picture.is_file() else None,
+        mime_type=mimetypes.guess_type(queued.image)[0],
+        width=opened.labels.width,
+        height=opened.labels.height,
+        num_channels=3,  # as it is labelled: RGB
+    )
     detections = [
         _detection(item, opened)
         for item in sorted(queued.segments, key=lambda item: item.segment.area)  # small ones on top
     ]
     return {
-        "metadata": fo.ImageMetadata(width=opened.labels.width, height=opened.labels.height),
+        "metadata": metadata,
         "image": queued.image,
         "opened": key_of(opened.labels),
         "state": queued.state,

@@ -34,6 +34,8 @@ def test_a_run_shows_its_segments_with_their_facts(out: Path) -> None:
     assert dataset.name == "frozenseg-out"
     sample = image_of(dataset, "a.png")
     assert (sample.metadata.width, sample.metadata.height) == (60, 40)
+    assert sample.metadata.size_bytes == Path(sample.filepath).stat().st_size
+    assert sample.metadata.mime_type == "image/png"
     cat = segment_of(sample, 2)
     assert (cat.label, cat.state, cat.source, cat.area) == ("cat", "proposed", "model:abc", 320)
     assert (cat.confidence, cat.margin, cat.second) == (0.1235, 0.1, "dog")
