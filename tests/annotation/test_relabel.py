@@ -1,5 +1,9 @@
 """Other words for kept proposals give the labels that the whole model would give."""
 
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +51,26 @@ def test_the_labels_are_those_of_the_whole_model(runs: Path, sam_masks: bool) ->
     assert any((named != "").any() for named in after.values())
     differ = [(before[image] != after[image]).mean() for image in before]
     assert np.mean(differ) < 0.005
+
+
+def test_a_relabel_that_is_killed_is_taken_up_by_the_same_command(
+    runs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(runs / "out", out)
+    command = [sys.executable, "-m", "frozenseg_label", "relabel", out, "--classes", "tree, car"]
+    journal = out / "journal.jsonl"
+    rows = journal.read_bytes().count(b"\n")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        while journal.read_bytes().count(b"\n") == rows:
+            assert run.poll() is None, "it ended before it wrote a row"
+            time.sleep(0.001)
+        run.kill()
+    written = journal.read_bytes().count(b"\n") - rows
+    done = relabel(out, parse_classes("tree, car"))
+    assert (done.relabelled, done.skipped, done.lacking) == (SCENES - written, written, 0)
+    fresh = tmp_path / "fresh"
+    shutil.copytree(runs / "out", fresh)
+    relabel(fresh, parse_classes("tree, car"))
+    killed, whole = class_maps(out), class_maps(fresh)
+    assert all(np.array_equal(killed[image], whole[image]) for image in whole)
