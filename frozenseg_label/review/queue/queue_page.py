@@ -1,6 +1,5 @@
 """The review queue as a static page: for people without the App, or to send to a colleague."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from frozenseg_label.pages.html_report import write_html_report
 from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer, existing
 from frozenseg_label.pages.report_text import ReportTable
-from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.panoptic import ImageState, PanopticMap
 from frozenseg_label.review.queue.review_queue import QueuedImage, ReviewQueue
 from frozenseg_label.runs.run_reader import RunReader
 
@@ -66,13 +65,10 @@ def _layers(run: RunReader, queued: QueuedImage, labels: PanopticMap) -> Iterato
     yield ReportLayer("labels", labels)
 
 
-def _table(queue: Sequence[QueuedImage], warnings: Sequence[str]) -> ReportTable:
+def _table(queue: ReviewQueue, warnings: Sequence[str]) -> ReportTable:
     """Return how far people are, under it what was said of all labels when they were made."""
-    images, segments = Counter[str](), Counter[str]()
-    for queued in queue:
-        images[queued.state] += 1
-        segments[queued.state] += len(queued.segments)
-    states = ("unseen", "in review", "reviewed")
+    images, segments = queue.images_by_state, queue.segments_by_state
+    states: tuple[ImageState, ...] = ("unseen", "in review", "reviewed")
     rows = ((state, images[state], segments[state]) for state in states)
     return ReportTable(
         title="How far people have looked",

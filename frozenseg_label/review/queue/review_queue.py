@@ -78,6 +78,7 @@ class ReviewQueue(Sequence[QueuedImage]):
 
     Attributes:
         images: their names, in this order.
+        images_by_state, segments_by_state: how many, by how far a person has looked at the image.
     """
 
     def __init__(self, run: RunReader) -> None:
@@ -86,6 +87,10 @@ class ReviewQueue(Sequence[QueuedImage]):
         self._counts = Counter(name for of_image in facts.values() for name in of_image.names)
         ranked = ((-_gain_of_image(f, self._counts), image) for image, f in facts.items())
         self.images = tuple(image for _, image in sorted(ranked))
+        self.images_by_state = Counter(of_image.state for of_image in facts.values())
+        self.segments_by_state = Counter[ImageState]()
+        for of_image in facts.values():
+            self.segments_by_state[of_image.state] += len(of_image.names)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -120,13 +125,13 @@ class _Facts:
         names: of the classes of its segments; strings that all images share.
         doubts: likewise, 0 where a person has judged the segment.
         unlabelled: share of the pixels, 0..1.
-        is_reviewed: whether a person has finished with it.
+        state: how far a person has looked at it.
     """
 
     names: tuple[str, ...]
     doubts: "array[float]"
     unlabelled: float
-    is_reviewed: bool
+    state: ImageState
 
 
 class _Rows(NamedTuple):
@@ -165,24 +170,24 @@ def _read_facts(run: RunReader) -> tuple[dict[str, _Facts], dict[str, _Rows]]:
         if labels.current.lost_classes(run.vocabulary):
             facts.pop(image, None)
         else:
-            facts[image] = _facts(labels, run.vocabulary)
+            segments = labels.current.segments(run.vocabulary)
+            facts[image] = _facts(labels, segments, run.vocabulary)
     return facts, rows
 
 
-def _facts(labels: Labels, vocabulary: Vocabulary) -> _Facts:
-    segments = labels.current.segments(vocabulary)
+def _facts(labels: Labels, segments: Sequence[Segment], vocabulary: Vocabulary) -> _Facts:
     covered = sum(segment.area for segment in segments)
     return _Facts(
         tuple(vocabulary.by_id(segment.category_id).name for segment in segments),
         array("d", map(_open_doubt, segments)),
         1 - covered / (labels.width * labels.height),
-        labels.state == "reviewed",
+        labels.state,
     )
 
 
 def _gain_of_image(facts: _Facts, counts: Mapping[str, int]) -> float:
     """Return what a look at the image promises."""
-    if facts.is_reviewed:
+    if facts.state == "reviewed":
         return 0.0
     pairs = zip(facts.names, facts.doubts, strict=True)
     return image_gain([_gain(chance, counts[name]) for name, chance in pairs], facts.unlabelled)
@@ -237,12 +242,11 @@ def _queued(
     counts: Mapping[str, int],
     changed: frozenset[int],
 ) -> QueuedImage:
-    facts = _facts(labels, vocabulary)
+    segments = labels.current.segments(vocabulary)
+    facts = _facts(labels, segments, vocabulary)
     items = [
         QueuedSegment(segment, _gain(chance, counts[name]), segment.id in changed)
-        for segment, name, chance in zip(
-            labels.current.segments(vocabulary), facts.names, facts.doubts, strict=True
-        )
+        for segment, name, chance in zip(segments, facts.names, facts.doubts, strict=True)
     ]
     items.sort(key=lambda item: (-item.gain, item.segment.id))
     gain = _gain_of_image(facts, counts)
