@@ -51,6 +51,7 @@ class InstanceTally:
     scored: int = 0
     unscored: int = 0
     _classes: dict[int, "_Matches"] = field(default_factory=lambda: defaultdict(_Matches))
+    _coco: "COCOeval" = field(default_factory=lambda: _coco_evaluation())
 
     def add(self, overlap: SegmentOverlap) -> None:
         """Match the things of one image.
@@ -70,7 +71,7 @@ class InstanceTally:
             if segment.category_id in self.things:
                 truth[segment.category_id].append(place)
         for category_id in predicted.keys() | truth.keys():
-            matched = _match(overlap, predicted[category_id], truth[category_id])
+            matched = _match(self._coco, overlap, predicted[category_id], truth[category_id])
             self._classes[category_id].add(matched)
 
     def categories(self) -> dict[int, Precision]:
@@ -151,7 +152,7 @@ _BITS = 1 << np.arange(10, dtype=np.int64)  # one for each of COCO's IoU thresho
 
 
 def _match(
-    overlap: SegmentOverlap, predicted: Sequence[int], truth: Sequence[int]
+    evaluation: "COCOeval", overlap: SegmentOverlap, predicted: Sequence[int], truth: Sequence[int]
 ) -> Mapping[str, Any]:
     """Return what COCOeval says of the masks of one class in one image, given by their places."""
     scores = [overlap.predicted[place].score for place in predicted]
@@ -161,7 +162,6 @@ def _match(
     pairs = np.ix_(rows, np.array(truth, dtype=np.int64))
     sizes = overlap.predicted_areas - overlap.on_void  # what is left of each mask beside void
     on_crowd = overlap.pixels[1:, 1:][pairs] / sizes[rows, None]
-    evaluation = _coco_evaluation()
     # Its own way to these three would code and decode each mask.
     evaluation.ious = {(0, 0): np.where(crowds, on_crowd, overlap.iou[pairs])}
     evaluation._dts = {
