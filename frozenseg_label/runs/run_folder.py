@@ -89,14 +89,11 @@ class RunFolder(RunReader):
             formats: what to write beside COCO panoptic.
             semantic: images without a semantic map count as not done.
         """
-        with open_to_write(path, manifest, update) as (agreed, journal):
-            run = cls(path, agreed, journal, formats, semantic, writable=True)
-            try:
-                yield run
-                journal.sync()
-                run._embeddings.sync()
-            finally:
-                run._embeddings.close()
+        with (
+            open_to_write(path, manifest, update) as (agreed, journal),
+            cls(path, agreed, journal, formats, semantic, writable=True)._synced() as run,
+        ):
+            yield run
 
     @classmethod
     @contextmanager
@@ -106,13 +103,9 @@ class RunFolder(RunReader):
         Files of extra formats that the last `annotate` was asked for go along with corrections.
         """
         with open_to_correct(path) as (manifest, journal):
-            run = cls(path, manifest, journal, extra_formats_of(manifest), writable=True)
-            try:
+            formats = extra_formats_of(manifest)
+            with cls(path, manifest, journal, formats, writable=True)._synced() as run:
                 yield run
-                journal.sync()
-                run._embeddings.sync()
-            finally:
-                run._embeddings.close()
 
     @classmethod
     @contextmanager
@@ -316,6 +309,16 @@ class RunFolder(RunReader):
                 self._embeddings.tidy(self._journal)
                 self.manifest = assemble(self.path, self._journal, self.manifest, *counts)
             return Summary(*counts, self.manifest.totals or Totals())
+
+    @contextmanager
+    def _synced(self) -> Iterator["RunFolder"]:
+        """Yield the folder; at a good end all that was written is forced to the disk."""
+        try:
+            yield self
+            self._journal.sync()
+            self._embeddings.sync()
+        finally:
+            self._embeddings.close()
 
     def _png_name(self, image: str, before: Labels | None) -> str:
         """Return the PNG of an image; `before`: the labels that it has, whose name stays."""
