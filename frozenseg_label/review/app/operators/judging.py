@@ -107,54 +107,60 @@ class NextSegment(ReviewOperator):
         select_next(ctx)
 
 
-class AcceptSegments(ReviewOperator):
+class TagSegments(ReviewOperator):
+    """The selected segments have this verdict."""
+
+    verdict = ACCEPTED
+
+    def act(self, ctx: foo.ExecutionContext) -> str:
+        count = tag_segments(ctx.dataset, chosen_segments(ctx), self.verdict)
+        return f"{counted(count, 'segment')} {self.said}"
+
+    @property
+    def said(self) -> str:
+        """Return what happened to them."""
+        return self.verdict
+
+
+class AcceptSegments(TagSegments):
     """The selected segments are right."""
 
     operator, title = "accept_segments", "accept selected segments"
 
-    def act(self, ctx: foo.ExecutionContext) -> str:
-        count = tag_segments(ctx.dataset, chosen_segments(ctx), ACCEPTED)
-        return f"{counted(count, 'segment')} accepted"
 
-
-class RejectSegments(ReviewOperator):
+class RejectSegments(TagSegments):
     """The selected segments are wrong: they become void and do not come back."""
 
-    operator, title = "reject_segments", "reject selected segments"
-
-    def act(self, ctx: foo.ExecutionContext) -> str:
-        count = tag_segments(ctx.dataset, chosen_segments(ctx), REJECTED)
-        return f"{counted(count, 'segment')} rejected"
+    operator, title, verdict = "reject_segments", "reject selected segments", REJECTED
 
 
-class ProposeAgain(ReviewOperator):
+class ProposeAgain(TagSegments):
     """The selected segments wait for a verdict again, also those accepted before a save."""
 
     operator, title = "propose_again", "take back the verdict on selected segments"
+    verdict, said = PROPOSED, "proposed again"
+
+
+class TagImages(ReviewOperator):
+    """The selected images have this verdict."""
+
+    verdict = ACCEPTED
 
     def act(self, ctx: foo.ExecutionContext) -> str:
-        count = tag_segments(ctx.dataset, chosen_segments(ctx), PROPOSED)
-        return f"{counted(count, 'segment')} proposed again"
+        count = tag_images(ctx.dataset, chosen_images(ctx), self.verdict)
+        return f"{counted(count, 'image')} {self.verdict}"
 
 
-class AcceptImage(ReviewOperator):
+class AcceptImage(TagImages):
     """All labels of the selected images are right; unlabelled pixels count as truth, too."""
 
     operator, title = "accept_image", "accept whole image"
 
-    def act(self, ctx: foo.ExecutionContext) -> str:
-        count = tag_images(ctx.dataset, chosen_images(ctx), ACCEPTED)
-        return f"{counted(count, 'image')} accepted"
 
-
-class RejectImage(ReviewOperator):
+class RejectImage(TagImages):
     """All that the model proposed in the selected images is wrong."""
 
-    operator, title = "reject_image", "reject all proposals of the image"
-
-    def act(self, ctx: foo.ExecutionContext) -> str:
-        count = tag_images(ctx.dataset, chosen_images(ctx), REJECTED)
-        return f"{counted(count, 'image')} rejected"
+    operator, title, verdict = "reject_image", "reject all proposals of the image", REJECTED
 
 
 class AcceptAbove(ReviewOperator):
