@@ -68,7 +68,7 @@ def files_in(folder: Path) -> set[str]:
     return {path.as_posix() for path in paths if not path.name.startswith(".frozenseg-")}
 
 
-def written_when(folder: Path) -> dict[str, int]:
+def inodes(folder: Path) -> dict[str, int]:
     return {name: (folder / name).stat().st_ino for name in files_in(folder)}
 
 
@@ -126,12 +126,13 @@ def test_a_second_export_writes_what_has_changed(
 ) -> None:
     folder = tmp_path / "yolo"
     export_labels(out, folder, "yolo-seg")
-    before = written_when(folder)
+    before = inodes(folder)
     assert export_labels(out, folder, "yolo-seg").unchanged == 2
-    (folder / "labels" / "b" / "2.txt").unlink()  # a person's slip
-    correct(out, "a/1.jpg", make_map([[1] * 5] * 3, {1: (DOG, "edited")}))
-    assert export_labels(out, folder, "yolo-seg").unchanged == 0
-    after = written_when(folder)
+    with (folder / "labels" / "b" / "2.txt").open():  # so that its inode is not given again
+        (folder / "labels" / "b" / "2.txt").unlink()  # a person's slip
+        correct(out, "a/1.jpg", make_map([[1] * 5] * 3, {1: (DOG, "edited")}))
+        assert export_labels(out, folder, "yolo-seg").unchanged == 0
+        after = inodes(folder)
     changed = {name for name in before if before[name] != after[name]}
     shared = {"train.txt", "data.yaml"}
     assert changed - shared == {"labels/a/1.txt", "labels/b/2.txt"}  # the pictures were not copied

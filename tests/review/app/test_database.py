@@ -88,6 +88,7 @@ def test_two_programs_start_one_database_and_an_orphan_of_it_is_ended(
     [service] = [one for one in services() if "--multi" in one.info["cmdline"]]
     [orphan] = [one for one in databases(tmp_path) if "mongod" in one.name()]
     service.kill()
+    service.wait()
     third = start(1)  # two programs use the orphan still
     assert orphan.is_running()
     for program in (*two, *third):
