@@ -11,6 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker a core: its torch, and its children's, has one
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 
 from frozenseg_label.model.clip_backbone import TextTower, convnext_clip
