@@ -178,18 +178,20 @@ def staged_name(path: Path, key: str) -> Path:
 
 
 def stage(path: Path, key: str, data: bytes) -> Path:
-    """Write the data beside `path`, durable, under a name made from `key`; then call `publish`."""
-    staged = staged_name(path, key)
+    """Write the data beside `path`, durable, under a name made from `key`; then call `publish`.
+
+    Under that name it is whole at any moment, even where two programs stage the same file.
+    """
+    staged, temporary = staged_name(path, key), _temporary(path)
     with explained(path):
         make_folder(path.parent)
         _refuse_folder(path)
         try:
-            with staged.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            temporary.write_bytes(data)
+            _sync_file(temporary)
+            temporary.replace(staged)
         except BaseException:
-            staged.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
     return staged
 

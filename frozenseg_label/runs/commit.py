@@ -24,7 +24,17 @@ from frozenseg_label.files import (
 from frozenseg_label.runs.journal import Journal, Known
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.kept_files import is_kept
-from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, SEMANTIC, kept_path, staging_key
+from frozenseg_label.runs.layout import (
+    PANOPTIC,
+    PROPOSED,
+    SEMANTIC,
+    kept_path,
+    staged_path,
+    staging_key,
+)
+
+StagedFiles = Mapping[str, str]
+"""SHA-256 (hex) of files that are staged, by path in the run folder."""
 
 
 def committed_files(entry: Entry) -> Iterator[tuple[str, str]]:
@@ -76,30 +86,50 @@ def remove_file(folder: Path, path: str) -> None:
             (folder / path).unlink()
 
 
-def commit_entry(
-    folder: Path, journal: Journal, entry: Entry, files: Mapping[str, bytes], *, durable: bool
-) -> None:
-    """Write files and append the row that names them: afterwards all of it counts, or nothing.
+def stage_files(folder: Path, files: Mapping[str, bytes]) -> StagedFiles:
+    """Write files of a run under their staged names, all of them or none.
 
     Args:
         files: contents by path in the folder, those that `committed_files` says of the entry.
-        durable: all is on the disk when this returns. Else a power cut may cost the labels of the
-            last seconds; the next plan finds their files missing, or their rows.
+
+    Returns:
+        SHA-256 (hex) by path, for `commit_entry`.
     """
-    staged: list[tuple[Path, Path]] = []
-    journal.refuse_moved()
+    staged: dict[str, str] = {}
     try:
         for file, data in files.items():
             refuse_links(folder, file)
-            key = staging_key(file, hashlib.sha256(data).hexdigest())
-            staged.append((stage(folder / file, key, data), folder / file))
+            digest = hashlib.sha256(data).hexdigest()
+            stage(folder / file, staging_key(file, digest), data)
+            staged[file] = digest
+    except RunError:
+        _unstage(folder, staged)
+        raise
+    return staged
+
+
+def commit_entry(
+    folder: Path, journal: Journal, entry: Entry, files: StagedFiles, *, durable: bool
+) -> None:
+    """Append the row that names staged files: afterwards all of it counts, or nothing.
+
+    Args:
+        files: staged ones, those that `committed_files` says of the entry.
+        durable: all is on the disk when this returns. Else a power cut may cost the labels of the
+            last seconds; the next plan finds their files missing, or their rows.
+    """
+    try:
         journal.append(entry, durable=durable)
     except RunError:
-        for waiting, _ in staged:
-            waiting.unlink(missing_ok=True)
+        _unstage(folder, files)
         raise
-    for waiting, path in staged:
-        publish(waiting, path, lasting=durable)
+    for file, digest in files.items():
+        publish(staged_path(folder, file, digest), folder / file, lasting=durable)
+
+
+def _unstage(folder: Path, files: StagedFiles) -> None:
+    for file, digest in files.items():
+        staged_path(folder, file, digest).unlink(missing_ok=True)
 
 
 def recover(folder: Path, journal: Journal) -> None:

@@ -152,19 +152,8 @@ class Journal:
                 raise
 
     def refuse_moved(self) -> None:
-        """Raise RunError where somebody moved, removed or replaced the run folder since.
-
-        What is written by its path would go to another place than the rows.
-        """
-        try:
-            same = os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
-        except OSError:
-            same = False
-        if not same:
-            raise RunError(
-                f"{self.path.parent}: was moved, removed or replaced while this program wrote to "
-                "it, so it stops; give the command again with the folder's new place"
-            )
+        """Raise RunError where somebody moved, removed or replaced the run folder since."""
+        refuse_moved(self._file, self.path)
 
     def append(self, entry: Entry, *, durable: bool = False) -> None:
         """Add a row.
@@ -209,6 +198,22 @@ class Journal:
                 number = file.read(offset).count(b"\n") + 1
             where = f"{self.path}, line {number}"
             raise RunError(f"{where}: no journal row ({error}); delete that line") from None
+
+
+def refuse_moved(file: FileIO, path: Path) -> None:
+    """Raise RunError where an open journal is no longer the file at its path.
+
+    What is written by the folder's path would go to another place than the rows.
+    """
+    try:
+        same = os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        same = False
+    if not same:
+        raise RunError(
+            f"{path.parent}: was moved, removed or replaced while this program wrote to it, so it "
+            "stops; give the command again with the folder's new place"
+        )
 
 
 def _replay(path: Path) -> tuple[dict[str, Known], int]:

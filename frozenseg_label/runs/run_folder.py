@@ -12,14 +12,11 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal, Unpack
 
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import ImageState, PanopticMap
-from frozenseg_label.runs.commit import commit_entry, lacks_files, remove_file
+from frozenseg_label.runs.commit import commit_entry, lacks_files, remove_file, stage_files
 from frozenseg_label.runs.derived_files import (
     Summary,
     append_failure,
@@ -28,21 +25,16 @@ from frozenseg_label.runs.derived_files import (
     is_assembled,
     write_failures,
 )
-from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.extra_formats import ExtraFiles, ExtraFormat, extra_formats_of
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry, Labels
-from frozenseg_label.runs.kept_files import kept_hash
 from frozenseg_label.runs.label_files import image_at_fault
 from frozenseg_label.runs.layout import kept_path
 from frozenseg_label.runs.manifest import Manifest, Totals, write_manifest
-from frozenseg_label.runs.opening import (
-    open_to_correct,
-    open_to_preview,
-    open_to_write,
-)
+from frozenseg_label.runs.opening import open_to_correct, open_to_preview, open_to_write
 from frozenseg_label.runs.plan import Plan, content_hash, make_plan, refuse_other_images, root_of
 from frozenseg_label.runs.run_reader import RunReader
+from frozenseg_label.runs.staging import LabelFacts, LabelStager, StagedLabels, WriteOrder
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +57,9 @@ class RunFolder(RunReader):
     ) -> None:
         super().__init__(path, manifest, journal)
         self._extras = ExtraFiles(path, self.vocabulary, tuple(formats))
+        self._stager = LabelStager(
+            self._files, self._extras, self._embeddings, manifest.fingerprint, journal.refuse_moved
+        )
         self._semantic = semantic
         self._writable = writable
         self._labelled = self._skipped = self._failed = 0
@@ -155,66 +150,34 @@ class RunFolder(RunReader):
         return plan
 
     def commit(
-        self,
-        record: ImageRecord,
-        panoptic_map: PanopticMap,
-        *,
-        sha256: str | None = None,
-        seconds: float | None = None,
-        semantic: NDArray[np.integer] | None = None,
-        embeddings: ImageEmbeddings | None = None,
-        kept: bytes | None = None,
-        event: Literal["annotated", "relabelled"] = "annotated",
+        self, record: ImageRecord, panoptic_map: PanopticMap, **facts: Unpack[LabelFacts]
     ) -> PanopticMap:
         """Write a model's labels of an image, beside a person's segments; returns what is written.
 
         ImageError: this image cannot be written, others can. RunError: none can (full disk).
-
-        Args:
-            sha256: of the image file (hex), by which the image is known again.
-            seconds: that the image took.
-            semantic: index of the best category of each pixel [H, W], 0..K-1.
-            embeddings: what CLIP saw, by the ids of `panoptic_map`.
-            kept: content of the file of proposals that goes below `kept/`; None removes an earlier
-                one, of which nobody knows whether it is of the same picture.
-            event: "relabelled": the picture was not read, so its hash and `kept/` stay.
         """
-        panoptic_map.check()
         with self._journal.writing(), image_at_fault(record):
-            last = self._journal.last(record.relative)
-            before = (
-                last.labels_among(self.vocabulary.words_fingerprint) if last is not None else None
-            )
-            if last is not None and before is not last.labels:
-                self._withdrawn += 1
-            file = self._png_name(record.relative, before)
-            write = self._files.proposal(record, panoptic_map, before, file)
-            self._extras.write(file, write.panoptic, before, record)
-            self._extras.write_semantic(file, semantic)
-            key = self._embeddings.keep(embeddings, panoptic_map, write.panoptic, last)
-            digest = kept_hash(kept) if kept is not None else None
-            if event == "relabelled" and last is not None:
-                sha256, digest = last.sha256, last.kept
-            entry = Entry(
-                event=event,
-                image=record.relative,
-                size=record.size,
-                mtime_ns=record.mtime_ns,
-                sha256=sha256,
-                run=self.manifest.fingerprint,
-                words=self.vocabulary.words_fingerprint,
-                seconds=seconds,
-                labels=write.labels,
-                embeddings=key,
-                kept=digest,
-            )
-            files = write.files if kept is None else {**write.files, kept_path(file): kept}
-            corrected = write.labels.proposed is not None
-            commit_entry(self.path, self._journal, entry, files, durable=corrected)
-            if digest is None and last is not None and last.kept is not None:
-                remove_file(self.path, kept_path(file))
+            staged, written = self._stager.stage(self.order(record), panoptic_map, **facts)
+            self.accept(staged)
+            return written
+
+    def order(self, record: ImageRecord) -> WriteOrder:
+        """Return what a worker needs to stage an image's labels; `accept` then commits them."""
+        last = self._journal.last(record.relative)
+        file = self._png_name(record.relative, last.labels if last is not None else None)
+        return WriteOrder(record, file, last)
+
+    def accept(self, staged: StagedLabels) -> None:
+        """Commit what a worker staged for this folder."""
+        entry = staged.entry
+        with self._journal.writing():
+            known = self._journal.known.get(entry.image)
+            corrected = entry.labels is not None and entry.labels.proposed is not None
+            commit_entry(self.path, self._journal, entry, staged.files, durable=corrected)
+            if entry.labels and entry.kept is None and known is not None and known.has_kept:
+                remove_file(self.path, kept_path(entry.labels.file))
             self._labelled += 1
-        return write.panoptic
+            self._withdrawn += staged.withdrawn
 
     def correct(
         self,
@@ -252,7 +215,9 @@ class RunFolder(RunReader):
             write = self._files.correction(panoptic_map, state, before, file, note)
             self._extras.write(file, write.panoptic, before, record)
             entry = Entry.of_correction(event, record, last, write.labels, origin, user)
-            commit_entry(self.path, self._journal, entry, write.files, durable=True)
+            self._journal.refuse_moved()
+            files = stage_files(self.path, write.files)
+            commit_entry(self.path, self._journal, entry, files, durable=True)
 
     def settle(self, entry: Entry, ids: Collection[int], rule: str | None) -> None:
         """Write that a rule accepted segments of an image, or, with None, takes this back.

@@ -12,9 +12,7 @@ from frozenseg_label.files import stage
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.label_sets.open_label_set import open_label_set
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.runs.commit import commit_entry
-from frozenseg_label.runs.journal import Journal
-from frozenseg_label.runs.journal_rows import Entry
+from frozenseg_label.runs.commit import stage_files
 from frozenseg_label.runs.layout import staging_key
 from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
@@ -84,15 +82,10 @@ def test_leftovers_that_no_row_names_are_removed(out: Path, make_manifest: MakeM
     assert reopen(out, make_manifest()) == [".keep", "a.png"]
 
 
-def test_an_entry_that_cannot_be_written_leaves_no_files(tmp_path: Path) -> None:
+def test_files_of_which_one_cannot_be_written_leave_nothing(tmp_path: Path) -> None:
     (tmp_path / "panoptic").write_bytes(b"in the way")
-    journal = Journal(tmp_path / "journal.jsonl", writable=True)
-    entry = Entry(event="annotated", image="a.jpg", size=1, mtime_ns=2)
-    files = {"proposed/a.png": b"whole", PNG: b"refused"}
     with pytest.raises(RunError):
-        commit_entry(tmp_path, journal, entry, files, durable=True)
-    assert list(journal.known) == []
-    journal.close()
+        stage_files(tmp_path, {"proposed/a.png": b"whole", PNG: b"refused"})
     assert list((tmp_path / "proposed").iterdir()) == []
 
 

@@ -1,0 +1,131 @@
+"""Labels staged by any worker, of which one writer of the journal makes committed ones.
+
+order = run.order(record)                # the writer: which PNG, and what was there before
+staged = stager.stage(order, panoptic)   # a worker, here or on another machine: the files
+run.accept(staged)                       # the writer: one row, then the files get their names
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frozenseg_label.images import ImageRecord
+from frozenseg_label.panoptic import PanopticMap
+from frozenseg_label.runs.commit import StagedFiles, stage_files
+from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
+from frozenseg_label.runs.extra_formats import ExtraFiles
+from frozenseg_label.runs.journal_rows import Entry
+from frozenseg_label.runs.kept_files import kept_hash
+from frozenseg_label.runs.label_files import LabelFiles
+from frozenseg_label.runs.layout import kept_path
+
+
+class LabelFacts(TypedDict, total=False):
+    """What is known of a model's labels beside the map; what is missing is not known.
+
+    Keys:
+        sha256: of the image file (hex), by which the image is known again.
+        seconds: that the image took.
+        semantic: index of the best category of each pixel [H, W], 0..K-1.
+        embeddings: what CLIP saw, by the ids of the map.
+        kept: content of the file of proposals that goes below `kept/`; without it an earlier one is
+            removed, of which nobody knows whether it is of the same picture.
+        event: "relabelled": the picture was not read, so its hash and `kept/` stay.
+    """
+
+    sha256: str | None
+    seconds: float | None
+    semantic: NDArray[np.integer] | None
+    embeddings: ImageEmbeddings | None
+    kept: bytes | None
+    event: Literal["annotated", "relabelled"]
+
+
+@dataclass(frozen=True)
+class WriteOrder:
+    """What a worker must know of a run folder to stage the labels of one image.
+
+    Attributes:
+        record: the image.
+        file: of the labels, below `panoptic/`; of no other image.
+        last: the image's last row; None: it never came.
+    """
+
+    record: ImageRecord
+    file: str
+    last: Entry | None
+
+
+@dataclass(frozen=True)
+class StagedLabels:
+    """The labels of one image on the disk, under names that nobody reads yet.
+
+    Attributes:
+        entry: the row that commits them.
+        files: those that the row names.
+        withdrawn: whether segments that a machine had accepted by other words are proposed again.
+    """
+
+    entry: Entry
+    files: StagedFiles
+    withdrawn: bool
+
+
+@dataclass(frozen=True)
+class LabelStager:
+    """Stages labels in one run folder; it neither reads nor writes the journal.
+
+    Attributes:
+        files: the label files of the folder.
+        extras: those beside them, which are written at once.
+        embeddings: the shards that this worker, and no other, appends to.
+        run: fingerprint of weights, words and options.
+        refuse_moved: raises RunError where the folder is no longer the one that was opened.
+    """
+
+    files: LabelFiles
+    extras: ExtraFiles
+    embeddings: EmbeddingShards
+    run: str
+    refuse_moved: Callable[[], None]
+
+    def stage(
+        self, order: WriteOrder, panoptic_map: PanopticMap, **facts: Unpack[LabelFacts]
+    ) -> tuple[StagedLabels, PanopticMap]:
+        """Stage a model's labels of an image, beside a person's segments; return what is written.
+
+        ImageError: this image cannot be written. RunError: nor can others, or it has no valid name.
+        """
+        panoptic_map.check()
+        record, file, last = order.record, order.file, order.last
+        words, event = self.files.vocabulary.words_fingerprint, facts.get("event", "annotated")
+        before = last.labels_among(words) if last is not None else None
+        write = self.files.proposal(record, panoptic_map, before, file)
+        self.extras.write(file, write.panoptic, before, record)
+        self.extras.write_semantic(file, facts.get("semantic"))
+        seen, kept = facts.get("embeddings"), facts.get("kept")
+        key = self.embeddings.keep(seen, panoptic_map, write.panoptic, last)
+        sha256, digest = facts.get("sha256"), kept_hash(kept) if kept is not None else None
+        if event == "relabelled" and last is not None:
+            sha256, digest = last.sha256, last.kept
+        entry = Entry(
+            event=event,
+            image=record.relative,
+            size=record.size,
+            mtime_ns=record.mtime_ns,
+            sha256=sha256,
+            run=self.run,
+            words=words,
+            seconds=facts.get("seconds"),
+            labels=write.labels,
+            embeddings=key,
+            kept=digest,
+        )
+        files = write.files if kept is None else {**write.files, kept_path(file): kept}
+        self.refuse_moved()
+        staged = stage_files(self.files.folder, files)
+        withdrawn = last is not None and before is not last.labels
+        return StagedLabels(entry, staged, withdrawn), write.panoptic
