@@ -19,6 +19,7 @@ from frozenseg_label.annotation.annotate_summary import (
     read_failures,
 )
 from frozenseg_label.inference.predictor_spec import Precision, PredictorSpec
+from frozenseg_label.part import Part
 
 if TYPE_CHECKING:
     from frozenseg_label.errors import ImageError
@@ -49,6 +50,7 @@ def annotate(
     batch_size: int = 1,
     max_pixels: int = 178_956_970,
     limit: int | None = None,
+    shard: str | None = None,
     checksum: bool = False,
     update: bool = False,
     max_failure_rate: float = 1.0,
@@ -76,6 +78,8 @@ def annotate(
         batch_size: images of one padded size that go through the model together.
         max_pixels: larger images are reported as failed; by default what Pillow takes for a bomb.
         limit: label only the first N images.
+        shard: label only a part of the images, such as `2/5`, dealt out by the hash of their names;
+            `merge_runs` joins the run folders of all parts.
         checksum: detect changed images by their hash, not by size and time of change.
         update: allow other weights, words or options here; replaces proposed segments only.
         max_failure_rate: stop with an error once a larger share of the images has failed, 0..1.
@@ -109,6 +113,7 @@ def annotate(
         batch_size=batch_size,
         max_pixels=max_pixels,
         limit=limit,
+        shard=None if shard is None else Part.parse(shard),
         checksum=checksum,
         update=update,
         max_failure_rate=max_failure_rate,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from frozenseg_label.part import Part
+
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
@@ -32,6 +34,7 @@ class AnnotateJob:
     batch_size: int
     max_pixels: int
     limit: int | None
+    shard: Part | None
     checksum: bool
     update: bool
     max_failure_rate: float
@@ -52,7 +55,10 @@ class AnnotateJob:
         """Return the images to label, those that are labelled already among them."""
         from frozenseg_label.images import find_images
 
-        return find_images(self.sources, missing_ok=self.missing_ok)[: self.limit]
+        records = find_images(self.sources, missing_ok=self.missing_ok)
+        if self.shard is not None:
+            records = [record for record in records if self.shard.has(record.relative)]
+        return records[: self.limit]
 
     def manifest(self, spec: "PredictorSpec", vocabulary: str) -> "Manifest":
         """Say with what the labels will be made; `vocabulary` is what the caller named."""
@@ -79,6 +85,8 @@ class AnnotateJob:
             "update": self.update,
             "max_failure_rate": self.max_failure_rate,
         }
+        if self.shard is not None:
+            arguments["shard"] = f"{self.shard}"
         if self.memory:
             from frozenseg_label.annotation.remember import memory_arguments
 

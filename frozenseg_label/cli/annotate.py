@@ -95,6 +95,12 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
 )
 @option_of(
     label,
+    "--shard",
+    metavar="I/N",
+    help="Label only the I-th of N parts, by hash of the names; each part needs its own folder.",
+)
+@option_of(
+    label,
     "--checksum",
     is_flag=True,
     help="Detect changed images by their hash, instead of size and time.",

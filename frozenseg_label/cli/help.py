@@ -26,6 +26,7 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             *("output", "format", "keep-proposals", "update", "checksum", "max-failure-rate"),
             "dry-run",
         ),
+        "Many machines": ("shard",),
     },
     "calibrate": {
         "Accepting": ("accept", "undo"),

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from frozenseg_label.formats.export_image import ExportImage
+    from frozenseg_label.part import Part
     from frozenseg_label.review.app.save_corrections import SaveReport
     from frozenseg_label.review.app.similarity import Found
-    from frozenseg_label.review.queue.part import Part
     from frozenseg_label.review.queue.queue_page import QueuePage
     from frozenseg_label.runs.run_reader import RunReader
     from frozenseg_label.vocabulary import Vocabulary
@@ -62,13 +62,13 @@ def open_review(
     Example:
         >>> frozenseg_label.open_review("labels")  # doctest: +SKIP
     """
+    from frozenseg_label.part import Part
     from frozenseg_label.review.app.server import (
         open_browser,
         refuse_exposure,
         wait_for_interrupt,
     )
     from frozenseg_label.review.app.views import MOST_DOUBTFUL, name_of_view
-    from frozenseg_label.review.queue.part import Part
 
     mine = None if part is None else Part.parse(part)
     if not yes_expose_files:

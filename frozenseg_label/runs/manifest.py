@@ -200,6 +200,11 @@ class Manifest(_Recorded):
         facts = [self.weights.fingerprint, self.vocabulary.fingerprint, self.options]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def shard(self) -> JsonValue:
+        """Return which part of the images was asked for, such as "2/5"; None: all."""
+        return self.arguments.get("shard")
+
     def differences(self, new: "Manifest") -> list[str]:
         """Return in words what a run by `new` would do differently; empty if nothing."""
         found = []

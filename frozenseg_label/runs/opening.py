@@ -16,6 +16,9 @@ from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.layout import JOURNAL, LOCK_FILE, MANIFEST, PANOPTIC
 from frozenseg_label.runs.manifest import Manifest, read_manifest, write_manifest
 
+OTHER_FOLDER = "wait until it is done, or name another folder"
+OWN_FOLDER = "give each shard a folder of its own, and join them with `annotate --merge`"
+
 
 @contextmanager
 def open_to_write(
@@ -25,8 +28,9 @@ def open_to_write(
     _refuse_foreign(folder)
     with explained(folder):
         make_folder(folder)
-    with hold_lock(folder):
+    with hold_lock(folder, advice=OTHER_FOLDER if manifest.shard is None else OWN_FOLDER):
         before = _manifest_of_rows(folder)
+        _refuse_other_shard(folder, before, manifest)
         if before is not None and not update:
             _refuse_differences(folder, before, manifest)
         with _mended_journal(folder) as journal:
@@ -55,7 +59,9 @@ def open_to_preview(folder: Path, manifest: Manifest, update: bool) -> tuple[Man
     _refuse_foreign(folder)
     journal = Journal(folder / JOURNAL, writable=False)
     try:
-        if (before := _manifest_of_rows(folder)) is not None:
+        before = _manifest_of_rows(folder)
+        _refuse_other_shard(folder, before, manifest)
+        if before is not None:
             if not update:
                 _refuse_differences(folder, before, manifest)
             _refuse_lost_classes(folder, journal, before, manifest)
@@ -73,7 +79,7 @@ def open_to_read(folder: Path) -> tuple[Manifest, Journal]:
 
 
 @contextmanager
-def hold_lock(folder: Path, file: str = LOCK_FILE) -> Iterator[None]:
+def hold_lock(folder: Path, file: str = LOCK_FILE, advice: str = OTHER_FOLDER) -> Iterator[None]:
     """Keep the folder for this process; RunError at once if another one has it.
 
     The system frees the lock of a process that died. The file stays and holds the number of the
@@ -81,6 +87,7 @@ def hold_lock(folder: Path, file: str = LOCK_FILE) -> Iterator[None]:
 
     Args:
         file: name of the lock in the folder.
+        advice: what to do where another process has it.
     """
     path = folder / file
     refuse_links(folder, file)
@@ -91,9 +98,7 @@ def hold_lock(folder: Path, file: str = LOCK_FILE) -> Iterator[None]:
             lock.acquire(blocking=False)
         except Timeout:
             who = f"process {holder}" if holder else "another process"
-            raise RunError(
-                f"{folder} is in use by {who}; wait until it is done, or name another folder"
-            ) from None
+            raise RunError(f"{folder} is in use by {who}; {advice}") from None
     try:
         with explained(path):
             path.write_text(f"{os.getpid()}\n")
@@ -151,6 +156,13 @@ def _refuse_foreign(folder: Path) -> None:
             f"{folder} is no run folder: it has {strangers[0]!r}, but no {MANIFEST}; "
             "name a new or an empty folder"
         )
+
+
+def _refuse_other_shard(folder: Path, before: Manifest | None, manifest: Manifest) -> None:
+    """Raise RunError where two shards share a folder: network shares may not know locks."""
+    there = None if before is None else before.shard
+    if there is not None and manifest.shard not in (None, there):
+        raise RunError(f"{folder} holds shard {there}, not {manifest.shard}; {OWN_FOLDER}")
 
 
 def _refuse_differences(folder: Path, before: Manifest, manifest: Manifest) -> None:

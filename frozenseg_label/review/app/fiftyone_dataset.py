@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.files import explained, make_folder, refuse_links
+from frozenseg_label.part import Part
 from frozenseg_label.progress_bar import shown
 from frozenseg_label.review.app.actions import SAVED
 from frozenseg_label.review.app.samples import (
@@ -28,7 +29,6 @@ from frozenseg_label.review.app.samples import (
 from frozenseg_label.review.app.views import show_classes, show_queue
 from frozenseg_label.review.corrections.opened_labels import key_of, labels_by_key, read_opened
 from frozenseg_label.review.corrections.regions import is_untouched
-from frozenseg_label.review.queue.part import Part
 from frozenseg_label.review.queue.review_queue import QueuedImage, ReviewQueue
 from frozenseg_label.runs.layout import FAILURES, OPENED
 from frozenseg_label.runs.run_reader import RunReader

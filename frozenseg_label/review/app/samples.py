@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frozenseg_label.panoptic import Segment, State
+from frozenseg_label.part import lot_of
 from frozenseg_label.review.corrections.opened_labels import (
     OpenedLabels,
     forget_opened,
@@ -17,7 +18,6 @@ from frozenseg_label.review.corrections.opened_labels import (
     key_of,
 )
 from frozenseg_label.review.corrections.regions import TAGS, Region, ShownImage
-from frozenseg_label.review.queue.part import lot_of
 from frozenseg_label.review.queue.review_queue import QueuedImage, QueuedSegment
 from frozenseg_label.runs.journal_rows import Labels
 from frozenseg_label.runs.run_reader import RunReader

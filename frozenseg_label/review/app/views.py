@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
+from frozenseg_label.part import Part, lot_of
 from frozenseg_label.review.app.samples import EDITED_TAG, SAVED_TAGS, SEGMENTS
 from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
-from frozenseg_label.review.queue.part import Part, lot_of
 from frozenseg_label.review.queue.review_queue import QueuedImage
 from frozenseg_label.vocabulary import Vocabulary
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from frozenseg_label.errors import ReviewError
+from frozenseg_label.part import Part
 from frozenseg_label.review.app.fiftyone_dataset import open_dataset
 from frozenseg_label.review.app.views import MOST_DOUBTFUL, name_of_view
-from frozenseg_label.review.queue.part import Part
 from frozenseg_label.review.review_run import save_review
 from frozenseg_label.runs.run_folder import RunFolder
 from tests.review.small_run import image_of, open_in_fiftyone, segment_of
@@ -35,21 +35,6 @@ def test_the_name_goes_into_the_journal_with_each_correction(out: Path) -> None:
     assert users(out) == {"a.png": None, "b.png": "Anna", "c.png": "Bo"}
     assert image_of(dataset, "c.png")["reviewer"] is None  # the next one may be somebody else
     assert '"user"' not in (out / "journal.jsonl").read_text().splitlines()[0]
-
-
-def test_every_image_is_in_one_part_and_stays_there() -> None:
-    images = [f"{number}.jpg" for number in range(1000)]
-    parts = [{image for image in images if Part(k, 5).has(image)} for k in range(1, 6)]
-    assert sum(map(len, parts)) == len(set().union(*parts)) == 1000
-    assert all(150 < len(part) < 250 for part in parts)
-    assert Part(1, 1).has("a.jpg")
-    assert Part.parse("2/5").has("0.jpg") == ("0.jpg" in parts[1])
-
-
-@pytest.mark.parametrize("text", ["0/5", "6/5", "2", "a/b", "2/5/7"])
-def test_what_is_no_part_is_told(text: str) -> None:
-    with pytest.raises(ReviewError, match="part"):
-        Part.parse(text)
 
 
 def test_a_part_brings_in_its_images_only_and_has_views_of_its_own(out: Path) -> None:

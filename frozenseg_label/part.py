@@ -1,4 +1,4 @@
-"""Images dealt out among people: part 2 of 5 holds the same images for everybody."""
+"""Images dealt out among people or machines: part 2 of 5 holds the same images for everybody."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from frozenseg_label.errors import ReviewError
+from frozenseg_label.errors import FrozenSegLabelError
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,20 @@ class Part:
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.of:
-            raise ReviewError(f"there is no part {self.number}/{self.of}; the first of 5 is 1/5")
+            raise FrozenSegLabelError(
+                f"there is no part {self.number}/{self.of}; the first of 5 is 1/5"
+            )
+
+    def __str__(self) -> str:
+        """Return the text that `parse` reads."""
+        return f"{self.number}/{self.of}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the part that a text like `2/5` names."""
         found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
         if found is None:
-            raise ReviewError(f"{text!r} is no part; the second of five is 2/5")
+            raise FrozenSegLabelError(f"{text!r} is no part; the second of five is 2/5")
         return cls(int(found[1]), int(found[2]))
 
     def has(self, image: str) -> bool:
