@@ -31,14 +31,15 @@ def tag_segments(dataset: "fo.Dataset", ids: Collection[str], tag: str) -> int:
 
     Their masks are not read.
     """
-    before_segments(dataset, ids, ["tags"], f"{counted(len(ids), 'segment')} {tag}")
+    said = f"{counted(len(ids), 'segment')} {tag}"
+    before_segments(dataset, ids, ["tags"], said, verdict=tag)
     change_tags(dataset, ids, add=tag, remove=TAGS - {tag})
     return len(ids)
 
 
 def tag_images(dataset: "fo.Dataset", ids: Sequence[str], tag: str) -> int:
     """Accept or reject all proposed segments of whole images; returns how many there are."""
-    before_images(dataset, ids, "tags", f"{counted(len(ids), 'image')} {tag}")
+    before_images(dataset, ids, "tags", f"{counted(len(ids), 'image')} {tag}", decides=True)
     view = dataset.select(list(ids))
     view.untag_samples(TAGS - {tag})
     view.tag_samples(tag)
@@ -191,7 +192,7 @@ def sure_segments(view: "fo.DatasetView", score: float) -> list[str]:
 
 def _relabel(dataset: "fo.Dataset", names: Mapping[str, str], said: str) -> int:
     """Give segments other classes, by id; returns how many there are."""
-    before_segments(dataset, names, ["label", "tags"], said)
+    before_segments(dataset, names, ["label", "tags"], said, verdict=EDITED_TAG)
     set_values_of(dataset, "label", names)
     change_tags(dataset, names, add=EDITED_TAG, remove=TAGS)
     return len(names)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from frozenseg_label.review.app.actions import reviewer
+from frozenseg_label.review.app.pace import Pace, pace_today
 from frozenseg_label.review.app.samples import SEGMENTS
 from frozenseg_label.review.app.views import is_open
 from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
@@ -25,6 +27,7 @@ class Progress:
         rejected: by a person; those that were deleted in the Annotate tab count after a save.
         waiting: without a verdict.
         promised: about how many of the waiting ones are wrong: the sum of their gains.
+        pace: what this App's person decided today by our buttons.
     """
 
     images: int
@@ -35,6 +38,7 @@ class Progress:
     rejected: int
     waiting: int
     promised: float
+    pace: Pace
 
     def text(self) -> str:
         """Return it as Markdown."""
@@ -43,7 +47,8 @@ class Progress:
             f"**{self.reviewed} of {self.images} images** reviewed\n\n"
             f"**{judged} of {self.segments} segments** judged: {self.accepted} accepted, "
             f"{self.relabelled} relabelled or edited, {self.rejected} rejected\n\n"
-            f"The queue still promises about **{self.promised:.0f}** segments to mend"
+            f"The queue still promises about **{self.promised:.0f}** segments to mend\n\n"
+            f"{self.pace.text(self.waiting)}"
         )
 
 
@@ -90,4 +95,5 @@ def progress_of(dataset: "fo.Dataset") -> Progress:
         rejected=gone + (refused or 0),
         waiting=waiting,
         promised=promised or 0.0,
+        pace=pace_today(dataset, reviewer()),
     )

@@ -1,9 +1,13 @@
 """What waits for a verdict, and how much is decided, with what is not saved yet."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from frozenseg_label.review.app import buttons
 from frozenseg_label.review.app.actions import undo_back_to
+from frozenseg_label.review.app.pace import note_decided, pace_today
 from frozenseg_label.review.app.progress import Progress, progress_of
 from frozenseg_label.review.app.views import DOUBTFUL_SEGMENTS, MOST_DOUBTFUL, PER_CLASS
 from frozenseg_label.review.review_run import save_review
@@ -104,3 +108,35 @@ def test_decided_segments_have_colours_of_their_own(out: Path) -> None:
     assert tags == {"accepted", "rejected", "edited", "saved-accepted", "saved-edited"}
     assert tags <= colors
     assert save_review(out).images == ()  # the colours of saved ones are no new verdicts
+
+
+def test_what_was_decided_today_counts_and_what_was_undone_does_not(out: Path) -> None:
+    dataset = open_in_fiftyone(out).dataset
+    buttons.tag_segments(dataset, ids_of(dataset, "a.png", 1, 2), "accepted")
+    buttons.tag_segments(dataset, ids_of(dataset, "a.png", 2), "rejected")  # decided before
+    buttons.take_second(dataset, ids_of(dataset, "a.png", 3))
+    buttons.tag_images(dataset, [image_of(dataset, "b.png").id], "accepted")
+    buttons.note_segments(dataset, ids_of(dataset, "a.png", 1), "a note decides nothing")
+    assert progress_of(dataset).pace.decided == 2 + 1 + 3
+    undo_back_to(dataset)  # the note
+    undo_back_to(dataset)
+    assert progress_of(dataset).pace.decided == 3
+    save_review(out)
+    buttons.tag_segments(dataset, ids_of(dataset, "a.png", 1), "proposed")
+    assert progress_of(dataset).pace.decided == 2
+
+
+def test_pauses_do_not_count_as_work(out: Path) -> None:
+    dataset = open_in_fiftyone(out).dataset
+    noon = datetime.now().astimezone().replace(hour=12, minute=0, second=0, microsecond=0)
+    for minutes in (0, 3, 6, 60, 64):  # 3 + 3 + 4 minutes of work
+        at = (noon + timedelta(minutes=minutes)).astimezone(UTC).isoformat()
+        note_decided(dataset, at, 20, "Anna")
+    yesterday = (noon - timedelta(days=1)).astimezone(UTC).isoformat()
+    note_decided(dataset, yesterday, 1000, "Anna")
+    pace = pace_today(dataset, "Anna")
+    assert (pace.decided, pace.an_hour) == (100, pytest.approx(600))
+    assert pace.text(waiting=60) == (
+        "**100** decided today, 600 an hour; at this pace, what waits takes 6 minutes"
+    )
+    assert pace_today(dataset, "Bo").text(waiting=60) == "**0** decided today"

@@ -1,13 +1,12 @@
 """Operators that change segments: class, note, parts; that take back, and that save."""
 
-import os
 from pathlib import Path
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from frozenseg_label.errors import FrozenSegLabelError
-from frozenseg_label.review.app.actions import last_actions, undo_back_to
+from frozenseg_label.review.app.actions import last_actions, reviewer, undo_back_to
 from frozenseg_label.review.app.buttons import (
     class_choices,
     counted,
@@ -24,7 +23,6 @@ from frozenseg_label.review.app.operators.review_operator import (
     chosen_images,
     chosen_segments,
 )
-from frozenseg_label.review.app.server import REVIEWER
 
 
 class Note(ReviewOperator):
@@ -67,8 +65,9 @@ class Undo(ReviewOperator):
         return types.Property(form, view=types.View(label=self.title))
 
     def act(self, ctx: foo.ExecutionContext) -> str:
-        count = undo_back_to(ctx.dataset, ctx.params.get("back_to"))
-        return f"{counted(count, 'action')} undone"
+        undone = undo_back_to(ctx.dataset, ctx.params.get("back_to"))
+        said = f"{counted(undone.actions, 'action')} undone"
+        return said + f"; {undone.kept} of it is another person's now" * bool(undone.kept)
 
 
 class Relabel(ReviewOperator):
@@ -149,9 +148,7 @@ class Save(ReviewOperator):
     def act(self, ctx: foo.ExecutionContext) -> str:
         from frozenseg_label.review.app.save_corrections import save_corrections
 
-        report = save_corrections(
-            Path(ctx.dataset.info["run_folder"]), user=os.environ.get(REVIEWER) or None
-        )
+        report = save_corrections(Path(ctx.dataset.info["run_folder"]), user=reviewer() or None)
         problems = [image for image in report.images if image.problem]
         if problems:
             count, first = counted(len(problems), "image"), problems[0]

@@ -3,7 +3,6 @@
 A class's docstring says what its `act` means.
 """
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +12,8 @@ from fiftyone import ViewField
 from fiftyone.operators import types
 
 from frozenseg_label.errors import FrozenSegLabelError
+from frozenseg_label.review.app.actions import others_before, reviewer
 from frozenseg_label.review.app.samples import SEGMENTS
-from frozenseg_label.review.app.server import REVIEWER
 
 IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GRID_ACTIONS
 SHOW_ANEW = "@frozenseg-label/review/show_anew"  # in show_anew.js
@@ -71,12 +70,14 @@ class ReviewOperator(foo.Operator):
         except FrozenSegLabelError as error:
             ctx.ops.notify(f"{error}", variant="error")
             return {"message": f"{error}"}
-        ctx.ops.notify(message, variant="success")
+        user = reviewer() if self.signs else ""
+        others = others_before(ctx.dataset, before.isoformat()) if user else ""
+        message = f"{message} ({others})" if others else message
+        ctx.ops.notify(message, variant="warning" if others else "success")
         ctx.ops.clear_selected_labels()
         ctx.ops.clear_selected_samples()  # or the next operator would act on them again
         changed = ctx.dataset.match(ViewField("last_modified_at") >= before).values("id")
-        user = os.environ.get(REVIEWER)
-        if user and self.signs:
+        if user:
             ctx.dataset.set_values("reviewer", dict.fromkeys(changed, user), key_field="id")
         ctx.trigger(SHOW_ANEW, {"changed": changed, "open": ctx.current_sample})
         self.go_on(ctx)
