@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.files import Kind, read_regular
 
 if TYPE_CHECKING:
@@ -48,7 +49,23 @@ def parse_json(text: str | bytes, place: str, error: Kind) -> Any:  # noqa: ANN4
             text, parse_constant=lambda _: None, parse_int=_whole, parse_float=_finite
         )
     except (ValueError, RecursionError, MemoryError) as fault:
-        raise error(f"{place}: no whole JSON ({_reason(fault)}); write it again") from fault
+        raise unreadable(place, error, fault) from fault
+
+
+def json_decoder() -> json.JSONDecoder:
+    """Return the parser of `parse_json`, for who reads a document piece by piece."""
+    return json.JSONDecoder(parse_constant=lambda _: None, parse_int=_whole, parse_float=_finite)
+
+
+def unreadable(place: str, error: Kind, fault: BaseException) -> FrozenSegLabelError:
+    """Return the error that a document in JSON cannot be read.
+
+    Args:
+        place: as of `parse_json`.
+        error: as of `read_json`.
+        fault: what the parser said.
+    """
+    return error(f"{place}: no whole JSON ({_reason(fault)}); write it again")
 
 
 def parse_yaml(text: str, place: str, error: Kind) -> tuple[Any, "yaml.Node | None"]:

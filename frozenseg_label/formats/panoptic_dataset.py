@@ -1,33 +1,26 @@
 """Reading COCO panoptic: ours, or that of any other tool.
 
-What labels need is read, all else is ignored. One faulty entry does not make the others worthless:
-it is left out and told, and so is what was passed over.
+One faulty entry does not make the others worthless: it is left out and told, and so is what was
+passed over. The JSON may be larger than the memory: an image's annotation is read again when it is
+asked for.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from frozenseg_label.documents import read_json
-from frozenseg_label.errors import FaultyLabelsError, FormatError
+from frozenseg_label.errors import FaultyLabelsError
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
     read_panoptic_png,
 )
-from frozenseg_label.formats.coco_rows import (
-    AnnotationRow,
-    AnyRow,
-    CategoryRow,
-    Id,
-    ImageRow,
-    vocabulary_of_rows,
-)
+from frozenseg_label.formats.coco_rows import AnnotationRow, Id, vocabulary_of_rows
+from frozenseg_label.formats.json_rows import RowPlace
+from frozenseg_label.formats.panoptic_rows import ImagePlace, PanopticRows
 from frozenseg_label.panoptic import PanopticMap, measure, placed
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -42,8 +35,8 @@ class PanopticDataset:
         path: of the JSON.
         folder: of the PNGs.
         vocabulary: the JSON's `categories`.
-        annotations: in the order of the JSON; areas and boxes of segments come with the PNG, and
-            are 0 here, like widths and heights that the JSON does not tell.
+        images: in the order of the JSON.
+        trust_states: as of `read_coco_panoptic`.
         faults: what is wrong with annotations that were left out, a sentence for each fault.
         notes: what was passed over, though nothing is wrong with it.
     """
@@ -51,16 +44,46 @@ class PanopticDataset:
     path: Path
     folder: Path
     vocabulary: Vocabulary
-    annotations: tuple[PanopticAnnotation, ...]
+    images: tuple[ImagePlace, ...]
+    trust_states: bool
+    _read: Callable[[RowPlace], AnnotationRow]
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.annotations)
+        return len(self.images)
 
     def __iter__(self) -> Iterator[tuple[PanopticAnnotation, PanopticMap]]:
         for annotation in self.annotations:
             yield annotation, self.read_map(annotation)
+
+    @property
+    def annotations(self) -> Iterator[PanopticAnnotation]:
+        """Yield what the JSON says of each image, in its order."""
+        return map(self.annotation, self.images)
+
+    def annotation(self, image: ImagePlace) -> PanopticAnnotation:
+        """Return what the JSON says of one image.
+
+        Areas and boxes of segments come with the PNG, and are 0 here, like widths and heights that
+        the JSON does not tell.
+        """
+        row = self._read(image.place)
+        segments = tuple(
+            info.segment(self.vocabulary.by_id(info.category_id).is_thing, 0, (0, 0, 0, 0))
+            for info in row.segments_info
+        )
+        if not self.trust_states:
+            segments = tuple(segment.accepted() for segment in segments)
+        return PanopticAnnotation(
+            image_id=image.image_id,
+            file_name=image.file_name,
+            png_name=image.png_name,
+            width=image.width,
+            height=image.height,
+            segments=segments,
+            state=row.state if self.trust_states else "reviewed",
+        )
 
     def read_map(self, annotation: PanopticAnnotation) -> PanopticMap:
         """Return the map of one image; FormatError lists where PNG and JSON differ."""
@@ -104,108 +127,63 @@ def read_coco_panoptic(
             tools hand on fields that they do not know.
     """
     folder = path.with_suffix("") if folder is None else folder
-    document = _read_document(path)
-    images, categories = _images_and_categories(path, document, like)
-    rows, faults = _read_annotations(document)
-    notes = []
-    used = {info.category_id for row in rows for info in row.segments_info}
-    named = (row for row in categories if row.name.strip() or row.id in used)
+    said = PanopticRows(path)
+    if like is None:
+        said.complete(None, None)
+    else:
+        said.complete(like.images, like.vocabulary)
+    named = (row for row in said.categories if row.name.strip() or row.id in said.used)
     vocabulary = vocabulary_of_rows(path, named)
-    by_id = {image.id: image for image in images}
-    faults += [f"image {id_} is listed twice" for id_ in _twice(image.id for image in images)]
-    twice = set(_twice(row.image_id for row in rows))
-    faults += [f"image {id_} has two annotations" for id_ in twice]
-    annotations = []
-    for row in rows:
-        found = _faults(row, folder, vocabulary)
-        faults += found
-        image = by_id.get(row.image_id)
-        if image is not None and not found and row.image_id not in twice:
-            annotations.append(_annotation(row, image, vocabulary, trust_states))
-    annotated = {row.image_id for row in rows}
-    if missing := len(by_id.keys() - annotated):
-        notes.append(f"{missing} images have no annotation; they were passed over")
-    if strange := len(annotated - by_id.keys()):
-        notes.append(f"{strange} annotations are of no listed image; they were passed over")
-    if faults and not annotations:
+    images, faults = _without_faults(said, folder, vocabulary)
+    if faults and not images:
         raise FaultyLabelsError(path, faults)
-    return PanopticDataset(
-        path, folder, vocabulary, tuple(annotations), tuple(faults), tuple(notes)
-    )
+    notes = tuple(_notes(said))
+    return PanopticDataset(path, folder, vocabulary, images, trust_states, said.read, faults, notes)
 
 
-def _read_document(path: Path) -> Mapping[str, Any]:
-    document = read_json(path, FormatError)
-    if not isinstance(document, dict) or not isinstance(document.get("annotations"), list):
-        raise FormatError(f"{path}: has no list of `annotations`; name a COCO panoptic JSON")
-    return document
-
-
-def _images_and_categories(
-    path: Path, document: Mapping[str, Any], like: PanopticDataset | None
-) -> tuple[list[ImageRow], list[CategoryRow]]:
-    """Return both lists, from the other set where the document has none."""
-    lacking = [name for name in ("images", "categories") if document.get(name) is None]
-    if lacking and like is None:
-        raise FormatError(
-            f"{path}: has no `{lacking[0]}`; a file that has only predictions can be read beside "
-            "the COCO panoptic JSON that they are predictions for"
-        )
-    images = (
-        [ImageRow(id=a.image_id, file_name=a.file_name) for a in like.annotations]
-        if like is not None and "images" in lacking
-        else _checked(path, document, "images", ImageRow)
-    )
-    categories = (
-        [
-            CategoryRow(
-                id=c.id, name=c.name, isthing=c.is_thing, color=c.color, synonyms=c.synonyms
+def _without_faults(
+    said: PanopticRows, folder: Path, vocabulary: Vocabulary
+) -> tuple[tuple[ImagePlace, ...], tuple[str, ...]]:
+    """Return the images whose annotation has no fault, and the faults of all others."""
+    faults = [*said.faults]
+    faults += [f"image {id_} is listed twice" for id_ in said.listed_twice]
+    twice = _twice(annotation.image_id for annotation in said.annotations)
+    faults += [f"image {id_} has two annotations" for id_ in twice]
+    unknown = said.used - {category.id for category in vocabulary.categories}
+    images, refused = [], set(twice)
+    for annotation in said.annotations:
+        found = []
+        if unknown or annotation.place in said.doubled:
+            found += _faults(said.read(annotation.place), unknown)
+        if not (folder / annotation.png_name).is_file():
+            found.append(f"{folder / annotation.png_name} is missing")
+        faults += found
+        image = said.images.get(annotation.image_id)
+        if image is not None and not found and annotation.image_id not in refused:
+            images.append(
+                ImagePlace(
+                    annotation.image_id,
+                    image.file_name or annotation.png_name,
+                    annotation.png_name,
+                    image.width,
+                    image.height,
+                    annotation.place,
+                )
             )
-            for c in like.vocabulary.categories
-        ]
-        if like is not None and "categories" in lacking
-        else _checked(path, document, "categories", CategoryRow)
-    )
-    if like is not None and "images" in lacking:
-        rows = (row for row in document["annotations"] if isinstance(row, dict))
-        wanted = {str(row.get("image_id")) for row in rows}
-        images = [image for image in images if str(image.id) in wanted]
-    return images, categories
+    return tuple(images), tuple(faults)
 
 
-def _checked(
-    path: Path, document: Mapping[str, Any], name: str, kind: type[AnyRow]
-) -> list[AnyRow]:
-    rows = document[name]
-    if not isinstance(rows, list):
-        raise FormatError(f"{path}: `{name}` is no list; write it again")
-    problems, found = [], []
-    for place, row in enumerate(rows):
-        try:
-            found.append(kind.model_validate(row))
-        except ValidationError as error:
-            problems += _sentences(f"{name}.{place}", error)
-    if problems:
-        raise FaultyLabelsError(path, problems)
-    return found
+def _faults(row: AnnotationRow, unknown: Collection[int]) -> list[str]:
+    """Return what is wrong with the segments of one annotation.
 
-
-def _read_annotations(document: Mapping[str, Any]) -> tuple[list[AnnotationRow], list[str]]:
-    """Return the annotations that can be read, and what is wrong with the others."""
-    rows, faults = [], []
-    for place, row in enumerate(document["annotations"]):
-        name = row.get("file_name") if isinstance(row, dict) else None
-        try:
-            # Not model_validate_json: it refuses the escapes of file names that are no Unicode.
-            rows.append(AnnotationRow.model_validate(row))
-        except ValidationError as error:
-            faults += _sentences(f"{name or f'annotations.{place}'}", error)
-    return rows, faults
-
-
-def _sentences(where: str, error: ValidationError) -> list[str]:
-    return [
-        f"{'.'.join([where, *map(str, fault['loc'])])}: {fault['msg']}" for fault in error.errors()
+    Args:
+        unknown: ids of categories that the JSON does not have.
+    """
+    faults = [f"{row.file_name}: id {id_} twice" for id_ in _twice(i.id for i in row.segments_info)]
+    return faults + [
+        f"{row.file_name}: segment {info.id} has category {info.category_id}, which is unknown"
+        for info in row.segments_info
+        if info.category_id in unknown
     ]
 
 
@@ -213,35 +191,10 @@ def _twice(ids: Iterator[Id]) -> list[Id]:
     return [id_ for id_, count in Counter(ids).items() if count > 1]
 
 
-def _faults(row: AnnotationRow, folder: Path, vocabulary: Vocabulary) -> list[str]:
-    """Return what is wrong in one annotation."""
-    known = {category.id for category in vocabulary.categories}
-    faults = [f"{row.file_name}: id {id_} twice" for id_ in _twice(i.id for i in row.segments_info)]
-    faults += [
-        f"{row.file_name}: segment {info.id} has category {info.category_id}, which is unknown"
-        for info in row.segments_info
-        if info.category_id not in known
-    ]
-    if not (folder / row.file_name).is_file():
-        faults.append(f"{folder / row.file_name} is missing")
-    return faults
-
-
-def _annotation(
-    row: AnnotationRow, image: ImageRow, vocabulary: Vocabulary, trust_states: bool
-) -> PanopticAnnotation:
-    segments = tuple(
-        info.segment(vocabulary.by_id(info.category_id).is_thing, 0, (0, 0, 0, 0))
-        for info in row.segments_info
-    )
-    if not trust_states:
-        segments = tuple(segment.accepted() for segment in segments)
-    return PanopticAnnotation(
-        row.image_id,
-        image.file_name or row.file_name,
-        row.file_name,
-        image.width,
-        image.height,
-        segments,
-        row.state if trust_states else "reviewed",
-    )
+def _notes(said: PanopticRows) -> Iterator[str]:
+    """Yield sentences about images and annotations without each other."""
+    annotated = {annotation.image_id for annotation in said.annotations}
+    if missing := len(said.images.keys() - annotated):
+        yield f"{missing} images have no annotation; they were passed over"
+    if strange := len(annotated - said.images.keys()):
+        yield f"{strange} annotations are of no listed image; they were passed over"

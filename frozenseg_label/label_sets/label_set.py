@@ -5,6 +5,7 @@ and where the picture is. Pixels are read image by image, and checked where thei
 """
 
 import glob
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,15 +120,15 @@ def open_coco_panoptic(
     other = like.dataset if like is not None else None
     ours = (json_file.parent / MANIFEST).is_file() and json_file.name == PANOPTIC_JSON
     dataset = read_coco_panoptic(json_file, folder, like=other, trust_states=ours or trust_states)
-    annotations = {annotation.file_name: annotation for annotation in dataset.annotations}
-    if len(annotations) < len(dataset):
-        names = [annotation.file_name for annotation in dataset.annotations]
-        twice = next(name for name in names if names.count(name) > 1)
+    images = {image.file_name: image for image in dataset.images}
+    if len(images) < len(dataset):
+        names = Counter(image.file_name for image in dataset.images)
+        twice = next(name for name, count in names.items() if count > 1)
         raise FormatError(f"{dataset.path}: two images are called {twice!r}; rename one")
     folders = [pictures] if pictures else [json_file.parent / name for name in PICTURE_FOLDERS]
 
     def labels_of(image: str) -> ImageLabels:
-        said = annotations[image]
+        said = dataset.annotation(images[image])
         png = dataset.folder / said.png_name
         return ImageLabels(said.segments, said.state, (said.height, said.width), png=png)
 
@@ -139,9 +140,9 @@ def open_coco_panoptic(
         path=path,
         form="coco-panoptic",
         vocabulary=dataset.vocabulary,
-        images=tuple(annotations),
+        images=tuple(images),
         labels_of=labels_of,
-        read_map=lambda image: dataset.read_map(annotations[image]),
+        read_map=lambda image: dataset.read_map(dataset.annotation(images[image])),
         picture=picture,
         dataset=dataset,
         faults=dataset.faults,

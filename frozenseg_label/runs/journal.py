@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from frozenseg_label.documents import parse_json
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import explained, refuse_links, sync_folder
+from frozenseg_label.formats.json_rows import RowPlace
 from frozenseg_label.runs.journal_rows import Entry, Event
 from frozenseg_label.runs.layout import (
     checked_name,
@@ -58,13 +59,6 @@ class Known(NamedTuple):
     is_reviewed: bool
     is_corrected: bool
     has_kept: bool
-
-
-class RowPlace(NamedTuple):
-    """Where a row is in the file: bytes from its start, and the row's own bytes."""
-
-    offset: int
-    length: int
 
 
 class Journal:

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from frozenseg_label.formats.json_rows import RowPlace
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.commit import lacks_files
 from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
-from frozenseg_label.runs.journal import Journal, RowPlace
+from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.kept_files import read_kept
 from frozenseg_label.runs.label_files import LabelFiles

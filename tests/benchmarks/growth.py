@@ -34,7 +34,20 @@ def queue(run: Path) -> None:
     queue_csv(run, run.parent / "queue.csv")
 
 
-JOBS: dict[str, Callable[[Path], None]] = {"evaluate": evaluate_with_itself, "queue": queue}
+def read_panoptic_json(run: Path) -> None:
+    """Read what the COCO panoptic JSON says of each image, as of another tool."""
+    from frozenseg_label.label_sets.open_label_set import open_label_set
+
+    with open_label_set(run / "panoptic.json") as labels:
+        for image in labels.images:
+            labels.labels_of(image)
+
+
+JOBS: dict[str, Callable[[Path], None]] = {
+    "evaluate": evaluate_with_itself,
+    "queue": queue,
+    "coco": read_panoptic_json,
+}
 
 
 def main() -> None:

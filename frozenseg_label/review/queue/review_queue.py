@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import NamedTuple, overload
 
+from frozenseg_label.formats.json_rows import RowPlace
 from frozenseg_label.panoptic import BBox, ImageState, Segment
-from frozenseg_label.runs.journal import RowPlace
 from frozenseg_label.runs.journal_rows import Entry, Event, Labels, StoredSegment
 from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary
