@@ -11,9 +11,10 @@
    but the memory grows and names what is left again and again;
 5. the same, and `train` learns from the first random part.
 
-Scenes are the demonstration's with all 181 words. PQ is that of all scenes: those that nobody has
-looked at have the model's labels. `reviewer.py` says what the reviewer does and what it costs; each
-cost is an option. What is done is kept, so the command can be stopped and given again.
+Scenes have all 181 words. PQ is that of all scenes: those that nobody has looked at have the
+model's labels. Each set has scenes, random parts and a training of its own; tables and picture show
+mean and standard deviation over the sets. `reviewer.py` says what the reviewer does and what it
+costs; each cost is an option. What is done is kept, so the command can be stopped and given again.
 """
 
 import argparse
@@ -23,13 +24,12 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from frozenseg_label import train
-from frozenseg_label.demo.write_demo import STYLES
 from frozenseg_label.formats.coco_panoptic import (
     PanopticAnnotation,
     write_coco_panoptic,
@@ -40,6 +40,8 @@ from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary_files import read_vocabulary
 from recipes.nano.making.stage_files import read_lines
+from recipes.nano.making.world import DEFAULT_ASSETS
+from recipes.nano.studying.drawn_scenes import STUDY_STYLES
 from recipes.nano.studying.human_seconds_picture import draw_picture, print_table
 from recipes.nano.studying.kept_scenes import KeptScene, keep_scenes, write_scenes
 from recipes.nano.studying.labelling import Labelling, Named, name_scene
@@ -61,7 +63,7 @@ class Plan:
         judges: random scenes that `calibrate` learns from.
         again: scenes after which the memory names anew what is left.
         target: precision that `calibrate --accept` promises; 1 accepts nothing.
-        seed: of the random parts.
+        seed: of the random parts; the number of the set.
         steps: of the training.
     """
 
@@ -96,6 +98,9 @@ class Study:
         """Return the labels before any review."""
         vocabulary = self.predictor.vocabulary
         return Labelling(self.scenes, vocabulary, list(named), self.costs, self.eye)
+
+
+Options = TypeVar("Options", Costs, Eye, Plan)
 
 
 def work(study: Study, way: str) -> Labelling:
@@ -200,44 +205,53 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--scenes", type=int, default=300)
-    parser.add_argument("--style", choices=STYLES, default="trained")
+    parser.add_argument("--scenes", type=int, default=300, help="of each set")
+    parser.add_argument("--sets", type=int, nargs="*", default=[0, 1, 2], help="their numbers")
+    parser.add_argument("--style", choices=STUDY_STYLES, default="trained")
+    parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS)
     parser.add_argument("--out", type=Path, help="the picture")
     for kind in (Costs, Eye, Plan):
         for option in fields(kind):
-            name = option.name.replace("_", "-")
-            parser.add_argument(f"--{name}", type=type(option.default), default=option.default)
+            if option.name != "seed":
+                name = option.name.replace("_", "-")
+                parser.add_argument(f"--{name}", type=type(option.default), default=option.default)
     given = vars(parser.parse_args())
     torch.set_num_threads(1)
-    costs, eye, plan = Costs(**_of(Costs, given)), Eye(**_of(Eye, given)), Plan(**_of(Plan, given))
-    folder = given["work"] / f"{given['style']}-{given['scenes']}"
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = {"style": given["style"], "scenes": given["scenes"]}
-    settings |= {**asdict(costs), **asdict(eye), **asdict(plan)}
-    results = folder / "results.jsonl"
-    missing = [way for way in given["ways"] if way not in _done(results, settings)]
-    if missing:
-        write_scenes(folder, given["scenes"], given["style"])
-        predictor = PredictorSpec("nano", read_vocabulary("stickers")).load()
-        scenes = keep_scenes(folder, predictor, range(given["scenes"]))
-        named = [name_scene(predictor, scene) for scene in scenes]
-        study = Study(folder, predictor, scenes, named, costs, eye, plan)
-        for way in missing:
-            row = result_of(study, settings, way)
-            with results.open("a") as lines:
-                lines.write(json.dumps(row) + "\n")
-            log.info("%s: %.2f hours, PQ %.1f", way, row["hours"], row["pq"])
-    found = _done(results, settings)
-    rows = [found[way] for way in WAYS if way in found]
+    rows = [row for number in given["sets"] for row in results_of_set(given, number)]
     print_table(rows)
     if given["out"]:
         draw_picture(rows, given["out"])
 
 
-def _of(kind: type[Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return those of the given options that are fields of a kind."""
-    return {option.name: given[option.name] for option in fields(kind)}
+def results_of_set(given: dict[str, Any], number: int) -> list[dict[str, Any]]:
+    """Work through one set in all ways that are asked for, unless it was done; return the rows."""
+    costs, eye = _of(Costs, given), _of(Eye, given)
+    plan = _of(Plan, given | {"seed": number})
+    scenes, style = given["scenes"], given["style"]
+    folder = given["work"] / f"{style}-{scenes}{f'-set-{number}' if number else ''}"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {"style": style, "scenes": scenes, **asdict(costs), **asdict(eye), **asdict(plan)}
+    results = folder / "results.jsonl"
+    missing = [way for way in given["ways"] if way not in _done(results, settings)]
+    if missing:
+        write_scenes(folder, scenes, style, number * scenes, given["assets"])
+        predictor = PredictorSpec("nano", read_vocabulary("stickers")).load()
+        kept = keep_scenes(folder, predictor, range(scenes))
+        named = [name_scene(predictor, scene) for scene in kept]
+        study = Study(folder, predictor, kept, named, costs, eye, plan)
+        for way in missing:
+            row = result_of(study, settings, way)
+            with results.open("a") as lines:
+                lines.write(json.dumps(row) + "\n")
+            log.info("set %d, %s: %.2f hours, PQ %.1f", number, way, row["hours"], row["pq"])
+    found = _done(results, settings)
+    return [found[way] for way in given["ways"] if way in found]
+
+
+def _of(kind: type[Options], given: dict[str, Any]) -> Options:
+    """Return a kind of settings made of those options that are its fields."""
+    return kind(**{option.name: given[option.name] for option in fields(kind)})
 
 
 def _done(results: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 # Label, colour and line of each way. Okabe and Ito's colours, which people tell apart who see some
@@ -19,23 +20,42 @@ WITHIN = 1.0  # points of PQ that count as equal
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print a line for each way; `hours to` is the time until PQ is within a point of way two's."""
-    wanted = next((row["pq"] for row in rows if row["way"] == "every proposal"), 100.0) - WITHIN
-    print(f"| way | hours | PQ | hours to PQ {wanted:.1f} | drawing | looked at | accepted |")  # noqa: T201
+    """Print a line for each way, means and standard deviations over the sets.
+
+    `hours to` is the time until PQ is within a point of what correcting every proposal of the same
+    set brings; it is "never" if some set does not get there.
+    """
+    print("| way | hours | PQ | hours to equal PQ | drawing | looked at | accepted, right |")  # noqa: T201
     print("|---|---|---|---|---|---|---|")  # noqa: T201
-    for row in rows:
-        reached = hours_to(row["curve"], wanted)
-        drawing = sum(row["seconds"].get(action, 0.0) for action in ("redraw", "draw"))
+    wanted = {_set(row): row["pq"] - WITHIN for row in rows if row["way"] == "every proposal"}
+    for way in LOOKS:
+        of_way = [row for row in rows if row["way"] == way]
+        if not of_way:
+            continue
+        reached = [hours_to(row["curve"], wanted.get(_set(row), 99.0)) for row in of_way]
+        found = [hours for hours in reached if hours is not None]
         cells = (
-            row["way"],
-            f"{row['hours']:.2f}",
-            f"{row['pq']:.1f}",
-            "never" if reached is None else f"{reached:.2f}",
-            f"{100 * drawing / 3600 / row['hours']:.0f} %",
-            row["looked at"],
-            f"{row['accepted']}, {row['accepted right']} right" if row["accepted"] else "0",
+            way,
+            spread([row["hours"] for row in of_way], 2),
+            spread([row["pq"] for row in of_way], 1),
+            spread(found, 2) if len(found) == len(reached) else "never",
+            spread([drawing_hours(row) for row in of_way], 2),
+            spread([row["looked at"] for row in of_way], 0),
+            f"{spread([row['accepted'] for row in of_way], 0)}, "
+            f"{spread([row['accepted right'] for row in of_way], 0)}",
         )
-        print(f"| {' | '.join(map(str, cells))} |")  # noqa: T201
+        print(f"| {' | '.join(cells)} |")  # noqa: T201
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Return mean and standard deviation, or the only value."""
+    mean = f"{np.mean(values):.{digits}f}"
+    return f"{mean} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else mean
+
+
+def drawing_hours(row: Mapping[str, Any]) -> float:
+    """Return the hours in which masks are drawn."""
+    return float(sum(row["seconds"].get(action, 0.0) for action in ("redraw", "draw"))) / 3600
 
 
 def hours_to(curve: Sequence[Sequence[float]], wanted: float) -> float | None:
@@ -44,14 +64,27 @@ def hours_to(curve: Sequence[Sequence[float]], wanted: float) -> float | None:
 
 
 def draw_picture(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
-    """Draw PQ over hours, a line for each way."""
+    """Draw PQ over hours: a line for each way, the mean of the sets, in the range of the sets."""
     figure = Figure(figsize=(7.5, 4.2), layout="constrained")
     panel = figure.subplots()
-    for row in rows:
-        label, color, line = LOOKS[row["way"]]
-        hours, pq = zip(*row["curve"], strict=True)
-        panel.plot(hours, pq, color=color, linestyle=line, linewidth=2, label=label)
-        panel.plot(hours[-1:], pq[-1:], color=color, marker="o")
+    for way, (label, color, line) in LOOKS.items():
+        curves = [np.array(row["curve"]) for row in rows if row["way"] == way]
+        if not curves:
+            continue
+        hours = np.linspace(0, np.mean([curve[-1, 0] for curve in curves]), 200)
+        # Each set by the share of its own work, for the sets do not take equally long.
+        shares = [curve[:, 0] / curve[-1, 0] for curve in curves]
+        qualities = np.stack(
+            [
+                np.interp(hours / hours[-1], share, curve[:, 1])
+                for share, curve in zip(shares, curves, strict=True)
+            ]
+        )  # [sets, 200]
+        panel.fill_between(hours, qualities.min(0), qualities.max(0), color=color, alpha=0.2, lw=0)
+        mean = qualities.mean(axis=0)
+        panel.plot(hours, mean, color=color, linestyle=line, linewidth=2, label=label)
+        ends = ([curve[-1, 0] for curve in curves], [curve[-1, 1] for curve in curves])
+        panel.plot(*ends, color=color, marker="o", markersize=4, linestyle="none")
     panel.set_xlabel("hours of a simulated reviewer")
     panel.set_ylabel("PQ of the labels of all scenes, per cent")
     panel.set_xlim(left=0)
@@ -59,3 +92,8 @@ def draw_picture(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     panel.grid(alpha=0.3)
     panel.legend(loc="lower right")
     figure.savefig(out, dpi=110)
+
+
+def _set(row: Mapping[str, Any]) -> int:
+    """Return the number of the set that a row is about."""
+    return int(row["settings"]["seed"])

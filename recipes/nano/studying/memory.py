@@ -1,14 +1,13 @@
 """What a memory of corrections is worth: PQ on other scenes against the corrected segments.
 
-    OMP_NUM_THREADS=1 python -m recipes.nano.studying.memory --style trained --scenes 240
+    OMP_NUM_THREADS=1 python -m recipes.nano.studying.memory --work WORK --style trained
 
-Scenes with the words of `new_domain`, in one of the demonstration's two styles. How a memory
-speaks was chosen on the style `unseen`; only `trained` tells what it is worth elsewhere. Some of
-the scenes are corrected, the others are measured; a hash with the seed splits them. Of each class
-N segments are corrected, as a person would: the right class for a proposed segment that has the
-mask, else a drawn mask. The masks that the model proposes are the same in all arms, only their
-names differ. The last arm gives every mask that has an IoU of one half with a true segment the
-class of it: what names can gain at most.
+Scenes of `domain_scenes`. How a memory speaks was chosen on the style `unseen`; only the others
+tell what it is worth elsewhere. Some of the scenes are corrected, the others are measured; a hash
+with the seed splits them. Of each class N segments are corrected, as a person would: the right
+class for a proposed segment that has the mask, else a drawn mask. The masks that the model proposes
+are the same in all arms, only their names differ. The last arm gives every mask that has an IoU of
+one half with a true segment the class of it: what names can gain at most.
 """
 
 import argparse
@@ -17,8 +16,9 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,9 +26,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frozenseg_label.demo.scenes import Scene, draw_scene
-from frozenseg_label.demo.textures import draw_textures
-from frozenseg_label.demo.write_demo import STYLES, Style, demonstration_cutouts
 from frozenseg_label.evaluation.panoptic_quality import PanopticTally
 from frozenseg_label.evaluation.segment_overlap import overlap_of
 from frozenseg_label.inference.image_proposals import ImageProposals
@@ -36,16 +33,15 @@ from frozenseg_label.inference.mask_ensemble import mask_iou
 from frozenseg_label.inference.memory import Memory
 from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.predictor_spec import PredictorSpec
-from frozenseg_label.inference.preprocess import prepare_image
-from frozenseg_label.inference.segment_embeddings import pool_segments
 from frozenseg_label.model.mask_classification import classify_by_clip
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
 from frozenseg_label.vocabulary_files import read_vocabulary
-from recipes.nano.studying.new_domain import FIRST_SEED, SIZE, domain_names
+from recipes.nano.making.world import DEFAULT_ASSETS
+from recipes.nano.studying.drawn_scenes import STUDY_STYLES, domain_drawings, domain_scenes
+from recipes.nano.studying.kept_scenes import KeptScene, keep_scenes, write_drawn
 
 CORRECTED_SHARE = 0.6  # of the scenes
-FIRST_SEEDS: dict[Style, int] = {"unseen": FIRST_SEED, "trained": FIRST_SEED + 10**6}
 FIGURES = ("PQ seen", "PQ unseen", "class seen", "class unseen")
 
 log = logging.getLogger("memory")
@@ -70,16 +66,26 @@ def main() -> None:
     """Read the command line, measure, print a table."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--style", choices=STYLES, default="trained")
-    parser.add_argument("--scenes", type=int, default=400)
+    parser.add_argument("--work", type=Path, required=True, help="what is drawn and seen is kept")
+    parser.add_argument("--style", choices=STUDY_STYLES, default="trained")
+    parser.add_argument("--scenes", type=int, default=240)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--corrected", type=int, nargs="*", default=[1, 5, 20])
     parser.add_argument("--words", choices=("domain", "stickers"), default="domain")
+    parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     given = parser.parse_args()
-    predictor = PredictorSpec("nano", _vocabulary(given.words)).load()
+    drawings = domain_drawings(given.style, given.assets)
+    folder = given.work / f"{given.style}-{given.scenes}"
+    if not (folder / "truth" / "panoptic.json").is_file():
+        write_drawn(folder, domain_scenes(drawings, given.style, given.scenes))
+    words = read_vocabulary("stickers")
+    if given.words == "domain":
+        of_domain = tuple(c for c in words.categories if c.name in drawings.names)
+        words = Vocabulary("domain", of_domain)
+    predictor = PredictorSpec("nano", words).load()
     with torch.inference_mode():
-        drawn = draw_scenes(given.scenes, given.style)
-        scenes = [look_at(predictor, number, scene) for number, scene in enumerate(drawn)]
+        kept = keep_scenes(folder, predictor, range(given.scenes))
+        scenes = [looked_at(predictor, scene) for scene in kept]
         log.info("%d scenes; %d words", len(scenes), len(predictor.vocabulary))
         rows = []
         for seed in given.seeds:
@@ -92,30 +98,13 @@ def main() -> None:
         log.info("| %s | %s |", arm, " | ".join(_spread(of_arm, name) for name in FIGURES))
 
 
-def draw_scenes(count: int, style: Style) -> Iterator[Scene]:
-    """Yield the first scenes with the words of the domain; each style has scenes of its own."""
-    things, stuff = domain_names()
-    cutouts = {k: v for k, v in demonstration_cutouts(style).items() if k in things}
-    textures = draw_textures(np.random.default_rng(3), 2, SIZE + 96, names=stuff)
-    for seed in range(FIRST_SEEDS[style], FIRST_SEEDS[style] + count):
-        yield draw_scene(np.random.default_rng(seed), cutouts, textures, SIZE)
-
-
-def look_at(predictor: Predictor, number: int, scene: Scene) -> Looked:
-    """Let the model look at a scene."""
-    size = predictor.model.input_size
-    image = prepare_image(scene.image, size.shortest, size.longest, size.divisor)
-    ids = [segment.id for segment in scene.segments]
-    features = predictor.model.extract_features(image.pixels[None], [image.framing.image])
-    drawn = pool_segments(predictor.model.clip, image, (scene.ids == id_ for id_ in ids))
-    (proposals,) = predictor.propose(features, [image.framing])
-    return Looked(
-        number,
-        scene.truth(predictor.vocabulary),
-        proposals,
-        dict(zip(ids, drawn, strict=True)),
-        predictor.name_proposals(proposals),
-    )
+def looked_at(predictor: Predictor, scene: KeptScene) -> Looked:
+    """Return a scene with its labels."""
+    proposals = scene.proposals(predictor)
+    ids = [segment.id for segment in scene.truth.segments]
+    drawn = dict(zip(ids, scene.drawn, strict=True))
+    labels = predictor.name_proposals(proposals)
+    return Looked(scene.number, scene.truth, proposals, drawn, labels)
 
 
 def measure(
@@ -237,15 +226,6 @@ def is_measured(scene: Looked, seed: int) -> bool:
     """Return whether a scene is measured on; the others are corrected."""
     digest = hashlib.sha256(f"{seed} {scene.number}".encode()).digest()
     return digest[0] >= 256 * CORRECTED_SHARE
-
-
-def _vocabulary(words: str) -> Vocabulary:
-    """Return the words of the domain, or all 181."""
-    stickers = read_vocabulary("stickers")
-    things, stuff = domain_names()
-    names = {*things, *stuff}
-    of_domain = Vocabulary("domain", tuple(c for c in stickers.categories if c.name in names))
-    return stickers if words == "stickers" else of_domain
 
 
 def _spread(rows: Sequence[Mapping[str, float]], name: str) -> str:

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m recipes.nano.studying.memory_and_training --work WORK
 
-Scenes of `studying.memory`, in the style that no choice about the memory saw. All segments of some
+Scenes of `studying.memory`, in a style that no choice about the memory saw. All segments of some
 scenes are corrected. The memory has these segments, the training these scenes; both name and
 measure the same other scenes. After the training the memory is tuned anew, as `annotate` does it.
 """
@@ -20,14 +20,16 @@ from PIL import Image
 
 from frozenseg_label import train
 from frozenseg_label.demo.scenes import Scene
-from frozenseg_label.demo.write_demo import STYLES
 from frozenseg_label.formats.coco_panoptic import png_name, write_coco_panoptic, write_panoptic_png
 from frozenseg_label.inference.predictor import Predictor
 from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.vocabulary import Vocabulary
 from frozenseg_label.vocabulary_files import read_vocabulary
 from recipes.nano.making.probe import describe
-from recipes.nano.studying.memory import Looked, draw_scenes, look_at, remember, score
+from recipes.nano.making.world import DEFAULT_ASSETS
+from recipes.nano.studying.drawn_scenes import STUDY_STYLES, domain_drawings, domain_scenes
+from recipes.nano.studying.kept_scenes import keep_scenes, write_drawn
+from recipes.nano.studying.memory import Looked, looked_at, remember, score
 
 EVERY = 10**6  # more segments of a class than there are
 
@@ -39,7 +41,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="a new folder")
-    parser.add_argument("--style", choices=STYLES, default="trained")
+    parser.add_argument("--style", choices=STUDY_STYLES, default="trained")
+    parser.add_argument("--assets", type=Path, default=DEFAULT_ASSETS)
     parser.add_argument("--corrected", type=int, default=40, help="scenes")
     parser.add_argument("--measured", type=int, default=80, help="scenes")
     parser.add_argument("--recipe", default="fine_tune_cached")
@@ -47,11 +50,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     given = parser.parse_args()
     vocabulary = read_vocabulary("stickers")
-    drawn = list(draw_scenes(given.corrected + given.measured, given.style))
-    first, others = drawn[: given.corrected], drawn[given.corrected :]
+    drawings = domain_drawings(given.style, given.assets)
+    count = given.corrected + given.measured
+    drawn = list(domain_scenes(drawings, given.style, count))
+    write_drawn(given.work, drawn)
+    first, others = drawn[: given.corrected], range(given.corrected, count)
     before = PredictorSpec("nano", vocabulary).load()
-    corrected = _look(before, first, 0)
-    looked = _look(before, others, len(first))
+    corrected = _look(before, given.work, range(given.corrected))
+    looked = _look(before, given.work, others)
     _measure("none", before, before, looked, seconds=0.0)
     _measure_memory("memory", before, before, corrected, looked, seconds=0.0)
 
@@ -68,14 +74,14 @@ def main() -> None:
     if summary.checkpoint is None:
         raise SystemExit("the training was stopped")
     after = PredictorSpec(str(summary.checkpoint), vocabulary).load()
-    looked = _look(after, others, len(first))
+    looked = _look(after, given.work, others)
     _measure("train", after, before, looked, summary.seconds)
     _measure_memory("both", after, before, corrected, looked, summary.seconds)
 
 
 @torch.inference_mode()
-def _look(predictor: Predictor, scenes: Sequence[Scene], first: int) -> list[Looked]:
-    return [look_at(predictor, first + place, scene) for place, scene in enumerate(scenes)]
+def _look(predictor: Predictor, folder: Path, numbers: Sequence[int]) -> list[Looked]:
+    return [looked_at(predictor, scene) for scene in keep_scenes(folder, predictor, numbers)]
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ would give it; the other scenes are measured on.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -57,10 +57,14 @@ def draw_domain(work: Path) -> None:
     write_coco_panoptic(out / "panoptic.json", vocabulary, annotations)
 
 
-def domain_names() -> tuple[set[str], list[str]]:
-    """Return the names of the things, new and known, and of the stuff; all groups have some."""
+def domain_names(drawn: Collection[str] | None = None) -> tuple[set[str], list[str]]:
+    """Return the names of the things, new and known, and of the stuff; all groups have some.
+
+    Args:
+        drawn: names of the things that have drawings; None: those of Twemoji.
+    """
     concepts = read_concepts()
-    drawn = demonstration_cutouts("unseen")
+    drawn = demonstration_cutouts("unseen") if drawn is None else drawn
     things = [c for c in concepts if c.is_thing and c.name in drawn]
     new = [c.name for c in things if not c.seen]
     known = [c.name for c in things if c.seen]
