@@ -33,6 +33,7 @@ class TiledResize:
         self.widths = [(to[1], keep[1]) for to, keep in steps]
         # Unit vectors, resized, are F.interpolate's own weights, to the last bit.
         self.weights = _resize_last(torch.eye(size[0])[None], heights)[0].T.contiguous()  # [H, h]
+        self.column_weights = _resize_last(torch.eye(size[1])[None], self.widths)[0].T  # [W, w]
         self.output_size: Size = steps[-1][1]
 
     def needed(self, start: int, stop: int) -> slice:
@@ -50,7 +51,11 @@ class TiledResize:
         """
         weights = self.weights[start:stop, self.needed(start, stop)].to(maps.device)
         with torch.autocast(maps.device.type, enabled=False):  # half precision would move edges
-            return weights @ _resize_last(maps.float(), self.widths)
+            return weights @ self.stretched(maps)
+
+    def stretched(self, maps: Tensor) -> Tensor:
+        """Return maps [N, rows, w] at the width of the result, float32 [N, rows, W]."""
+        return _resize_last(maps.float(), self.widths)
 
 
 def _resize_last(x: Tensor, steps: Sequence[tuple[int, int]]) -> Tensor:
