@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from frozenseg_label.annotation.annotate_folder import annotate
 from frozenseg_label.annotation.annotate_summary import AnnotateSummary
+from frozenseg_label.annotation.merge_runs import merge_runs
 from frozenseg_label.annotation.relabel import RelabelSummary, relabel
 from frozenseg_label.annotation.try_words import TriedWords, WordTrial
 from frozenseg_label.demo.write_demo import write_demo
@@ -65,6 +66,7 @@ __all__ = [
     "import_labels",
     "load_predictor",
     "map_vocabulary",
+    "merge_runs",
     "merge_vocabularies",
     "open_review",
     "parse_classes",

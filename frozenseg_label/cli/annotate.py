@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
+from click.core import ParameterSource
 
 from frozenseg_label.annotation.annotate_folder import annotate as label
 from frozenseg_label.annotation.annotate_job import FORMATS
 from frozenseg_label.annotation.annotate_summary import AnnotateSummary
+from frozenseg_label.annotation.merge_runs import merge_runs
 from frozenseg_label.cli.completion import complete_vocabulary, complete_weights
 from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
@@ -26,6 +28,7 @@ from frozenseg_label.inference.predictor_spec import PRECISIONS
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Vocabulary
 
+BESIDE_MERGE = {"images", "output", "merge", "as_json", "quiet", "verbose", "log_file"}
 SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value; the last wins
 
 
@@ -99,6 +102,11 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
     metavar="I/N",
     help="Label only the I-th of N parts, by hash of the names; each part needs its own folder.",
 )
+@click.option(
+    "--merge",
+    is_flag=True,
+    help="Join run folders, given instead of IMAGES, into one: the parts that --shard made.",
+)
 @option_of(
     label,
     "--checksum",
@@ -135,6 +143,7 @@ def annotate(
     output: Path,
     vocab: str | None,
     classes: str | None,
+    merge: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - the options of frozenseg_label.annotate, with its types
 ) -> None:
@@ -142,6 +151,10 @@ def annotate(
 
     After an interruption, the same command continues where it stopped.
     """
+    if merge:
+        _refuse_beside_merge(ctx)
+        _report(ctx, merge_runs(images, output, progress=not is_quiet()), as_json=as_json)
+        return
     if bool(images) == (from_list is not None):
         raise click.UsageError("give either IMAGES, folders or files, or --from-list")
     sources = images if from_list is None else _listed(from_list, b"\0" if null else b"\n")
@@ -149,10 +162,28 @@ def annotate(
     vocabulary = chosen_vocabulary(ctx, vocab, classes)
     options["formats"] = [name for name in options["formats"] if name != "coco-panoptic"]
     result = label(sources, output, vocabulary, progress=not is_quiet(), **options)
+    _report(ctx, result, as_json=as_json, dry_run=options["dry_run"])
+
+
+def _refuse_beside_merge(ctx: click.Context) -> None:
+    """Raise UsageError where an option was given that a merge does not know."""
+    for param in ctx.command.params:
+        given = ctx.get_parameter_source(f"{param.name}") is ParameterSource.COMMANDLINE
+        if given and param.name not in BESIDE_MERGE:
+            raise click.UsageError(
+                f"{param.opts[-1]} has no place beside --merge, which labels nothing; give run "
+                "folders and -o"
+            )
+
+
+def _report(
+    ctx: click.Context, result: AnnotateSummary, *, as_json: bool, dry_run: bool = False
+) -> None:
+    """Print the result on stdout, and exit with what it means."""
     if as_json:
         print_json(**asdict(result))
-    elif options["dry_run"] or not is_quiet():
-        _print(result, dry_run=options["dry_run"])
+    elif dry_run or not is_quiet():
+        _print(result, dry_run=dry_run)
     if result.failed:
         ctx.exit(FINISHED_WITH_FAILURES)
 

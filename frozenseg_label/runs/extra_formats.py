@@ -91,6 +91,11 @@ class ExtraFiles:
         for path in _paths(before, _FORMATS) - written if before else ():
             remove_file(self.folder, path)
 
+    def remove(self, labels: Labels) -> None:
+        """Remove an image's files that were made of some labels, whatever their format."""
+        for path in _paths(labels, _FORMATS):
+            remove_file(self.folder, path)
+
     def _made(
         self, file: str, panoptic_map: PanopticMap, record: ImageRecord
     ) -> Iterator[tuple[str, bytes]]:

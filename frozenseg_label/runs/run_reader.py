@@ -72,9 +72,13 @@ class RunReader:
         """Return where the picture of an image is; None where the run does not know its folder."""
         return Path(self.manifest.root) / image if self.manifest.root is not None else None
 
-    def png(self, labels: Labels) -> Path:
-        """Return where the panoptic PNG of an image is."""
-        return self._files.path(labels)
+    def png(self, labels: Labels, *, proposed: bool = False) -> Path:
+        """Return where the panoptic PNG of an image is.
+
+        Args:
+            proposed: the PNG of the model's own map, not of the present labels.
+        """
+        return self._files.path(labels, proposed=proposed)
 
     def record(self, entry: Entry) -> ImageRecord:
         """Return the image file that was labelled, as it was then."""
