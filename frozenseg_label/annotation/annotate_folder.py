@@ -226,4 +226,5 @@ def _still_unreadable(
         try:
             decode_image(record, max_pixels)
         except ImageError as error:
-            yield record, error
+            # Another one: by its traceback, the error that was raised keeps the file's content.
+            yield record, ImageError(f"{error}")

@@ -191,11 +191,8 @@ def _judged_part(proposed: PanopticMap, present: PanopticMap) -> tuple[PanopticM
     """
     waiting = [segment.id for segment in present.segments if segment.is_open]
     unjudged = np.isin(present.ids, waiting)  # [H, W]
-    gone = [
-        segment.id
-        for segment in proposed.segments
-        if 2 * np.count_nonzero(unjudged[proposed.ids == segment.id]) > segment.area
-    ]
+    pixels = np.bincount(proposed.ids[unjudged], minlength=int(proposed.ids.max(initial=0)) + 1)
+    gone = [segment.id for segment in proposed.segments if 2 * pixels[segment.id] > segment.area]
     of_model = np.where(unjudged | np.isin(proposed.ids, gone), UNLABELLED, proposed.ids)
     of_person = np.where(unjudged, UNLABELLED, present.ids)
     return _cut_to(proposed, of_model), _cut_to(present, of_person)

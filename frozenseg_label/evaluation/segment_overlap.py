@@ -128,15 +128,17 @@ def one_segment_per_stuff(panoptic_map: PanopticMap) -> PanopticMap:
     A run keeps a person's part and the model's part of it apart; to panoptic quality they are one.
     """
     first: dict[int, Segment] = {}
-    ids, segments = panoptic_map.ids, []
+    segments = []
+    # What to add to an id. As in `_places`: only pages that are written to take memory.
+    step = np.zeros(int(panoptic_map.ids.max(initial=0)) + 1, dtype=np.int32)
     for segment in panoptic_map.segments:
         known = first.get(segment.category_id)
         if segment.is_thing or segment.is_crowd or known is None:
             segments.append(segment)
             if not segment.is_thing and not segment.is_crowd:
                 first[segment.category_id] = segment
-            continue
-        ids = np.where(ids == segment.id, np.int32(known.id), ids)
+        else:
+            step[segment.id] = known.id - segment.id
     if len(segments) == len(panoptic_map.segments):
         return panoptic_map
-    return PanopticMap.of(ids, segments)
+    return PanopticMap.of(panoptic_map.ids + step[panoptic_map.ids], segments)

@@ -105,8 +105,11 @@ def beside(
     areas = {segment.id: segment for segment in labels.segments}
     ids, kept = labels.ids.copy(), {}
     for number, segment in enumerate(left, start=max(areas, default=0) + 1):
-        here = current.ids == segment.id  # [H, W]
-        for id_, common in zip(*np.unique(labels.ids[here], return_counts=True), strict=True):
+        x, y, width, height = segment.bbox
+        box = slice(y, y + height), slice(x, x + width)
+        here = current.ids[box] == segment.id  # [h, w]
+        under = labels.ids[box][here]
+        for id_, common in zip(*np.unique(under, return_counts=True), strict=True):
             other = areas.get(int(id_))
             if other is None or other.category_id != segment.category_id:
                 continue
@@ -114,7 +117,7 @@ def beside(
                 break
         else:
             kept[number] = segment
-            ids[here & (labels.ids == UNLABELLED)] = number
+            ids[box][here & (labels.ids[box] == UNLABELLED)] = number
     added = (replace(segment, id=number) for number, segment in kept.items())
     return PanopticMap.of(ids, [*labels.segments, *added]), kept
 

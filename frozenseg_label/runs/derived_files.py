@@ -13,8 +13,9 @@ from frozenseg_label.formats.coco_panoptic import (
 )
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import Segment
-from frozenseg_label.runs.journal import Journal, Known
+from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry
+from frozenseg_label.runs.known import Known
 from frozenseg_label.runs.layout import FAILURES, PANOPTIC_JSON, SUMMARY
 from frozenseg_label.runs.manifest import ClassTotals, Manifest, Totals, write_manifest
 from frozenseg_label.vocabulary import Vocabulary

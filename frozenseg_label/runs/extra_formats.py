@@ -88,7 +88,8 @@ class ExtraFiles:
             refuse_links(self.folder, path)
             atomic_write(self.folder / path, data, lasting=False)
             written.add(path)
-        for path in _paths(before, _FORMATS) - written if before else ():
+        there = [name for name in _FORMATS if (self.folder / name).is_dir()]
+        for path in _paths(before, there) - written if before else ():
             remove_file(self.folder, path)
 
     def remove(self, labels: Labels) -> None:

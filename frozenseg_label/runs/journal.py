@@ -11,11 +11,10 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -23,42 +22,11 @@ from frozenseg_label.documents import parse_json
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import explained, refuse_links, sync_folder
 from frozenseg_label.formats.json_rows import RowPlace
-from frozenseg_label.runs.journal_rows import Entry, Event
-from frozenseg_label.runs.layout import (
-    checked_name,
-    folded,
-    free_png_name,
-    long_png_name,
-)
+from frozenseg_label.runs.journal_rows import Entry
+from frozenseg_label.runs.known import Known, known_of, replay
+from frozenseg_label.runs.layout import folded, free_png_name
 
 SYNC_SECONDS = 1.0
-
-
-class Known(NamedTuple):
-    """What memory keeps of an image's last row; the rest is read from the file when needed.
-
-    Attributes:
-        offset, length: of the row in the file, bytes.
-        file, png_size: of the labels' PNG; None: there are none, or a row does not say. A failure
-            keeps labels.
-        is_reviewed: whether these labels are a person's last word.
-        is_corrected: whether a person has done anything to them.
-        has_kept: whether a file of proposals is kept beside them.
-        others: as in `Entry`.
-    """
-
-    offset: int
-    length: int
-    event: Event
-    size: int
-    mtime_ns: int
-    sha256: str | None
-    run: str | None
-    file: str | None
-    png_size: int | None
-    is_reviewed: bool
-    is_corrected: bool
-    has_kept: bool
 
 
 class Journal:
@@ -82,7 +50,7 @@ class Journal:
             there = writable or path.exists()
             self._file = FileIO(path if there else os.devnull, "a+" if writable else "r")
         try:
-            self._known, self._end = _replay(path)
+            self._known, self._end = replay(path)
             files = (known.file for known in self._known.values() if known.file is not None)
             self._files = {folded(file) for file in files}
             if writable:
@@ -166,7 +134,7 @@ class Journal:
             except BaseException:
                 self._file.truncate(self._end)  # a full disk leaves whole rows only
                 raise
-            self._known[entry.image] = known = _known(row, self._end, len(line))
+            self._known[entry.image] = known = known_of(row, self._end, len(line))
             if known.file is not None:
                 self._files.add(folded(known.file))
             self._end += len(line)
@@ -208,64 +176,6 @@ def refuse_moved(file: FileIO, path: Path) -> None:
             f"{path.parent}: was moved, removed or replaced while this program wrote to it, so it "
             "stops; give the command again with the folder's new place"
         )
-
-
-def _replay(path: Path) -> tuple[dict[str, Known], int]:
-    """Return the last row of each image, and where whole rows end."""
-    known: dict[str, Known] = {}
-    end = 0
-    if not path.exists():
-        return known, end
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            row = _parse(line)
-            if row is None:
-                if file.readline():
-                    raise RunError(
-                        f"{path}, line {number}: no whole journal row; delete that line, "
-                        "and its image is labelled again"
-                    )
-                break
-            try:
-                known[checked_name(row["image"])] = _known(row, end, len(line))
-            except (AttributeError, ValueError) as error:
-                raise RunError(
-                    f"{path}, line {number}: no journal row ({error}); delete that line"
-                ) from None
-            except (KeyError, TypeError) as error:
-                raise RunError(
-                    f"{path}, line {number}: a journal row without {error}; delete that line, "
-                    "and its image is labelled again"
-                ) from None
-            end += len(line)
-    return known, end
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """Return the row in a line; None if the line is torn."""
-    try:
-        row = json.loads(line) if line.endswith(b"\n") else None
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _known(row: Mapping[str, Any], offset: int, length: int) -> Known:
-    labels = row.get("labels") or {}
-    return Known(
-        offset=offset,
-        length=length,
-        event=row["event"],
-        size=row["size"],
-        mtime_ns=row["mtime_ns"],
-        sha256=row.get("sha256"),
-        run=row.get("run"),
-        file=labels.get("file", long_png_name(row["image"])) if labels else None,
-        png_size=labels["current"].get("size") if labels else None,
-        is_reviewed=labels.get("state") == "reviewed",
-        is_corrected=labels.get("state", "unseen") != "unseen" or bool(labels.get("proposed")),
-        has_kept=bool(row.get("kept")),
-    )
 
 
 def _write_all(file: FileIO, data: bytes) -> None:

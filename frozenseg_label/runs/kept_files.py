@@ -9,8 +9,8 @@ from pathlib import Path
 
 from frozenseg_label.errors import FormatError
 from frozenseg_label.files import read_regular
-from frozenseg_label.runs.journal import Known
 from frozenseg_label.runs.journal_rows import Entry
+from frozenseg_label.runs.known import Known
 from frozenseg_label.runs.layout import kept_path, staged_path
 
 

@@ -6,13 +6,15 @@ and remembered by their masks, so that the same proposal does not come back.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import count
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frozenseg_label.formats.run_lengths import pixels_of, runs_of
-from frozenseg_label.panoptic import UNLABELLED, PanopticMap
+from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
 from frozenseg_label.vocabulary import Vocabulary, same_name
 
 SAME_MASK_IOU = (
@@ -81,34 +83,88 @@ def fuse(
     owned = np.isin(existing.ids, [segment.id for segment in kept])  # [H, W]
     ids = np.where(owned, existing.ids, UNLABELLED).astype(np.int32)  # [H, W]
     known = vocabulary.ids_by_any_name
-    refused = [(known.get(same_name(memory.category)), memory.mask()) for memory in rejected]
+    refused = [(known.get(same_name(memory.category)), _Patch.of(memory)) for memory in rejected]
+    noted = [
+        (segment.note, _Patch.of_segment(existing, segment))
+        for segment in existing.segments
+        if segment.note and not segment.is_owned
+    ]
     taken = {segment.id for segment in kept}
     unused = _unused_ids(taken | {segment.id for segment in proposal.segments})
     fused = list(kept)
     for segment in proposal.segments:
-        whole = proposal.ids == segment.id  # [H, W]
-        visible = whole & ~owned  # [H, W]
-        area = int(visible.sum())
-        if area == 0 or (segment.is_thing and area < min_visible * segment.area):
+        whole = _Patch.of_segment(proposal, segment)
+        visible = whole.without(owned)
+        if visible.area == 0 or (segment.is_thing and visible.area < min_visible * segment.area):
             continue
         masks = [mask for category_id, mask in refused if category_id == segment.category_id]
         # The refused mask may have been what was left beside a person's segment, or the whole.
-        if any(max(_iou(whole, mask), _iou(visible, mask)) >= same_mask_iou for mask in masks):
+        if any(max(whole.iou(mask), visible.iou(mask)) >= same_mask_iou for mask in masks):
             continue
         new_id = next(unused) if segment.id in taken else segment.id
-        ids[visible] = new_id
-        note = _note_there(existing, visible) or segment.note
-        fused.append(replace(segment, id=new_id, note=note))
+        ids[visible.where][visible.mask] = new_id
+        # A note on a proposed segment of nearly this mask goes on.
+        notes = (note for note, mask in noted if visible.iou(mask) >= SAME_MASK_IOU)
+        fused.append(replace(segment, id=new_id, note=next(notes, "") or segment.note))
     return PanopticMap.of(ids, fused)
 
 
-def _note_there(existing: PanopticMap, mask: NDArray[np.bool_]) -> str:
-    """Return the note on the proposed segment that has nearly this mask [H, W]; else nothing."""
-    for segment in existing.segments:
-        is_noted = segment.note and not segment.is_owned
-        if is_noted and _iou(existing.ids == segment.id, mask) >= SAME_MASK_IOU:
-            return segment.note
-    return ""
+@dataclass(frozen=True)
+class _Patch:
+    """A mask in its box: an image has many, and most of them are small.
+
+    Attributes:
+        top, left: of the box in the image, in pixels.
+        mask: [h, w].
+    """
+
+    top: int
+    left: int
+    mask: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, memory: RejectedSegment) -> Self:
+        """Return the mask that is remembered."""
+        mask = memory.mask()
+        rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+        if not len(rows):
+            return cls(0, 0, mask[:0, :0])
+        box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return cls(int(rows[0]), int(columns[0]), box.copy())  # lets the whole mask go
+
+    @classmethod
+    def of_segment(cls, panoptic_map: PanopticMap, segment: Segment) -> Self:
+        """Return the mask of a segment of the map."""
+        x, y, width, height = segment.bbox
+        return cls(y, x, panoptic_map.ids[y : y + height, x : x + width] == segment.id)
+
+    @property
+    def where(self) -> tuple[slice, slice]:
+        """Return rows and columns of the box, for indexing [H, W]."""
+        height, width = self.mask.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+    @cached_property
+    def area(self) -> int:
+        """Return the pixels of the mask."""
+        return int(np.count_nonzero(self.mask))
+
+    def without(self, others: NDArray[np.bool_]) -> Self:
+        """Return it without the pixels of a mask of the whole image [H, W]."""
+        return replace(self, mask=self.mask & ~others[self.where])
+
+    def iou(self, other: "_Patch") -> float:
+        """Return the intersection over the union of both."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        common = np.count_nonzero(self._from(top, left, other) & other._from(top, left, self))
+        union = self.area + other.area - common
+        return common / union if union else 0.0
+
+    def _from(self, top: int, left: int, other: "_Patch") -> NDArray[np.bool_]:
+        """Return the part of the mask in the other's box, which begins at `top` and `left`."""
+        bottom = max(top, min(self.where[0].stop, other.where[0].stop))
+        right = max(left, min(self.where[1].stop, other.where[1].stop))
+        return self.mask[top - self.top : bottom - self.top, left - self.left : right - self.left]
 
 
 def withdraw_rejected(
@@ -136,8 +192,3 @@ def withdraw_rejected(
 def _unused_ids(used: set[int]) -> Iterator[int]:
     """Yield ids from 1 up that nobody has."""
     return (candidate for candidate in count(1) if candidate not in used)
-
-
-def _iou(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    union = int((mask | other).sum())
-    return int((mask & other).sum()) / union if union else 0.0

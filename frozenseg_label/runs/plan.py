@@ -9,7 +9,7 @@ from typing import Literal
 
 from frozenseg_label.errors import RunError
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.runs.journal import Known
+from frozenseg_label.runs.known import Known
 
 Reason = Literal["new", "failed", "changed", "outdated", "incomplete"]
 

@@ -1,19 +1,23 @@
 """The Python function says what it does not take, before it writes anything."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from frozenseg_label import annotate, review_page, write_demo
+from frozenseg_label.annotation.annotate_folder import _still_unreadable
 from frozenseg_label.annotation.progress import doubts
 from frozenseg_label.checkpoints.checkpoint import save_checkpoint
 from frozenseg_label.checkpoints.header import HEADER_KEY, TrainingCategory, read_header
 from frozenseg_label.checkpoints.tensor_file import read_tensors, write_tensors
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.model.frozenseg import FrozenSeg
+from frozenseg_label.runs.plan import Plan
 
 
 @pytest.mark.parametrize(
@@ -73,3 +77,23 @@ def test_weights_that_do_not_say_what_they_are_for_warn_of_nothing(
     photo = tmp_path / "photo.png"
     Image.new("RGB", (32, 32)).save(photo)
     assert doubts([ImageRecord(photo, "photo.png", 0, 0)], path) == ()
+
+
+def test_of_images_that_fail_again_only_the_message_is_kept(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (500, 700, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.png")
+    content = (tmp_path / "whole.png").read_bytes()
+    records = []
+    for number in range(5):
+        path = tmp_path / f"torn-{number}.png"
+        path.write_bytes(content[: len(content) // 2])
+        records.append(ImageRecord(path, path.name, path.stat().st_size, path.stat().st_mtime_ns))
+    plan = Plan(done=(), todo=tuple(records), failed=tuple(records))
+    tracemalloc.start()
+    try:
+        kept = dict(_still_unreadable(plan, max_pixels=None))
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(kept) == len(records)
+    assert size < records[0].size

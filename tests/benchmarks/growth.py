@@ -43,10 +43,66 @@ def read_panoptic_json(run: Path) -> None:
             labels.labels_of(image)
 
 
+def find(run: Path) -> None:
+    """Find the photographs."""
+    from frozenseg_label.images import find_images
+
+    find_images([run.parent / "photos"])
+
+
+def nothing(run: Path) -> None:
+    """Find them, and do what `annotate` does where all are labelled; it loads no model."""
+    from frozenseg_label.images import find_images
+    from frozenseg_label.runs.manifest import read_manifest
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    records = find_images([run.parent / "photos"])
+    with RunFolder.open_or_create(run, read_manifest(run)) as folder:
+        if folder.plan(records).todo:
+            raise ValueError("all images were labelled")
+        folder.finish()
+
+
+def assemble(run: Path) -> None:
+    """The same, once a row was added."""
+    from frozenseg_label.images import ImageRecord
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    with RunFolder.open_to_correct(run) as folder:
+        folder.fail(ImageRecord(Path("absent.jpg"), "absent.jpg", 0, time.time_ns()), "absent")
+        folder.finish()
+
+
+def fail_again(run: Path) -> None:
+    """Try as many torn JPEGs of 6 million pixels again, which failed before."""
+    import os
+
+    from PIL import Image
+
+    from frozenseg_label.annotation.annotate_folder import _still_unreadable
+    from frozenseg_label.images import find_images
+    from frozenseg_label.runs.plan import Plan
+
+    torn = run.parent / "torn"
+    if not torn.exists():
+        Image.effect_noise((3000, 2000), 50).convert("RGB").save(run.parent / "whole.jpg")
+        content = (run.parent / "whole.jpg").read_bytes()
+        torn.mkdir()
+        (torn / "0.jpg").write_bytes(content[: len(content) * 9 // 10])
+        for number in range(1, sum(1 for _ in (run.parent / "photos").iterdir())):
+            os.link(torn / "0.jpg", torn / f"{number}.jpg")
+    records = tuple(find_images([torn]))
+    dict(_still_unreadable(Plan(done=(), todo=records, failed=records), None))
+
+
 JOBS: dict[str, Callable[[Path], None]] = {
     "evaluate": evaluate_with_itself,
     "queue": queue,
     "coco": read_panoptic_json,
+    "find": find,
+    "nothing": nothing,
+    "assemble": assemble,
+    "fail": fail_again,
 }
 
 
@@ -54,7 +110,7 @@ def main() -> None:
     """Make the runs, do the jobs, print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS))
+    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=["evaluate", "queue"])
     parser.add_argument("--images", type=int, nargs="+", default=[500, 2000])
     parser.add_argument("--classes", type=int, nargs="+", default=[181])
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # in this process
