@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 from pydantic import JsonValue
 
 from frozenseg_label.files import atomic_stream
@@ -49,4 +50,7 @@ def _rows(file: BinaryIO) -> AddRow:
 
 
 def _json(value: JsonValue) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # the name of a file that is no Unicode
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()

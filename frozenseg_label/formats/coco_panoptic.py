@@ -224,21 +224,34 @@ def write_coco_panoptic(
     info: Mapping[str, JsonValue] | None = None,
 ) -> None:
     """Write the JSON; annotations are taken one at a time and not kept."""
+    rows = ((_image_row(annotation), _annotation_row(annotation)) for annotation in annotations)
+    write_panoptic_rows(path, vocabulary, rows, info)
+
+
+def write_panoptic_rows(
+    path: Path,
+    vocabulary: Vocabulary,
+    rows: Iterable[tuple[JsonValue, JsonValue]],
+    info: Mapping[str, JsonValue] | None = None,
+) -> None:
+    """Write the same of rows of `images` and `annotations`, one of each for an image."""
     head: dict[str, JsonValue] = {
         "info": dict(info or {}),
         "categories": categories_of(vocabulary),
     }
     with coco_document(path, head) as (add_image, add_annotation):
-        for annotation in annotations:
-            add_image(
-                {
-                    "id": annotation.image_id,
-                    "file_name": annotation.file_name,
-                    "width": annotation.width,
-                    "height": annotation.height,
-                }
-            )
-            add_annotation(_annotation_row(annotation))
+        for image, annotation in rows:
+            add_image(image)
+            add_annotation(annotation)
+
+
+def _image_row(annotation: PanopticAnnotation) -> dict[str, JsonValue]:
+    return {
+        "id": annotation.image_id,
+        "file_name": annotation.file_name,
+        "width": annotation.width,
+        "height": annotation.height,
+    }
 
 
 def _annotation_row(annotation: PanopticAnnotation) -> dict[str, JsonValue]:

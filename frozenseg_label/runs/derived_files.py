@@ -1,24 +1,19 @@
 """The files that are made from the journal: `panoptic.json`, `summary.json`, `failures.jsonl`."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from frozenseg_label.files import atomic_write, explained, refuse_links
-from frozenseg_label.formats.coco_panoptic import (
-    PanopticAnnotation,
-    write_coco_panoptic,
-)
 from frozenseg_label.images import ImageRecord
-from frozenseg_label.panoptic import Segment
 from frozenseg_label.runs.journal import Journal
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.known import Known
 from frozenseg_label.runs.layout import FAILURES, PANOPTIC_JSON, SUMMARY
-from frozenseg_label.runs.manifest import ClassTotals, Manifest, Totals, write_manifest
-from frozenseg_label.vocabulary import Vocabulary
+from frozenseg_label.runs.manifest import Manifest, Totals, write_manifest
+from frozenseg_label.runs.panoptic_document import write_panoptic_json
 
 SUMMARY_VERSION = 1
 
@@ -86,46 +81,6 @@ def is_assembled(folder: Path, journal: Journal, manifest: Manifest) -> bool:
     return there and manifest.totals is not None and manifest.assembled == journal.length
 
 
-def write_panoptic_json(path: Path, journal: Journal, manifest: Manifest) -> Totals:
-    """Write `panoptic.json`, one journal row at a time; returns what is in it.
-
-    An image keeps its number as long as the journal lives. Images labelled with words that the
-    vocabulary no longer has are left out.
-    """
-    vocabulary = manifest.vocabulary.vocabulary()
-    counter = _Counter(vocabulary)
-
-    def annotations() -> Iterator[PanopticAnnotation]:
-        for number, entry in enumerate(journal.entries(), start=1):
-            counter.failed += entry.event == "failed"
-            labels = entry.labels
-            if labels is None:
-                continue
-            if labels.current.lost_classes(vocabulary):
-                counter.outdated += 1
-                continue
-            segments = labels.current.segments(vocabulary)
-            counter.add(segments)
-            yield PanopticAnnotation(
-                image_id=number,
-                file_name=entry.image,
-                png_name=labels.file,
-                width=labels.width,
-                height=labels.height,
-                segments=segments,
-                state=labels.state,
-                note=labels.note,
-            )
-
-    info = {
-        "description": f"frozenseg-label {manifest.tool_version}, weights {manifest.weights.name}",
-        "date_created": manifest.updated.isoformat(),
-        "run": manifest.fingerprint,
-    }
-    write_coco_panoptic(path, vocabulary, annotations(), info)
-    return counter.totals()
-
-
 def write_failures(folder: Path, journal: Journal) -> None:
     """Make `failures.jsonl` hold a row for each image whose last attempt failed, and no other."""
     path = folder / FAILURES
@@ -150,38 +105,3 @@ def append_failure(folder: Path, entry: Entry) -> None:
 def _failure_line(entry: Entry) -> bytes:
     row = {"image": entry.image, "message": entry.message, "time": entry.time.isoformat()}
     return json.dumps(row).encode() + b"\n"
-
-
-class _Counter:
-    """Adds up totals while images stream by."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
-        self.images = self.failed = self.outdated = self.segments = 0
-        self.classes: dict[int, tuple[int, int, int]] = {}  # images, segments, pixels by id
-
-    def add(self, segments: tuple[Segment, ...]) -> None:
-        """Count one labelled image."""
-        self.images += 1
-        self.segments += len(segments)
-        for category_id in {segment.category_id for segment in segments}:
-            areas = [segment.area for segment in segments if segment.category_id == category_id]
-            images, count, pixels = self.classes.get(category_id, (0, 0, 0))
-            self.classes[category_id] = (images + 1, count + len(areas), pixels + sum(areas))
-
-    def totals(self) -> Totals:
-        """Return what was counted."""
-        classes = {}
-        for category in self.vocabulary.categories:
-            if category.id in self.classes:
-                images, segments, pixels = self.classes[category.id]
-                classes[category.name] = ClassTotals(
-                    images=images, segments=segments, pixels=pixels
-                )
-        return Totals(
-            images=self.images,
-            failed=self.failed,
-            outdated=self.outdated,
-            segments=self.segments,
-            classes=classes,
-        )

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -24,7 +25,8 @@ from frozenseg_label.files import explained, refuse_links, sync_folder
 from frozenseg_label.formats.json_rows import RowPlace
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.known import Known, known_of, replay
-from frozenseg_label.runs.layout import folded, free_png_name
+from frozenseg_label.runs.layout import REJECTED, folded, free_png_name
+from frozenseg_label.runs.rejected_masks import RejectedMasks
 
 SYNC_SECONDS = 1.0
 
@@ -41,6 +43,7 @@ class Journal:
         self._lock = threading.Lock()
         self._writing = threading.RLock()
         self._synced_at = time.monotonic()
+        self._rejected = RejectedMasks(path.with_name(REJECTED))
         if writable:
             refuse_links(path.parent, path.name)
         if path.exists() and not path.is_file():  # a pipe would be waited for, without an end
@@ -79,12 +82,12 @@ class Journal:
     def last(self, image: str) -> Entry | None:
         """Return the last row of an image; None if it never came."""
         known = self._known.get(image)
-        return None if known is None else self.row(RowPlace(known.offset, known.length))
+        return None if known is None else self.row(known.place)
 
     def entries(self) -> Iterator[Entry]:
         """Yield the last row of each image, read one by one, in the order of `known`."""
         for known in list(self._known.values()):
-            yield self.row(RowPlace(known.offset, known.length))
+            yield self.row(known.place)
 
     def rows(self) -> Iterator[tuple[RowPlace, Entry]]:
         """Yield all rows and where they are, the oldest first."""
@@ -97,10 +100,13 @@ class Journal:
 
     def row(self, place: RowPlace) -> Entry:
         """Return the row at a place that `rows` told."""
+        return self._parsed(self.line(place), place.offset)
+
+    def line(self, place: RowPlace) -> bytes:
+        """Return the same as text."""
         with self._lock:
             self._file.seek(place.offset)  # appending goes to the end all the same
-            line = self._file.read(place.length)
-        return self._parsed(line, place.offset)
+            return self._file.read(place.length)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -124,6 +130,9 @@ class Journal:
             durable: it is on the disk when this returns; else within a second, or at the next row.
         """
         row = entry.model_dump(exclude_none=True) | {"time": entry.time.isoformat()}
+        if entry.labels is not None and entry.labels.rejected:
+            rejected = self._rejected.keep(row["labels"]["rejected"], self._named(entry.image))
+            row["labels"]["rejected"] = rejected
         line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
         self.refuse_moved()
         with self._lock, explained(self.path):
@@ -152,14 +161,28 @@ class Journal:
         os.fsync(self._file.fileno())
         self._synced_at = time.monotonic()
 
+    def _named(self, image: str) -> list[dict[str, Any]]:
+        """Return what the image's last row names of rejected segments."""
+        known = self._known.get(image)
+        row = json.loads(self.line(known.place)) if known is not None else {}
+        return list((row.get("labels") or {}).get("rejected", ()))
+
     def _parsed(self, line: bytes, offset: int) -> Entry:
         try:
-            return Entry.model_validate(parse_json(line, f"{self.path}", RunError))
-        except (RunError, ValidationError) as error:
-            with self.path.open("rb") as file:
-                number = file.read(offset).count(b"\n") + 1
-            where = f"{self.path}, line {number}"
-            raise RunError(f"{where}: no journal row ({error}); delete that line") from None
+            row = parse_json(line, f"{self.path}", RunError)
+        except RunError as error:
+            raise self._no_row(error, offset) from None
+        row = self._rejected.put_back(row)
+        try:
+            return Entry.model_validate(row)
+        except ValidationError as error:
+            raise self._no_row(error, offset) from None
+
+    def _no_row(self, error: Exception, offset: int) -> RunError:
+        with self.path.open("rb") as file:
+            number = file.read(offset).count(b"\n") + 1
+        where = f"{self.path}, line {number}"
+        return RunError(f"{where}: no journal row ({error}); delete that line")
 
 
 def refuse_moved(file: FileIO, path: Path) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from typing_extensions import TypedDict
 
 from frozenseg_label.errors import RunError
+from frozenseg_label.formats.json_rows import RowPlace
 from frozenseg_label.runs.journal_rows import Event
 from frozenseg_label.runs.layout import checked_name, long_png_name
 
@@ -42,6 +43,11 @@ class Known(NamedTuple):
     is_reviewed: bool
     is_corrected: bool
     has_kept: bool
+
+    @property
+    def place(self) -> RowPlace:
+        """Return where the row is."""
+        return RowPlace(self.offset, self.length)
 
 
 class _MapFacts(TypedDict, total=False):

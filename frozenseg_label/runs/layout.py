@@ -16,6 +16,7 @@ LOCK_FILE = "lock"
 PANOPTIC_JSON = "panoptic.json"
 SUMMARY = "summary.json"
 FAILURES = "failures.jsonl"
+REJECTED = "rejected.jsonl"  # masks of segments that people rejected
 
 PANOPTIC = "panoptic"  # the labels
 PROPOSED = "proposed"  # the model's own maps of images that people corrected

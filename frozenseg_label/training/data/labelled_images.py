@@ -31,7 +31,7 @@ NAME_THE_FOLDER = "name their folder with --images"
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a training keeps dozens for each of its images
 class LabelledSegment:
     """One segment in the map of an image.
 
