@@ -19,6 +19,7 @@ from frozenseg_label.annotation.annotate_summary import (
     read_failures,
 )
 from frozenseg_label.inference.predictor_spec import Precision, PredictorSpec
+from frozenseg_label.inference.tiling import Tile
 from frozenseg_label.part import Part
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def annotate(
     keep_proposals: bool = False,
     min_score: float = 0.0,
     memory: Sequence[str | Path] = (),
+    tile: Tile | None = None,
+    overlap: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     batch_size: int = 1,
@@ -73,6 +76,9 @@ def annotate(
         keep_proposals: keep in `kept/` what `relabel` needs, 4 MB an image at most.
         min_score: segments whose class is less probable stay unlabelled, 0..1.
         memory: run folders; what people corrected there helps to name what looks like it.
+        tile: side in pixels of the tiles that larger images are seen in at full resolution; auto:
+            the model's own, for images that it would shrink more than four times.
+        overlap: pixels that tiles share with their neighbours; None: an eighth of the side.
         device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
         precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
         batch_size: images of one padded size that go through the model together.
@@ -98,8 +104,9 @@ def annotate(
 
     words = given_vocabulary(vocabulary)
     spec = PredictorSpec(
-        weights, words, device, precision, min_score, sam_masks, semantic, keep_proposals
-    )
+        weights, words, device, precision, min_score, sam_masks, semantic, keep_proposals,
+        tile=tile, overlap=overlap,
+    )  # fmt: skip
     memory = [memory] if isinstance(memory, str | Path) else memory
     if memory:
         from frozenseg_label.annotation.remember import remembering

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frozenseg_label.annotation.annotate_summary import Estimate
-from frozenseg_label.annotation.label_images import load, predict
+from frozenseg_label.annotation.label_images import load, predict, warn_of_thumbnails
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import free_bytes
 from frozenseg_label.formats.coco_panoptic import encode_panoptic_png
@@ -22,15 +22,16 @@ def estimate(
     todo: Sequence[ImageRecord], predictor: Predictor, folder: Path, max_pixels: int | None
 ) -> Estimate:
     """Label a few images without writing them, after one that warms up."""
-    disk, kept, seconds = [], [], []
+    disk, kept, seconds, thumbnails = [], [], [], 0
     tried = _spread(todo, TIMED_IMAGES + 1)
     for record in tried:
         start = time.perf_counter()
         try:
-            image = load(record, predictor.model.input_size, max_pixels)
+            image = load(record, predictor.model.input_size, max_pixels, predictor.tiling)
             prediction = predict([image], predictor)[0].prediction
         except ImageError:
             continue
+        thumbnails += image.is_thumbnail
         panoptic, proposals = prediction.panoptic, prediction.proposals
         png = encode_panoptic_png(panoptic.ids)
         if proposals is not None:
@@ -42,6 +43,7 @@ def estimate(
             f"none of {len(tried)} images from all over the list can be labelled, {tried[0].path} "
             "among them; look at them first"
         )
+    warn_of_thumbnails(thumbnails, of=len(seconds))
     timed = seconds[1:] or seconds
     return Estimate(
         images=len(todo),

@@ -21,7 +21,8 @@ from frozenseg_label.errors import ImageError, enough_memory
 from frozenseg_label.images import ImageRecord, decode_image, has_deep_grey, read_image_file
 from frozenseg_label.inference.kept_proposals import encode_proposals
 from frozenseg_label.inference.predictor import Prediction, Predictor
-from frozenseg_label.inference.preprocess import PreparedImage, prepare_image
+from frozenseg_label.inference.preprocess import PreparedImage
+from frozenseg_label.inference.tiling import MOST_SHRUNK, Tiling, prepare
 from frozenseg_label.model.settings import InputSize
 from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.run_folder import RunFolder
@@ -57,6 +58,11 @@ class LoadedImage:
         height, width = self.prepared.framing.original
         return f"{width} x {height} pixels"
 
+    @property
+    def is_thumbnail(self) -> bool:
+        """Return whether the model sees the image only, and by far, smaller than it is."""
+        return self.prepared.picture is None and self.prepared.framing.shrunk > MOST_SHRUNK
+
 
 @dataclass(frozen=True)
 class LabelledImage:
@@ -79,18 +85,21 @@ class LabelledImage:
     seconds: float
 
 
-def load(record: ImageRecord, size: InputSize, max_pixels: int | None) -> LoadedImage:
+def load(
+    record: ImageRecord, size: InputSize, max_pixels: int | None, tiling: Tiling | None = None
+) -> LoadedImage:
     """Decode, resize and pad one image; ImageError where that cannot be done.
 
     Args:
         record: the image.
         size: of the model's input.
         max_pixels: larger images (height x width) are refused; None takes any.
+        tiling: how large images are cut, as of `Predictor`.
     """
     content = read_image_file(record, max_pixels)
     pixels = decode_image(record, max_pixels, content)  # uint8 [H, W, 3]
     with enough_memory(record.path, f"{pixels.shape[1]} x {pixels.shape[0]} pixels"):
-        prepared = prepare_image(pixels, size.shortest, size.longest, size.divisor)
+        prepared = prepare(pixels, size, tiling)
     sha256 = hashlib.sha256(content).hexdigest()
     return LoadedImage(record, prepared, sha256, has_deep_grey(content))
 
@@ -163,9 +172,10 @@ def label_images(
         on_finished: called in this thread once an image's row is in the journal, with the error if
             it failed; it may raise to stop the run.
     """
-    load_one = partial(load, size=predictor.model.input_size, max_pixels=max_pixels)
+    size, tiling = predictor.model.input_size, predictor.tiling
+    load_one = partial(load, size=size, max_pixels=max_pixels, tiling=tiling)
     writes: deque[Future[ImageError | None]] = deque()
-    scaled = 0
+    scaled = thumbnails = 0
 
     def finish_writes(most_left: int) -> None:
         while writes and (len(writes) > most_left or writes[0].done()):
@@ -180,6 +190,7 @@ def label_images(
         images = read_ahead(records, load_one, readers, batch_size + DECODERS, on_failed)
         for batch in _batches_of_one_size(images, batch_size):
             scaled += sum(image.is_scaled for image in batch)
+            thumbnails += sum(image.is_thumbnail for image in batch)
             labelled = _predict_or_fail(batch, predictor, on_failed)
             writes.extend(writer.submit(write, image, run) for image in labelled)
             finish_writes(MOST_BATCHES_WAITING * batch_size)
@@ -189,6 +200,23 @@ def label_images(
             "%d pictures have grey levels of more than 8 bits; each was scaled by its own range, "
             "so convert them to 8 bits where another range is meant",
             scaled,
+        )
+    warn_of_thumbnails(thumbnails)
+
+
+def warn_of_thumbnails(count: int, of: int | None = None) -> None:
+    """Say how many images are labelled so small that what is small in them is lost.
+
+    Args:
+        of: images that were tried; None: all of them.
+    """
+    if count:
+        log.warning(
+            "%d images%s are labelled as thumbnails, shrunk more than %.0f times: what is small in "
+            "them is not found. --tile auto labels such images at full resolution, in tiles",
+            count,
+            "" if of is None else f" of the {of} that were tried",
+            MOST_SHRUNK,
         )
 
 
@@ -230,6 +258,9 @@ def _batches_of_one_size(
     """Yield images of one padded size together; few sizes wait at a time, so memory is bounded."""
     waiting: dict[tuple[int, int], list[LoadedImage]] = {}
     for image in images:
+        if image.prepared.picture is not None:  # it comes in tiles, and is too large to wait
+            yield [image]
+            continue
         size = image.prepared.framing.padded
         waiting.setdefault(size, []).append(image)
         if len(waiting[size]) == batch_size:

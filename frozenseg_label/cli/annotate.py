@@ -24,12 +24,30 @@ from frozenseg_label.cli.output import (
     say,
 )
 from frozenseg_label.inference.predictor_spec import PRECISIONS
+from frozenseg_label.inference.tiling import FEWEST_PIXELS, Tile
 
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Vocabulary
 
 BESIDE_MERGE = {"images", "output", "merge", "as_json", "quiet", "verbose", "log_file"}
 SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value; the last wins
+
+
+class TileSide(click.ParamType):
+    """`auto`, or the side of a tile in pixels."""
+
+    name = "N|auto"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as in click
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Tile:
+        """Return the side."""
+        if value == "auto":
+            return "auto"
+        return click.IntRange(min=FEWEST_PIXELS).convert(value, param, ctx)
 
 
 @click.command(cls=HelpfulCommand)
@@ -78,6 +96,19 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
     multiple=True,
     type=FilePath(path_type=Path),
     help="Also name by what people corrected in RUN, a run folder; may be repeated.",
+)
+@option_of(
+    label,
+    "--tile",
+    type=TileSide(),
+    help="Label larger images in tiles of N x N pixels; auto: what the model would shrink too far.",
+)
+@option_of(
+    label,
+    "--overlap",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Pixels that tiles share with their neighbours.  [default: an eighth of the tile]",
 )
 @option_of(label, "--device", help="auto, cpu, cuda, cuda:1 or mps.")
 @option_of(

@@ -20,7 +20,7 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Which words": ("vocab", "classes"),
         "How they are labelled": (
             *("weights", "memory", "semantic", "sam-masks", "min-score"),
-            *("device", "precision", "batch-size"),
+            *("tile", "overlap", "device", "precision", "batch-size"),
         ),
         "What is written": (
             *("output", "format", "keep-proposals", "update", "checksum", "max-failure-rate"),

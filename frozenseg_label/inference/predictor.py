@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from frozenseg_label.inference.given_image import GivenImage, pixels_of
 from frozenseg_label.inference.image_proposals import ImageProposals, SamProposals
+from frozenseg_label.inference.joined_tiles import JoinedTiles
 from frozenseg_label.inference.mask_ensemble import (
     FurtherMasks,
     combine_semantic,
@@ -19,14 +20,17 @@ from frozenseg_label.inference.mask_ensemble import (
 )
 from frozenseg_label.inference.memory import Memory
 from frozenseg_label.inference.panoptic_merge import MergedMasks, panoptic_merge
-from frozenseg_label.inference.preprocess import Framing, PreparedImage, prepare_image
+from frozenseg_label.inference.preprocess import Framing, PreparedImage
 from frozenseg_label.inference.segment_embeddings import image_embeddings, segment_embeddings
 from frozenseg_label.inference.semantic_map import query_votes, semantic_map
+from frozenseg_label.inference.tiling import Tiling, prepare, prepare_tile
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.proposals import ClassifiedMasks, Features, MaskProposals
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
+
+MOST_WHOLE = 2048  # pixels of the longer side of a tiled picture's labels as a whole
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Predictor:
         keep_proposals: hand the proposals on with the labels, SAM's for any later words too.
         clip: hash of the CLIP; vectors of one CLIP compare.
         memory: what a person corrected, in the classes of `vocabulary`; None: nothing.
+        tiling: how large pictures are cut; None: every picture is seen as a whole only.
     """
 
     model: FrozenSeg
@@ -92,6 +97,7 @@ class Predictor:
     keep_proposals: bool = False
     clip: str = ""
     memory: Memory | None = None
+    tiling: Tiling | None = None
 
     def label(self, image: GivenImage) -> PanopticMap:
         """Label one picture, as `annotate` would.
@@ -104,13 +110,17 @@ class Predictor:
         Returns:
             The labels, at the picture's own size.
         """
-        size = self.model.input_size
-        prepared = prepare_image(pixels_of(image), size.shortest, size.longest, size.divisor)
+        prepared = prepare(pixels_of(image), self.model.input_size, self.tiling)
         return self.predict([prepared])[0].panoptic
 
     @torch.inference_mode()
     def predict(self, images: Sequence[PreparedImage]) -> list[Prediction]:
-        """Label images of one padded size."""
+        """Label images of one padded size; those that come with their picture, in tiles too."""
+        if any(image.picture is not None for image in images):
+            return [
+                self.predict([image])[0] if image.picture is None else self._in_tiles(image)
+                for image in images
+            ]
         pixels = torch.stack([image.pixels for image in images]).to(self.device)  # [B, 3, h, w]
         framings = [image.framing for image in images]
         with self._autocast():
@@ -202,6 +212,28 @@ class Predictor:
             panoptic = _with_sam_disagreement(merged, sam_disagreement(masks, further).tolist())
         semantic = semantic_map(votes, framing) if self.semantic else None
         return ImageLabels(panoptic, merged.parts, semantic)
+
+    def _in_tiles(self, image: PreparedImage) -> Prediction:
+        """Label a picture: as a whole and small, then each tile of it, then joined."""
+        picture, framing, size = image.picture, image.framing, self.model.input_size
+        if picture is None or self.tiling is None:
+            raise ValueError("a picture to be cut, and how, are needed")
+        height, width = framing.original
+        small = max(1, -(-max(height, width) // MOST_WHOLE))
+        coarse = replace(framing, original=(-(-height // small), -(-width // small)))
+        (whole,) = self.predict([PreparedImage(image.pixels, coarse)])
+        joined = JoinedTiles(
+            whole.panoptic, whole.segment_embeddings, (height, width), self.tiling.side(size)
+        )
+        semantic = np.zeros((height, width), np.uint16) if self.semantic else None
+        for window in self.tiling.windows((height, width), size):
+            (tile,) = self.predict([prepare_tile(picture[window.place], size)])
+            joined.add(window, tile.panoptic, tile.segment_embeddings)
+            if semantic is not None and tile.semantic is not None:
+                own = window.own
+                semantic[window.place][own] = tile.semantic[own]
+        labels = joined.finish()
+        return Prediction(labels.panoptic, whole.embedding, labels.embeddings, semantic)
 
     @property
     def _names_sam_masks(self) -> bool:

@@ -9,6 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from frozenseg_label.errors import FrozenSegLabelError
+from frozenseg_label.inference.tiling import Tile, Tiling
+
 if TYPE_CHECKING:
     import torch
     from pydantic import JsonValue
@@ -39,6 +42,7 @@ class PredictorSpec:
         semantic: make semantic maps too.
         keep_proposals: hand the proposals on with the labels; changes no label.
         memory: of corrections, in the classes of the vocabulary; None: there is none.
+        tile, overlap: of large pictures, as in `Tiling`; None: every picture is seen as a whole.
     """
 
     weights: str | Path
@@ -50,14 +54,28 @@ class PredictorSpec:
     semantic: bool = False
     keep_proposals: bool = False
     memory: "Memory | None" = None
+    tile: Tile | None = None
+    overlap: int | None = None
 
     def __post_init__(self) -> None:
+        if self.overlap is not None and self.tiling is None:
+            raise FrozenSegLabelError("an overlap of tiles needs tiles: give --tile, too")
+        if self.keep_proposals and self.tiling is not None:
+            raise FrozenSegLabelError(
+                "proposals are kept of whole pictures only, and a picture in tiles has others in "
+                "each tile; leave out --keep-proposals, or --tile"
+            )
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
             )
         if not 0 <= self.min_score <= 1:  # so that "not a number" fails, too
             raise ValueError(f"min_score must be in 0..1, got {self.min_score}")
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """Return how large pictures are cut; ValueError for a side or an overlap that cannot be."""
+        return None if self.tile is None else Tiling(self.tile, self.overlap)
 
     @property
     def options(self) -> "dict[str, JsonValue]":
@@ -69,6 +87,8 @@ class PredictorSpec:
         }
         if self.memory is not None:
             options["memory"] = self.memory.name
+        if self.tile is not None:
+            options |= {"tile": self.tile, "overlap": self.overlap}
         return options
 
     def warn_of_unknown_words(self) -> None:
@@ -135,6 +155,7 @@ class PredictorSpec:
             keep_proposals=self.keep_proposals,
             clip=info.clip_hash,
             memory=self.memory,
+            tiling=self.tiling,
         )
 
 
@@ -146,6 +167,8 @@ def load_predictor(
     precision: Precision = "auto",
     min_score: float = 0.0,
     sam_masks: bool = False,
+    tile: Tile | None = None,
+    overlap: int | None = None,
 ) -> "Predictor":
     """Load a model with a vocabulary, to label pictures one by one in memory.
 
@@ -158,6 +181,9 @@ def load_predictor(
         precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
         min_score: segments whose class is less probable stay unlabelled, 0..1.
         sam_masks: add SAM's masks as proposals for classes that the weights have not seen.
+        tile: side in pixels of the tiles that larger pictures are seen in at full resolution; auto:
+            the model's own, for pictures that it would shrink more than four times.
+        overlap: pixels that tiles share with their neighbours; None: an eighth of the side.
 
     Returns:
         The predictor; its method `label` takes a path, a Pillow image, or uint8 [H, W, 3] RGB.
@@ -172,7 +198,9 @@ def load_predictor(
     from frozenseg_label.vocabulary_files import given_vocabulary
 
     words = given_vocabulary(vocabulary)
-    spec = PredictorSpec(weights, words, device, precision, min_score, sam_masks)
+    spec = PredictorSpec(
+        weights, words, device, precision, min_score, sam_masks, tile=tile, overlap=overlap
+    )
     spec.warn_of_unknown_words()
     return spec.load()
 
@@ -180,8 +208,6 @@ def load_predictor(
 def choose_device(name: str) -> "torch.device":
     """Return the device of a name; FrozenSegLabelError where this machine does not have it."""
     import torch
-
-    from frozenseg_label.errors import FrozenSegLabelError
 
     if name == "auto":  # mps has not been tried, so it is taken only by name
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -25,6 +25,11 @@ class Framing:
     image: Size
     original: Size
 
+    @property
+    def shrunk(self) -> float:
+        """Return how many times smaller the model sees the image; below 1 it sees it larger."""
+        return max(self.original) / max(self.image)
+
 
 @dataclass(frozen=True)
 class PreparedImage:
@@ -33,10 +38,12 @@ class PreparedImage:
     Attributes:
         pixels: float32 [3, h, w] RGB 0..255, padded with zeros right and below.
         framing: the sizes; images of one batch have the same padded size.
+        picture: the image itself, uint8 [H, W, 3], where the model shall see it in tiles too.
     """
 
     pixels: Tensor
     framing: Framing
+    picture: NDArray[np.uint8] | None = None
 
 
 def prepare_image(
