@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from frozenseg_label.review.app.save_corrections import SaveReport
     from frozenseg_label.review.corrections.apply_edits import Change
     from frozenseg_label.review.corrections.correct_image import ImageReport
+    from frozenseg_label.review.corrections.two_people import Clash
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +180,8 @@ def _print(report: "SaveReport") -> None:
         for change in image.changes:
             if change.kind not in ("accepted", "rejected", "proposed"):
                 say(f"  {_sentence(change)}")
+        for clash in image.clashes:
+            say(f"  {_clash_sentence(clash, image.other)}")
     saved = [image for image in report.images if image.problem is None]
     noun = "image" if len(saved) == 1 else "images"
     say(
@@ -198,6 +201,13 @@ def _summary(image: "ImageReport") -> str:
     kinds = [change.kind for change in image.changes]
     counts = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
     return ", ".join([*counts, image.state])
+
+
+def _clash_sentence(clash: "Clash", other: str | None) -> str:
+    return (
+        f"segment {clash.segment}: {escaped(other or 'somebody')} had saved {clash.stays} before, "
+        f"which stays; yours was {clash.given_up}. Change it again if you are sure"
+    )
 
 
 def _sentence(change: "Change") -> str:

@@ -1,5 +1,6 @@
 """What the buttons of our plugin do to the dataset; a save then brings it into the run folder."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -162,6 +163,12 @@ def class_choices(dataset: "fo.Dataset", wanted: Callable[[bool], bool]) -> dict
             for synonym in row["synonyms"]:
                 choices.setdefault(f"{synonym} = {row['name']}", row["name"])
     return choices
+
+
+def second_classes(dataset: "fo.Dataset", ids: Collection[str]) -> list[str]:
+    """Return the second classes of segments, each once, the most frequent first."""
+    names = Counter(name for _, name in values_of(dataset, ids, "second") if name is not None)
+    return [name for name, _ in names.most_common()]
 
 
 def kinds_of(dataset: "fo.Dataset", ids: Collection[str]) -> set[bool]:

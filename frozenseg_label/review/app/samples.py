@@ -45,7 +45,7 @@ def declare_fields(dataset: "fo.Dataset") -> None:
         dataset.add_sample_field(name, fo.FloatField)
     declare_segments(dataset)
     dataset.add_sample_field(f"{SEGMENTS}.detections.was", fo.StringField)  # class in the run
-    for field in ("image", "gain", "unlabelled"):
+    for field in ("image", "gain", "unlabelled", "last_modified_at"):  # the last: show_anew.js
         dataset.create_index(field)
 
 
@@ -54,15 +54,21 @@ def declare_segments(dataset: "fo.Dataset") -> None:
     import fiftyone as fo
 
     dataset.add_sample_field(SEGMENTS, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
-    facts: dict[Any, tuple[str, ...]] = {
-        fo.StringField: ("state", "source", "second", "note"),
+    kinds: dict[Any, tuple[str, ...]] = {
+        fo.StringField: ("state", "second", "source", "note"),
         fo.IntField: ("segment_id", "area"),
         fo.BooleanField: ("changed",),
-        fo.FloatField: ("margin", "disagreement", "contested", "sam_disagreement", "gain"),
+        fo.FloatField: ("gain", "margin", "disagreement", "contested", "sam_disagreement"),
     }
-    for kind, names in facts.items():
-        for name in names:  # the label schema refuses a field that no segment has yet
-            dataset.add_sample_field(f"{SEGMENTS}.detections.{name}", kind)
+    kind_of = {name: kind for kind, names in kinds.items() for name in names}
+    for name in sorted(kind_of, key=_order):  # the label schema refuses a field that none has yet
+        dataset.add_sample_field(f"{SEGMENTS}.detections.{name}", kind_of[name])
+
+
+def _order(name: str) -> int:
+    """Return the place of a fact among those at the left of the App; the others come last."""
+    first = ("state", "gain", "second", "margin", "note")
+    return first.index(name) if name in first else len(first)
 
 
 def samples_of(

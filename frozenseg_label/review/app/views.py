@@ -14,6 +14,7 @@ from frozenseg_label.vocabulary import Vocabulary
 if TYPE_CHECKING:
     import fiftyone as fo
     from fiftyone import ViewExpression
+    from fiftyone.core.odm.dataset import SidebarGroupDocument
 
 MOST_DOUBTFUL = "1 most doubtful images"
 DOUBTFUL_SEGMENTS = "2 most doubtful segments"
@@ -30,6 +31,10 @@ _TAG_COLORS = {
     SAVED_TAGS["accepted"]: "#7fc797",
     SAVED_TAGS["edited"]: "#86abe4",
 }
+
+# At the left of the App.
+_SHOWN_FACTS = ("state", "gain", "unlabelled", "note", "reviewer", "image")
+_SHOWN_TAGS = ("tags", "_label_tags")
 
 # Facts of a segment that the App shows beside it, and that a person must not change there.
 _READ_ONLY = {
@@ -76,7 +81,32 @@ def show_classes(dataset: "fo.Dataset", vocabulary: Vocabulary) -> None:
     dataset.app_config.color_scheme = fo.ColorScheme(
         color_by="value", opacity=0.5, fields=[field], label_tags={"valueColors": tag_colors}
     )
+    dataset.app_config.sidebar_groups = _sidebar(dataset)
     dataset.save()
+
+
+def _sidebar(dataset: "fo.Dataset") -> list["SidebarGroupDocument"]:
+    """Return what the App lists at the left: first what a reviewer filters by, facts of files last.
+
+    Fields that ours does not name come last; this group is closed.
+    """
+    from fiftyone.core.odm.dataset import DatasetAppConfig, SidebarGroupDocument
+
+    groups = DatasetAppConfig.default_sidebar_groups(dataset)
+    every = [path for group in groups for path in group.paths]
+    of_files = [path for path in every if path.startswith("metadata.")]
+    taken = {*_SHOWN_TAGS, *_SHOWN_FACTS, SEGMENTS, *of_files}
+    shown = [
+        ("review", [path for path in _SHOWN_FACTS if path in every], True),
+        ("labels", [SEGMENTS], True),
+        ("tags", list(_SHOWN_TAGS), True),
+        ("metadata", of_files, False),  # FiftyOne shows an empty group of this name otherwise
+        ("other", [path for path in every if path not in taken], False),
+    ]
+    return [
+        SidebarGroupDocument(name=name, paths=paths, expanded=is_open)
+        for name, paths, is_open in shown
+    ]
 
 
 def name_of_view(name: str, part: Part | None) -> str:

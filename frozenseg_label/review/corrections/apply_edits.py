@@ -13,6 +13,7 @@ from frozenseg_label.review.corrections.regions import (
     ACCEPTED,
     PROPOSED,
     REJECTED,
+    Mask,
     Region,
     ShownImage,
     is_same_mask,
@@ -66,12 +67,15 @@ class Edited:
     changes: tuple[Change, ...]
 
 
-def apply_edits(opened: OpenedLabels, shown: ShownImage) -> Edited:
+def apply_edits(opened: OpenedLabels, shown: ShownImage, protected: Mask | None = None) -> Edited:
     """Apply what people did in the App to the labels that the review opened.
 
     Edited segments win their pixels; pixels that they leave become void. Segments keep their ids,
     new ones get ids above `last_id`. All stuff of one class that a person owns becomes one segment.
     A proposed segment that vanished counts as rejected, unless another one swallowed it.
+
+    Args:
+        protected: bool [H, W], pixels that no stroke takes; None: it may take any.
 
     Raises:
         ReviewError: a region has a class that is not in the vocabulary.
@@ -81,7 +85,7 @@ def apply_edits(opened: OpenedLabels, shown: ShownImage) -> Edited:
         state = "reviewed"
     elif state == "unseen":
         state = "in review"
-    work = _Work(opened)
+    work = _Work(opened, protected)
     work.take(shown.regions)
     work.settle(shown.tags)
     work.join_stuff()
@@ -100,8 +104,9 @@ class _Work:
         strokes: painted after all segments have lost their pixels, by id; the later one wins.
     """
 
-    def __init__(self, opened: OpenedLabels) -> None:
+    def __init__(self, opened: OpenedLabels, protected: Mask | None) -> None:
         self.base = opened.panoptic
+        self.protected = protected
         self.vocabulary = opened.vocabulary
         self.categories = {category.name: category for category in self.vocabulary.categories}
         self.last_id = opened.last_id
@@ -134,7 +139,10 @@ class _Work:
         for region in new:
             self._add(region)
         for id_, stroke in self.strokes:
-            self.ids[stroke.where][stroke.gained] = id_
+            gained = stroke.gained
+            if self.protected is not None:
+                gained = gained & ~self.protected[stroke.where]
+            self.ids[stroke.where][gained] = id_
 
     def settle(self, tags: AbstractSet[str]) -> None:
         """Set the states of segments by their own tags and those of the image."""

@@ -1,7 +1,8 @@
 """One image's corrections on their way into the run folder: from what the App shows to a write.
 
 Reading downwards: is anything edited (`regions`)? Which labels follow from the edits
-(`apply_edits`)? Has a later run replaced the labels that the person saw? Then write.
+(`apply_edits`)? Has a later run (here), or another person (`two_people`), replaced the labels that
+the person saw? Then write.
 """
 
 from dataclasses import dataclass, replace
@@ -10,9 +11,15 @@ import numpy as np
 
 from frozenseg_label.errors import FormatError, ImageError, ReviewError
 from frozenseg_label.panoptic import UNLABELLED, PanopticMap
-from frozenseg_label.review.corrections.apply_edits import Change, apply_edits
+from frozenseg_label.review.corrections.apply_edits import Change, Edited, apply_edits
 from frozenseg_label.review.corrections.opened_labels import OpenedLabels
 from frozenseg_label.review.corrections.regions import ShownImage, is_untouched
+from frozenseg_label.review.corrections.two_people import (
+    Clash,
+    both_notes,
+    is_of_people,
+    put_together,
+)
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.ownership import fuse, withdraw_rejected
 from frozenseg_label.runs.run_folder import RunFolder
@@ -28,6 +35,8 @@ class ImageReport:
         state: how far a person has looked at it.
         changes: segment by segment; empty where only the image as a whole was accepted, or got a
             note.
+        clashes: segments that another person had changed otherwise, and saved before; theirs stay.
+        other: the name of that person; None: nobody said, or nothing clashed.
         problem: why its corrections could not be saved; they are still in FiftyOne. None: they are
             saved.
     """
@@ -35,6 +44,8 @@ class ImageReport:
     image: str
     state: str
     changes: tuple[Change, ...] = ()
+    clashes: tuple[Clash, ...] = ()
+    other: str | None = None
     problem: str | None = None
 
 
@@ -52,33 +63,50 @@ def correct_image(
         run: opened to correct it.
         entry: the last journal row of the image.
         now: the labels of that row.
-        opened: the labels that people started from; a later run may have replaced them.
+        opened: the labels that people started from; a later run or another person may have
+            replaced them.
         shown: what the App shows now.
         user: name of the person.
     """
     if is_untouched(opened, shown):
         return None
+    clashes: tuple[Clash, ...] = ()
     try:
-        edited = apply_edits(opened, shown)
-        panoptic = edited.panoptic
         present = run.read_map(entry.image)
         is_later = now.current != opened.labels.current
-        if is_later:
-            panoptic = _beside_later_labels(panoptic, present, now, run.vocabulary)
-        note = shown.note if shown.note != opened.labels.note else now.note
-        facts = edited.state, note
-        if facts != (now.state, now.note) or not _is_same(panoptic, present):
+        beside = None
+        if is_later and is_of_people(opened.labels, now):
+            edited, clashes = _on_top(OpenedLabels(present, now, run.vocabulary), opened, shown)
+            panoptic = edited.panoptic
+        else:
+            edited = apply_edits(opened, shown)
+            panoptic = edited.panoptic
+            if is_later:
+                panoptic = _beside_later_labels(panoptic, present, now, run.vocabulary)
+                beside = present
+        note = both_notes(opened.labels.note, now.note, shown.note)
+        if (edited.state, note) != (now.state, now.note) or not _is_same(panoptic, present):
             run.correct(
                 run.record(entry),
                 panoptic,
                 state=edited.state,
-                beside=present if is_later else None,
+                beside=beside,
                 user=user,
                 note=note,
             )
     except (ReviewError, ImageError, FormatError) as error:
         return ImageReport(entry.image, now.state, problem=f"{error}")
-    return ImageReport(entry.image, edited.state, edited.changes)
+    other = entry.user if clashes else None
+    return ImageReport(entry.image, edited.state, edited.changes, clashes, other)
+
+
+def _on_top(
+    present: OpenedLabels, opened: OpenedLabels, shown: ShownImage
+) -> tuple[Edited, tuple[Clash, ...]]:
+    """Return the labels that follow where another person saved meanwhile, and what clashed."""
+    together = put_together(opened, shown, present)
+    edited = apply_edits(present, together.shown, together.protected)
+    return edited, together.clashes
 
 
 def _beside_later_labels(

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from frozenseg_label.cli import main
 from frozenseg_label.errors import ReviewError
+from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.part import Part
 from frozenseg_label.review.app.fiftyone_dataset import open_dataset
 from frozenseg_label.review.app.views import MOST_DOUBTFUL, name_of_view
@@ -61,3 +63,21 @@ def test_a_part_without_images_is_told(out: Path) -> None:
     )
     with RunFolder.read(out) as run, pytest.raises(ReviewError, match="none of its 3 images"):
         open_dataset(run, part=empty)
+
+
+def test_a_save_tells_what_another_person_saved_otherwise_before(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = open_in_fiftyone(out).dataset
+    relabel(dataset, "a.png")  # to a dog, as Bo
+    with RunFolder.open_to_correct(out) as run:  # Anna, on another machine
+        entry = run.entry("a.png")
+        assert entry is not None
+        image = run.read_map("a.png")
+        segments = tuple(s.accepted() if s.id == 2 else s for s in image.segments)
+        annas = PanopticMap(image.ids, segments)
+        run.correct(run.record(entry), annas, state="in review", user="Anna")
+    assert main(["review", f"{out}", "--save", "--user", "Bo"]) == 0
+    said = capsys.readouterr().out
+    assert "segment 2: Anna had saved cat before, which stays; yours was dog" in said
+    assert segment_of(image_of(dataset, "a.png"), 2).label == "cat"  # so he may look again

@@ -1,5 +1,7 @@
 """Operators that change segments: class, note, parts; that take back, and that save."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import fiftyone.operators as foo
@@ -15,6 +17,7 @@ from frozenseg_label.review.app.buttons import (
     note_images,
     note_segments,
     relabel_segments,
+    second_classes,
     split_segments,
     take_second,
 )
@@ -23,6 +26,7 @@ from frozenseg_label.review.app.operators.review_operator import (
     chosen_images,
     chosen_segments,
 )
+from frozenseg_label.review.corrections.correct_image import ImageReport
 
 
 class Note(ReviewOperator):
@@ -76,8 +80,12 @@ class Relabel(ReviewOperator):
     operator, title, asks = "relabel", "change the class of selected segments", True
 
     def choices(self, ctx: foo.ExecutionContext) -> dict[str, str]:
-        """Return what a person may type, and the class that it means."""
-        return class_choices(ctx.dataset, lambda is_thing: True)
+        """Return what a person may type, and the class that it means; second classes first."""
+        choices = class_choices(ctx.dataset, lambda is_thing: True)
+        likely: list[str] = []
+        with suppress(FrozenSegLabelError):  # nothing is selected: told when it acts
+            likely = second_classes(ctx.dataset, chosen_segments(ctx))
+        return {name: name for name in likely if name in choices} | choices
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         """Ask for the class; the form completes names and synonyms."""
@@ -154,4 +162,15 @@ class Save(ReviewOperator):
             count, first = counted(len(problems), "image"), problems[0]
             raise FrozenSegLabelError(f"{count} not saved; {first.image}: {first.problem}")
         changes = sum(len(image.changes) for image in report.images)
-        return f"{counted(changes, 'correction')} of {counted(len(report.images), 'image')} saved"
+        said = f"{counted(changes, 'correction')} of {counted(len(report.images), 'image')} saved"
+        return "; ".join([said, *_told(report.images)])
+
+
+def _told(images: Sequence[ImageReport]) -> Iterator[str]:
+    """Yield what another person had saved otherwise before; theirs stays."""
+    for image in images:
+        for clash in image.clashes:
+            yield (
+                f"{image.image}, segment {clash.segment}: {image.other or 'somebody'} had saved "
+                f"{clash.stays} before, yours was {clash.given_up}"
+            )
