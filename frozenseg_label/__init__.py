@@ -38,6 +38,7 @@ from frozenseg_label.words.merge_vocabularies import merge_vocabularies
 if TYPE_CHECKING:
     from frozenseg_label.inference.predictor import Predictor
     from frozenseg_label.panoptic import PanopticMap, Segment
+    from frozenseg_label.runs.compact import compact_journal
     from frozenseg_label.runs.run_folder import RunFolder
     from frozenseg_label.vocabulary_files import parse_classes, read_vocabulary
 
@@ -60,6 +61,7 @@ __all__ = [
     "annotate",
     "calibrate",
     "check_vocabulary",
+    "compact_journal",
     "evaluate",
     "export_labels",
     "fiftyone_writer",
@@ -85,6 +87,7 @@ _LATE = {  # they need numpy, pydantic or torch
     "Predictor": "inference.predictor",
     "RunFolder": "runs.run_folder",
     "Segment": "panoptic",
+    "compact_journal": "runs.compact",
     "parse_classes": "vocabulary_files",
     "read_vocabulary": "vocabulary_files",
 }

@@ -13,7 +13,7 @@ import click
 
 from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.json_forms import Findings
-from frozenseg_label.cli.options import verbosity_options
+from frozenseg_label.cli.options import FilePath, verbosity_options
 from frozenseg_label.cli.output import print_json, say
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.version import __version__
@@ -21,6 +21,7 @@ from frozenseg_label.version import __version__
 log = logging.getLogger(__name__)
 
 LIBRARIES = ("torchvision", "open_clip_torch", "segment-anything", "timm", "numpy", "pillow")
+WORTH_COMPACTING = 10_000_000  # bytes of a journal
 SPARE_BYTES = 2 * 1024**3  # below this a run or a fetched checkpoint may fill the disk
 
 
@@ -44,15 +45,24 @@ class Finding:
 
 
 @click.command(cls=HelpfulCommand)
+@click.argument("run", metavar="[OUT]", required=False, type=FilePath(path_type=Path))
+@click.option(
+    "--compact",
+    is_flag=True,
+    help="Leave out of the journal of OUT what nobody needs any longer.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verbosity_options
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(ctx: click.Context, run: Path | None, compact: bool, as_json: bool) -> None:
     """Check what works on this machine, and say how to repair the rest.
 
-    The exit code is 1 if something does not work that every command needs.
+    With a run folder OUT, look at its journal instead: how much of it is history. The exit code is
+    1 if something does not work that every command needs.
     """
-    findings = list(examine())
+    if compact and run is None:
+        raise click.UsageError("--compact is for a run folder; name it")
+    findings = list(examine()) if run is None else [_journal(run, compact)]
     if as_json:
         print_json(**asdict(Findings(findings)))
     else:
@@ -175,6 +185,18 @@ def _disk() -> Finding:
     tight = min(free.values()) < SPARE_BYTES
     remedy = "make room before labelling many images" if tight else ""
     return Finding("disk", True, found, remedy)
+
+
+def _journal(run: Path, compact: bool) -> Finding:
+    from frozenseg_label.runs.compact import compact_journal, journal_size
+
+    size = compact_journal(run) if compact else journal_size(run)
+    now, needed = f"{size.now / 1e6:.1f} MB", f"{size.needed / 1e6:.1f} MB"
+    if compact:
+        return Finding("journal", True, f"{now} before, {needed} now")
+    is_mostly_history = size.now > WORTH_COMPACTING and size.history > 0.5
+    remedy = f"leave it out: frozenseg-label doctor {run} --compact" if is_mostly_history else ""
+    return Finding("journal", True, f"{now}, {size.history:.0%} of it history", remedy)
 
 
 def _gib(count: int) -> str:

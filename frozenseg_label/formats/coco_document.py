@@ -15,6 +15,8 @@ from frozenseg_label.files import atomic_stream
 
 AddRow = Callable[[JsonValue], None]
 
+_NULL = b"null"
+
 
 @contextmanager
 def coco_document(path: Path, head: Mapping[str, JsonValue]) -> Iterator[tuple[AddRow, AddRow]]:
@@ -51,6 +53,9 @@ def _rows(file: BinaryIO) -> AddRow:
 
 def _json(value: JsonValue) -> bytes:
     try:
-        return msgspec.json.encode(value)
+        row = msgspec.json.encode(value)
     except UnicodeEncodeError:  # the name of a file that is no Unicode
+        row = _NULL
+    if _NULL in row:  # for which NaN is written, too; Python's own encoder, slower, refuses it
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    return row

@@ -6,7 +6,6 @@ labels of the last second, which the next run makes again. Rows that commit a pe
 forced to the disk one by one.
 """
 
-import io
 import json
 import os
 import threading
@@ -29,6 +28,8 @@ from frozenseg_label.runs.layout import REJECTED, folded, free_png_name
 from frozenseg_label.runs.rejected_masks import RejectedMasks
 
 SYNC_SECONDS = 1.0
+
+_PIECE = 1 << 20  # bytes that are read at once
 
 
 class Journal:
@@ -91,12 +92,23 @@ class Journal:
 
     def rows(self) -> Iterator[tuple[RowPlace, Entry]]:
         """Yield all rows and where they are, the oldest first."""
-        offset, end = 0, self._end
-        with self.path.open("rb") if end else io.BytesIO() as file:
-            while offset < end:
-                line = file.readline()
-                yield RowPlace(offset, len(line)), self._parsed(line, offset)
-                offset += len(line)
+        for place, line in self.lines():
+            yield place, self._parsed(line, place.offset)
+
+    def lines(self) -> Iterator[tuple[RowPlace, bytes]]:
+        """Yield the same as text.
+
+        Read from the file that was opened: another program may put a shorter one in its place.
+        """
+        offset, rest, end = 0, b"", self._end
+        while (read := offset + len(rest)) < end:
+            piece = self.line(RowPlace(read, min(_PIECE, end - read)))
+            if not piece:  # somebody cut the file off
+                return
+            *whole, rest = (rest + piece).split(b"\n")
+            for line in whole:
+                yield RowPlace(offset, len(line) + 1), line + b"\n"
+                offset += len(line) + 1
 
     def row(self, place: RowPlace) -> Entry:
         """Return the row at a place that `rows` told."""

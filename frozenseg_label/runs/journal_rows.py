@@ -17,6 +17,7 @@ from frozenseg_label.vocabulary import Vocabulary, same_name
 
 # "calibrated": a rule accepted segments, or took this back; pixels stay as they are.
 Event = Literal["annotated", "relabelled", "failed", "reviewed", "imported", "calibrated"]
+MADE_BY_A_RUN: tuple[Event, ...] = ("annotated", "relabelled")
 
 PathBelow = Annotated[str, AfterValidator(checked_name)]
 

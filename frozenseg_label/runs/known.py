@@ -86,7 +86,7 @@ def replay(path: Path) -> tuple[dict[str, Known], int]:
         return known, end
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            row = _parse(line)
+            row = read_facts(line)
             if row is None:
                 if file.readline():
                     raise RunError(
@@ -109,8 +109,8 @@ def replay(path: Path) -> tuple[dict[str, Known], int]:
     return known, end
 
 
-def _parse(line: bytes) -> Mapping[str, Any] | None:
-    """Return the row in a line, as far as `known_of` reads it; None if the line is torn."""
+def read_facts(line: bytes) -> Mapping[str, Any] | None:
+    """Return the row in a line, as far as memory keeps it; None if the line is torn."""
     if not line.endswith(b"\n"):
         return None
     try:

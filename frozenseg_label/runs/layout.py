@@ -61,6 +61,16 @@ def kept_path(file: str) -> str:
     return f"{KEPT}/{file.removesuffix('.png')}.safetensors"
 
 
+def opened_path(image: str, png: str) -> str:
+    """Return where a review keeps the labels of an image as it opened them.
+
+    Args:
+        png: SHA-256 (hex) of their PNG.
+    """
+    key = hashlib.sha256(os.fsencode(f"{image}\0{png}")).hexdigest()
+    return f"{OPENED}/{key[:32]}.png"
+
+
 def staging_key(file: str, sha256: str) -> str:
     """Return the key under which a file of a run is staged, made of its path and its content."""
     return hashlib.sha256(os.fsencode(f"{file}\0{sha256}")).hexdigest()[:32]

@@ -73,6 +73,41 @@ def assemble(run: Path) -> None:
         folder.finish()
 
 
+def page(run: Path) -> None:
+    """Write the static page of the queue."""
+    import shutil
+
+    from frozenseg_label import review_page
+
+    shutil.rmtree(run.parent / "page", ignore_errors=True)
+    review_page(run, run.parent / "page")
+
+
+def list_to_train(run: Path) -> None:
+    """List what can be trained on, as of another tool: all of it is truth."""
+    from frozenseg_label.training.data.labelled_images import read_labelled_images
+
+    read_labelled_images(run / "panoptic.json", run.parent / "photos")
+
+
+def plan_relabel(run: Path) -> None:
+    """Find out what `relabel` has to do; the masks and words of an image are constant work."""
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    with RunFolder.open_to_correct(run) as folder:
+        folder.plan_relabel(semantic=False)
+        folder.finish()
+
+
+def load_review(run: Path) -> None:
+    """Load it into FiftyOne; FIFTYONE_DATABASE_URI names the server."""
+    from frozenseg_label.review.app.fiftyone_dataset import open_dataset
+    from frozenseg_label.runs.run_folder import RunFolder
+
+    with RunFolder.open_to_correct(run) as folder:
+        open_dataset(folder, progress=False)
+
+
 def fail_again(run: Path) -> None:
     """Try as many torn JPEGs of 6 million pixels again, which failed before."""
     import os
@@ -103,6 +138,10 @@ JOBS: dict[str, Callable[[Path], None]] = {
     "nothing": nothing,
     "assemble": assemble,
     "fail": fail_again,
+    "html": page,
+    "train": list_to_train,
+    "relabel": plan_relabel,
+    "fiftyone": load_review,
 }
 
 

@@ -31,7 +31,7 @@ def main() -> None:
     given = parser.parse_args()
     words = tuple(Category(f"class {i}", i, is_thing=i % 2 > 0) for i in range(1, CLASSES + 1))
     vocabulary = Vocabulary("made up", words)
-    proposal = _map(given.side, given.segments)
+    proposal = wavy_map(given.side, given.side, given.segments)
     states = ("accepted", "proposed", "rejected")
     judged = tuple(
         replace(segment, state=states[(segment.id // 7) % 3]) for segment in proposal.segments
@@ -54,14 +54,14 @@ def main() -> None:
         print(f"{name}: {min(seconds):.2f} s")  # noqa: T201
 
 
-def _map(side: int, segments: int) -> PanopticMap:
+def wavy_map(height: int, width: int, segments: int) -> PanopticMap:
     """Return a map of regions between wavy lines, nearly all of it labelled."""
     across = int(segments**0.5)
     down = segments // across
-    rows, columns = np.arange(side)[:, None], np.arange(side)[None]
-    wave = side / across / 6
-    row = (rows + wave * np.sin(columns / wave)).clip(0, side - 1) * down // side
-    column = (columns + wave * np.sin(rows / wave)).clip(0, side - 1) * across // side
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None]
+    wave = width / across / 6
+    row = (rows + wave * np.sin(columns / wave)).clip(0, height - 1) * down // height
+    column = (columns + wave * np.sin(rows / wave)).clip(0, width - 1) * across // width
     ids = (1 + row * across + column).astype(np.int32)
     ids[(rows + columns) % 97 == 0] = 0
     found = []

@@ -17,7 +17,7 @@ from frozenseg_label.files import atomic_write, explained, make_folder, refuse_l
 from frozenseg_label.formats.coco_panoptic import decode_panoptic_png
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Labels
-from frozenseg_label.runs.layout import OPENED
+from frozenseg_label.runs.layout import OPENED, opened_path
 from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -118,8 +118,7 @@ def labels_by_key(run: RunReader, wanted: Mapping[str, str]) -> dict[str, Labels
 
 
 def _kept(run: RunReader, image: str, labels: Labels) -> Path:
-    key = hashlib.sha256(os.fsencode(f"{image}\0{labels.current.png}")).hexdigest()
-    return run.path / OPENED / f"{key[:32]}.png"
+    return run.path / opened_path(image, labels.current.png)
 
 
 def _has_content(path: Path, labels: Labels) -> bool:

@@ -14,7 +14,7 @@ from typing import NamedTuple, overload
 
 from frozenseg_label.formats.json_rows import RowPlace
 from frozenseg_label.panoptic import BBox, ImageState, Segment
-from frozenseg_label.runs.journal_rows import Entry, Event, Labels, StoredSegment
+from frozenseg_label.runs.journal_rows import MADE_BY_A_RUN, Entry, Labels, StoredSegment
 from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -26,8 +26,6 @@ RARITY = 0.5  # a class with a single segment counts 1.5 times, one with a hundr
 UNLABELLED = 1.0  # an image without labels gains as much as one segment that is surely wrong
 SAME_BOX_IOU = 0.9  # of the boxes, and ratio of the areas: from here on two segments are the same
 OPENING = 2.0  # opening an image takes as long as looking at two segments
-
-MADE_BY_A_RUN: tuple[Event, ...] = ("annotated", "relabelled")
 
 
 @dataclass(frozen=True)
