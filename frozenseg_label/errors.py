@@ -62,11 +62,11 @@ class ReviewError(FrozenSegLabelError):
 
 
 @contextmanager
-def enough_memory(image: Path, size: str, place: str = "this machine") -> Iterator[None]:
+def enough_memory(image: object, size: str, place: str = "this machine") -> Iterator[None]:
     """Turn a lack of memory into an ImageError that names the image, its size and the remedy.
 
     Args:
-        image: the file that the block works on.
+        image: path or address of the file that the block works on.
         size: of it, in words.
         place: whose memory it is.
     """

@@ -1,4 +1,4 @@
-"""Images on disk: finds them, and decodes each to the pixels that people see."""
+"""Images on disk or at addresses: finds them, and decodes each to the pixels that people see."""
 
 import io
 import logging
@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from frozenseg_label.addresses import Address, FileThere, common_address, file_at, files_below
 from frozenseg_label.errors import ImageError, enough_memory
 from frozenseg_label.files import MARKER
 from frozenseg_label.pixels import DAMAGED, orientation, upright_pixels
@@ -27,6 +28,7 @@ NOT_STILL = {"BUFR", "EPS", "FLI", "GRIB", "HDF5", "MPEG", "WMF"}
 UNREADABLE = frozenset(  # pictures of telephones and cameras that Pillow does not read
     {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
 )
+MOST_BYTES_PER_PIXEL = 8  # of a picture with four channels of 16 bits, not packed
 _guard_lock = threading.Lock()
 
 log = logging.getLogger(__name__)
@@ -37,26 +39,44 @@ class ImageRecord:
     """One image file, not decoded yet.
 
     Attributes:
-        path: where the file lies.
+        path: where the file lies, on a disk or at an address.
         relative: its name in labels: the path below the given folder (of several folders: below
             their common parent), with its suffix, and with `/` on every system.
-        size: bytes; a file with the same size and `mtime_ns` counts as unchanged.
-        mtime_ns: time of the last change, in nanoseconds.
+        size: bytes; a file with the same size, `mtime_ns` and `etag` counts as unchanged.
+        mtime_ns: time of the last change, in nanoseconds; 0 at an address.
+        etag: what a server says that changes with the content; None on a disk.
     """
 
-    path: Path
+    path: Path | Address
     relative: str
     size: int
     mtime_ns: int
+    etag: str | None = None
 
 
-def find_images(sources: Sequence[Path], *, missing_ok: bool = False) -> list[ImageRecord]:
+def find_images(
+    sources: Sequence[Path | Address], *, missing_ok: bool = False
+) -> list[ImageRecord]:
     """Return all images in these files and folders (and the folders below), sorted by `relative`.
 
     Hidden files and folders, and those that this program wrote, are left out; a file that is given
     by its own name is taken whatever its suffix. Each file is returned only once. ImageError where
     a source is missing, unless `missing_ok`: then it is returned, and fails when it is read.
     """
+    addresses = [source for source in sources if isinstance(source, Address)]
+    given = [source for source in sources if isinstance(source, Path)]
+    records = _at_addresses(addresses, missing_ok) if addresses and not given else None
+    if addresses and given:
+        raise ImageError(f"{given[0]} and {addresses[0]} have no common folder; label them apart")
+    records = records if records is not None else _on_disk(given, missing_ok)
+    if not records:
+        places = ", ".join(map(str, sources)) or "no folder given"
+        raise ImageError(f"0 images found ({places}); give a folder of JPEG, PNG, ... files")
+    log.debug("%d image files in %s", len(records), ", ".join(map(str, sources)))
+    return sorted(records, key=lambda record: record.relative)
+
+
+def _on_disk(sources: Sequence[Path], missing_ok: bool) -> list[ImageRecord]:
     sources = [Path(os.path.abspath(source)) for source in sources]  # noqa: PTH100 (keeps links)
     roots, paths = list[Path](), list[Path]()
     for source in sources:
@@ -71,14 +91,44 @@ def find_images(sources: Sequence[Path], *, missing_ok: bool = False) -> list[Im
         else:
             raise ImageError(f"{source}: there is no such file or folder; check the path")
     if not paths:
-        places = ", ".join(map(str, sources)) or "no folder given"
-        raise ImageError(f"0 images found ({places}); give a folder of JPEG, PNG, ... files")
-    log.debug("%d image files in %s", len(paths), ", ".join(map(str, sources)))
+        return []
     try:
         root = Path(os.path.commonpath(roots))
     except ValueError as error:
         raise ImageError(f"{error} (of the given folders); label them one by one") from error
-    return sorted((_record(path, root) for path in set(paths)), key=lambda record: record.relative)
+    return [_record(path, root) for path in set(paths)]
+
+
+def _at_addresses(sources: Sequence[Address], missing_ok: bool) -> list[ImageRecord]:
+    """Return the images at addresses; an address that ends like an image is taken for a file."""
+    found, roots = dict[Address, FileThere](), list[Address]()
+    for source in sources:
+        is_file = source.suffix.lower() in image_suffixes()
+        roots.append(source.parent if is_file else source)
+        if not is_file:
+            below = files_below(source, _is_image_name, _is_ours_there)
+            found.update((file.address, file) for file in below)
+            continue
+        try:
+            found[source] = file_at(source)
+        except ImageError:
+            if not missing_ok:
+                raise
+            found[source] = FileThere(source, source.url.rpartition("/")[2], 0, None)
+    root = common_address(roots)
+    return [
+        ImageRecord(file.address, root.name_of(file.address.url), file.size, 0, file.etag)
+        for file in found.values()
+    ]
+
+
+def _is_image_name(name: str) -> bool:
+    return Path(name).suffix.lower() in image_suffixes()
+
+
+def _is_ours_there(folders: Collection[str], files: Collection[str]) -> bool:
+    """Return for a folder at an address what `is_ours` does for one on a disk."""
+    return MARKER in files or ("run.json" in files and "panoptic" in folders)
 
 
 def is_ours(folder: Path) -> bool:
@@ -109,6 +159,8 @@ def read_image_file(record: ImageRecord, max_pixels: int | None = None) -> bytes
     Args:
         max_pixels: larger images (width x height) are refused; None takes any.
     """
+    if isinstance(record.path, Address):
+        return _read_at_address(record.path, record.size, max_pixels)
     with _refusing(record.path):
         status = record.path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -119,6 +171,25 @@ def read_image_file(record: ImageRecord, max_pixels: int | None = None) -> bytes
             _refuse_large(_open_header(file), record.path, max_pixels)
             file.seek(0)
             return file.read()
+
+
+def _read_at_address(address: Address, size: int, max_pixels: int | None) -> bytes:
+    """Return the content of an image file at an address, in one request.
+
+    Args:
+        size: that it should have, bytes; a file that no picture with so many pixels fills is not
+            read.
+    """
+    if max_pixels is not None and size > MOST_BYTES_PER_PIXEL * max_pixels:
+        raise ImageError(
+            f"{address}: {size} bytes are more than pictures of {max_pixels} pixels have; raise "
+            "--max-pixels if it is a picture"
+        )
+    with enough_memory(address, f"{size} bytes"):
+        content = address.read_bytes()
+    with _refusing(address):
+        _refuse_large(_open_header(io.BytesIO(content)), address, max_pixels)
+    return content
 
 
 def decode_image(
@@ -144,7 +215,7 @@ def has_deep_grey(content: bytes) -> bool:
     return _open_header(io.BytesIO(content)).mode.startswith(("I", "F"))
 
 
-def read_image_size(content: bytes, path: Path) -> tuple[int, int]:
+def read_image_size(content: bytes, path: Path | Address) -> tuple[int, int]:
     """Return height and width of the picture as people see it, from the file's header.
 
     Args:
@@ -205,7 +276,7 @@ def _record(path: Path, root: Path) -> ImageRecord:
 
 
 @contextmanager
-def _refusing(path: Path) -> Iterator[None]:
+def _refusing(path: Path | Address) -> Iterator[None]:
     """Turn every error that a damaged file causes in the block into an ImageError."""
     try:
         yield
@@ -216,7 +287,7 @@ def _refusing(path: Path) -> Iterator[None]:
         raise ImageError(f"{path}: {message}; replace or remove the file") from None
 
 
-def _refuse_large(image: Image.Image, path: Path, max_pixels: int | None) -> None:
+def _refuse_large(image: Image.Image, path: Path | Address, max_pixels: int | None) -> None:
     width, height = image.size
     if max_pixels is not None and width * height > max_pixels:
         raise ImageError(

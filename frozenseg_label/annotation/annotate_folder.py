@@ -65,7 +65,8 @@ def annotate(
     ValueError, before anything is written, where an argument is out of its range.
 
     Args:
-        images: folders (searched recursively) or files.
+        images: folders (searched recursively) or files, on this machine or at addresses such as
+            `s3://bucket/photos`.
         output: the run folder; made when missing.
         vocabulary: a YAML or text file, the name of a shipped one, or a Vocabulary.
         missing_ok: a missing file counts as a failed image, and the run goes on; else an error.
@@ -100,8 +101,11 @@ def annotate(
         >>> summary.labelled, summary.failed
         (2, 0)
     """
+    from frozenseg_label.addresses import refuse_address
+    from frozenseg_label.errors import RunError
     from frozenseg_label.vocabulary_files import given_vocabulary
 
+    refuse_address(output, RunError)
     words = given_vocabulary(vocabulary)
     spec = PredictorSpec(
         weights, words, device, precision, min_score, sam_masks, semantic, keep_proposals,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from frozenseg_label.addresses import Address, place_of
 from frozenseg_label.part import Part
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 class AnnotateJob:
     """Which images are labelled, into which folder, and how; fields as in `annotate`."""
 
-    sources: list[Path]
+    sources: list[Path | Address]
     missing_ok: bool
     output: Path
     formats: Sequence[Format]
@@ -103,6 +104,6 @@ class AnnotateJob:
         )
 
 
-def sources_of(images: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return one folder or file, or several, as a list of paths."""
-    return [Path(images)] if isinstance(images, str | Path) else [Path(image) for image in images]
+def sources_of(images: str | Path | Sequence[str | Path]) -> list[Path | Address]:
+    """Return one folder, file or address, or several, as a list."""
+    return [*map(place_of, [images] if isinstance(images, str | Path) else images)]

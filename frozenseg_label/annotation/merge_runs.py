@@ -47,11 +47,13 @@ def merge_runs(
         >>> frozenseg_label.merge_runs(["labels-1", "labels-2"], "all-labels").labelled
         2
     """
+    from frozenseg_label.addresses import refuse_address
     from frozenseg_label.errors import RunError
     from frozenseg_label.runs.extra_formats import extra_formats_of
     from frozenseg_label.runs.joined_run import JoinedRun, joined_manifest
     from frozenseg_label.runs.run_folder import RunFolder
 
+    refuse_address(output, RunError)
     started, output = time.monotonic(), Path(output)
     folders = {Path(run).resolve(): Path(run) for run in runs}
     if not folders or output.resolve() in folders:

@@ -74,7 +74,7 @@ def _pooled(
     entry = folder.entry(image)
     if entry is None:
         raise ImageError(f"{folder.path}: has no labels of {image} any more")
-    facts = [clip, entry.size, entry.mtime_ns, image]
+    facts = [clip, entry.size, entry.etag or entry.mtime_ns, image]
     facts += [[segment.id, segment.area, segment.bbox] for segment in segments]
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     path = cache_folder() / "memory" / f"{name}.npy"

@@ -51,9 +51,14 @@ def announce(plan: Plan, manifest: Manifest) -> None:
 def doubts(records: Sequence[ImageRecord], weights: str | Path) -> tuple[str, ...]:
     """Return what is to be said of all labels of these images: weights for drawings."""
     made_for = read_checkpoint_info(find_weights(weights)).made_for
-    if made_for != "drawings" or all(is_demo_picture(record.path) for record in records):
+    if made_for != "drawings" or all(map(_is_drawing, records)):
         return ()
     return (FOR_DRAWINGS.format(weights=weights),)
+
+
+def _is_drawing(record: ImageRecord) -> bool:
+    """Return whether `demo` wrote an image; at addresses there are none."""
+    return isinstance(record.path, Path) and is_demo_picture(record.path)
 
 
 @contextmanager

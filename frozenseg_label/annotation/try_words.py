@@ -100,7 +100,8 @@ class WordTrial:
             self.image = _find_image(reader, image)
             self._predictor: Predictor = spec.load(encoders=False)
             self._proposals = load_proposals(self.image, self._predictor, reader)
-            self._picture = reader.picture(self.image)
+            root = reader.root
+            self._picture = None if root is None else root / self.image
         self._spec, self._seen_names = spec, manifest.seen_names
 
     def try_words(self, words: "str | Vocabulary") -> TriedWords:

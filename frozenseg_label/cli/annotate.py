@@ -15,7 +15,13 @@ from frozenseg_label.annotation.annotate_summary import AnnotateSummary
 from frozenseg_label.annotation.merge_runs import merge_runs
 from frozenseg_label.cli.completion import complete_vocabulary, complete_weights
 from frozenseg_label.cli.help import HelpfulCommand
-from frozenseg_label.cli.options import FilePath, is_quiet, option_of, verbosity_options
+from frozenseg_label.cli.options import (
+    FilePath,
+    PathOrAddress,
+    is_quiet,
+    option_of,
+    verbosity_options,
+)
 from frozenseg_label.cli.output import (
     FINISHED_WITH_FAILURES,
     command_line,
@@ -51,7 +57,7 @@ class TileSide(click.ParamType):
 
 
 @click.command(cls=HelpfulCommand)
-@click.argument("images", nargs=-1, type=FilePath(path_type=Path))
+@click.argument("images", nargs=-1, type=PathOrAddress(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=FilePath(path_type=Path), help="Run folder to write."
 )
@@ -168,7 +174,7 @@ class TileSide(click.ParamType):
 def annotate(
     ctx: click.Context,
     /,
-    images: tuple[Path, ...],
+    images: tuple[Path | str, ...],
     from_list: BinaryIO | None,
     null: bool,
     output: Path,
@@ -178,7 +184,7 @@ def annotate(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - the options of frozenseg_label.annotate, with its types
 ) -> None:
-    """Label IMAGES (folders, searched recursively, or files) and write a run folder.
+    """Label IMAGES (folders, searched recursively, files, or s3:// addresses) into a run folder.
 
     After an interruption, the same command continues where it stopped.
     """
@@ -219,14 +225,14 @@ def _report(
         ctx.exit(FINISHED_WITH_FAILURES)
 
 
-def _listed(file: BinaryIO, end: bytes) -> Sequence[Path]:
-    """Return the paths in a list; relative ones are relative to the working folder.
+def _listed(file: BinaryIO, end: bytes) -> Sequence[str]:
+    """Return the paths or addresses in a list; relative ones are relative to the working folder.
 
     Args:
         end: of each name.
     """
     names = (name.removesuffix(b"\r") if end == b"\n" else name for name in file.read().split(end))
-    listed = [Path(os.fsdecode(name)) for name in names if name]
+    listed = [os.fsdecode(name) for name in names if name]
     if not listed:
         raise click.UsageError(f"--from-list {file.name}: no file is named there")
     return listed

@@ -56,6 +56,20 @@ class FilePath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class PathOrAddress(FilePath):
+    """A path on this machine, or an address as it is."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as in click
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - as in click
+        """Return the path, or the address as a text."""
+        is_address = ADDRESS.match(f"{value}")
+        return f"{value}" if is_address else super().convert(value, param, ctx)
+
+
 def default_of(function: Callable[..., Any], parameter: str) -> Any:  # noqa: ANN401 - any default
     """Return the default of one parameter of a function."""
     return inspect.signature(function).parameters[parameter].default

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from frozenseg_label.addresses import Address
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import explained
 from frozenseg_label.formats.overlay import (
@@ -67,7 +68,7 @@ class ReportImage:
 
     Attributes:
         name: its identity in labels (`ImageRecord.relative`).
-        path: of the original file; None: there is none, the labels are shown on grey.
+        path: of the original file, or its address; None: there is none, labels are on grey.
         layers: at least one, all of the image's size.
         figures: numbers about it.
         notes: sentences below the picture.
@@ -75,7 +76,7 @@ class ReportImage:
     """
 
     name: str
-    path: Path | None
+    path: Path | Address | None
     layers: tuple[ReportLayer, ...]
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from frozenseg_label.addresses import Address, place_of
 from frozenseg_label.files import atomic_write, explained, refuse_links
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.runs.journal import Journal
@@ -64,12 +65,12 @@ def count_missing(
     ask for its labels to be lost, and it may come back.
 
     Args:
-        root: folder that the images' names are relative to; None: nothing is known.
+        root: folder that the images' names are relative to; None, or an address: 0 is returned.
         known: the last row of each image.
         records: images that are there.
     """
-    if root is None:
-        return 0
+    if root is None or isinstance(place_of(root), Address):
+        return 0  # a bucket would be asked for each of them
     there = {record.relative for record in records}
     labelled = (image for image, row in known.items() if row.file is not None)
     return sum(not Path(root, image).exists() for image in labelled if image not in there)

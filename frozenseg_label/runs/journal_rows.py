@@ -153,7 +153,7 @@ class Entry(BaseModel):
     Attributes:
         event: what happened.
         image: path relative to the images' folder, with `/`; the image's identity.
-        size, mtime_ns: of the image file, bytes and nanoseconds.
+        size, mtime_ns, etag: of the image file, as in `ImageRecord`.
         sha256: of the image file; None unless `--checksum` was given.
         time: when, UTC.
         run: fingerprint of the weights, words and options that proposed the labels; None where no
@@ -174,6 +174,7 @@ class Entry(BaseModel):
     image: PathBelow
     size: int
     mtime_ns: int
+    etag: str | None = Field(default=None, exclude_if=lambda etag: etag is None)
     sha256: str | None = None
     time: datetime = Field(default_factory=lambda: datetime.now(UTC))
     run: str | None = None
@@ -218,6 +219,7 @@ class Entry(BaseModel):
             image=record.relative,
             size=seen.size,
             mtime_ns=seen.mtime_ns,
+            etag=seen.etag,
             sha256=None if last is None else last.sha256,
             run=None if last is None else last.run,
             words=None if last is None else last.words,
@@ -236,6 +238,7 @@ class Entry(BaseModel):
             image=record.relative,
             size=record.size,
             mtime_ns=record.mtime_ns,
+            etag=record.etag,
             message=message,
             words=last.words if last is not None else None,
             labels=last.labels if last is not None else None,
@@ -255,7 +258,7 @@ class Entry(BaseModel):
         ids = self.labels.machine_accepted() if self.labels and self.words != words else set()
         return self.labels.settled(ids, None) if self.labels and ids else self.labels
 
-    def is_failure_of(self, size: int, mtime_ns: int, message: str) -> bool:
+    def is_failure_of(self, record: ImageRecord, message: str) -> bool:
         """Return whether this says that the very same file failed for the very same reason."""
-        last = self.event, self.size, self.mtime_ns, self.message
-        return last == ("failed", size, mtime_ns, message)
+        same = (self.size, self.mtime_ns, self.etag) == (record.size, record.mtime_ns, record.etag)
+        return same and (self.event, self.message) == ("failed", message)

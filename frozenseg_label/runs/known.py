@@ -36,6 +36,7 @@ class Known(NamedTuple):
     event: Event
     size: int
     mtime_ns: int
+    etag: str | None
     sha256: str | None
     run: str | None
     file: str | None
@@ -69,6 +70,7 @@ class _RowFacts(TypedDict, total=False):
     image: str
     size: int
     mtime_ns: int
+    etag: str | None
     sha256: str | None
     run: str | None
     kept: str | None
@@ -137,6 +139,7 @@ def known_of(row: Mapping[str, Any], offset: int, length: int) -> Known:
         event=sys.intern(row["event"]),  # few texts, of many rows
         size=row["size"],
         mtime_ns=row["mtime_ns"],
+        etag=row.get("etag"),
         sha256=row.get("sha256"),
         run=sys.intern(row["run"]) if row.get("run") else None,
         file=labels.get("file", long_png_name(row["image"])) if labels else None,

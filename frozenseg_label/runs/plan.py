@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from frozenseg_label.errors import RunError
+from frozenseg_label.addresses import Address
+from frozenseg_label.errors import ImageError, RunError
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.runs.known import Known
 
@@ -76,8 +77,11 @@ def root_of(records: Sequence[ImageRecord]) -> str | None:
     """Return the folder that the images' names are relative to; None without images."""
     if not records:
         return None
-    path = records[0].path.absolute().as_posix()
-    return path.removesuffix(records[0].relative).rstrip("/") or "/"
+    first = records[0]
+    if isinstance(first.path, Address):
+        return f"{first.path.above(first.relative)}"
+    path = first.path.absolute().as_posix()
+    return path.removesuffix(first.relative).rstrip("/") or "/"
 
 
 def refuse_other_images(
@@ -101,12 +105,14 @@ def refuse_other_images(
         )
 
 
-def content_hash(path: Path) -> str | None:
+def content_hash(path: Path | Address) -> str | None:
     """Return SHA-256 (hex) of a file; None if it cannot be read."""
     try:
+        if isinstance(path, Address):
+            return hashlib.sha256(path.read_bytes()).hexdigest()
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ImageError):
         return None
 
 
@@ -125,7 +131,8 @@ def _reason(known: Known | None, same: bool, run: str, is_missing: bool) -> Reas
 
 def _is_same_image(record: ImageRecord, known: Known, checksum: bool, moved: bool) -> bool:
     """Return whether the file is the one that was labelled; times only save reading it again."""
-    same_size, same_time = record.size == known.size, record.mtime_ns == known.mtime_ns
+    same_size = record.size == known.size
+    same_time = (record.mtime_ns, record.etag) == (known.mtime_ns, known.etag)
     if known.sha256 is None:  # of an earlier version: all that is known is size and time
         return same_size and (same_time or moved)
     if same_size and same_time and not (checksum or moved):

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Literal, Self, Unpack
 
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import ImageState, PanopticMap
@@ -75,7 +75,7 @@ class RunFolder(RunReader):
         update: bool = False,
         formats: Sequence[ExtraFormat] = (),
         semantic: bool = False,
-    ) -> Iterator["RunFolder"]:
+    ) -> Iterator[Self]:
         """Yield the folder, locked, with the leftovers of a killed run put in order.
 
         Args:
@@ -92,7 +92,7 @@ class RunFolder(RunReader):
 
     @classmethod
     @contextmanager
-    def open_to_correct(cls, path: Path) -> Iterator["RunFolder"]:
+    def open_to_correct(cls, path: Path) -> Iterator[Self]:
         """Yield a folder that is there, locked; what it was made with stays as it is.
 
         Files of extra formats that the last `annotate` was asked for go along with corrections.
@@ -106,7 +106,7 @@ class RunFolder(RunReader):
     @contextmanager
     def preview(
         cls, path: Path, manifest: Manifest, *, update: bool = False, semantic: bool = False
-    ) -> Iterator["RunFolder"]:
+    ) -> Iterator[Self]:
         """Yield the folder as `open_or_create` would, only to `plan`; nothing is written.
 
         RunError where `open_or_create` would refuse the folder, unless because it is in use.
@@ -244,7 +244,7 @@ class RunFolder(RunReader):
         with self._journal.writing():
             self._failed += 1
             last = self._journal.last(record.relative)
-            if last is not None and last.is_failure_of(record.size, record.mtime_ns, message):
+            if last is not None and last.is_failure_of(record, message):
                 return
             entry = Entry.of_failure(record, last, message)
             self._journal.append(entry)
@@ -276,7 +276,7 @@ class RunFolder(RunReader):
             return Summary(*counts, self.manifest.totals or Totals())
 
     @contextmanager
-    def _synced(self) -> Iterator["RunFolder"]:
+    def _synced(self) -> Iterator[Self]:
         """Yield the folder; at a good end all that was written is forced to the disk."""
         try:
             yield self

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from frozenseg_label.addresses import Address, place_of
 from frozenseg_label.formats.json_rows import RowPlace
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
@@ -56,6 +57,11 @@ class RunReader:
             journal.close()
 
     @property
+    def root(self) -> Path | Address | None:
+        """Return the folder or the address that the images' names are relative to, if known."""
+        return place_of(self.manifest.root) if self.manifest.root is not None else None
+
+    @property
     def keeps_proposals(self) -> bool:
         """Return whether a row names kept proposals of any image."""
         return any(known.has_kept for known in self._journal.known.values())
@@ -69,8 +75,8 @@ class RunReader:
         return self._journal.last(relative)
 
     def picture(self, image: str) -> Path | None:
-        """Return where the picture of an image is; None where the run does not know its folder."""
-        return Path(self.manifest.root) / image if self.manifest.root is not None else None
+        """Return where the picture of an image is; None where the run knows no folder of it."""
+        return root / image if isinstance(root := self.root, Path) else None
 
     def png(self, labels: Labels, *, proposed: bool = False) -> Path:
         """Return where the panoptic PNG of an image is.
@@ -82,8 +88,8 @@ class RunReader:
 
     def record(self, entry: Entry) -> ImageRecord:
         """Return the image file that was labelled, as it was then."""
-        path = self.picture(entry.image) or Path(entry.image)
-        return ImageRecord(path, entry.image, entry.size, entry.mtime_ns)
+        path = self.root / entry.image if self.root is not None else Path(entry.image)
+        return ImageRecord(path, entry.image, entry.size, entry.mtime_ns, entry.etag)
 
     def history(self) -> Iterator[tuple[RowPlace, Entry]]:
         """Yield all journal rows and their places, the oldest first.

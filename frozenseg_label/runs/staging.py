@@ -116,6 +116,7 @@ class LabelStager:
             image=record.relative,
             size=record.size,
             mtime_ns=record.mtime_ns,
+            etag=record.etag,
             sha256=sha256,
             run=self.run,
             words=words,

@@ -152,7 +152,6 @@ def test_variables_that_nobody_reads_are_named(
     "arguments",
     [
         ["annotate", "images", "--classes", "cat", "-o", "s3://bucket/labels"],
-        ["annotate", "https://example.org/a.jpg", "--classes", "cat", "-o", "out"],
         ["evaluate", "gs://bucket/labels", "truth"],
         ["export", "labels", "--to", "yolo-seg", "-o", "s3://bucket/yolo"],
         ["train", "labels", "-o", "hdfs://host/training"],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from frozenseg_label.addresses import Address
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.files import explained, make_folder, refuse_links
 from frozenseg_label.part import Part
@@ -154,6 +155,12 @@ def _turn(run: RunReader) -> Iterator[None]:
 
 def remedy_for_pictures(run: RunReader) -> str:
     """Return what a person can do about pictures that are not where the run looks for them."""
+    if isinstance(run.root, Address):
+        return (
+            f"the App shows files: copy the pictures from {run.root} to a folder, and give the "
+            f"`annotate` command again with that folder and -o {run.path}: no image is labelled "
+            "twice"
+        )
     return (
         "if they are on a drive, connect it; if they were moved, give the `annotate` command again "
         f"with their new folder and -o {run.path}: no image is labelled twice"

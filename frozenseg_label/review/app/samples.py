@@ -80,7 +80,7 @@ def samples_of(
     for queued in queue:
         path = run.picture(queued.image)
         if path is None:
-            left_out[queued.image] = "the run does not know the folder of its image"
+            left_out[queued.image] = f"its picture is in no folder, the run says {run.root}"
             continue
         try:
             f"{path}".encode()

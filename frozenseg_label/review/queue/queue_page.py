@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from frozenseg_label.addresses import Address
 from frozenseg_label.pages.html_report import write_html_report
 from frozenseg_label.pages.report_image import Figure, ReportImage, ReportLayer, existing
 from frozenseg_label.pages.report_text import ReportTable
@@ -39,15 +40,20 @@ def write_queue_page(run: RunReader, folder: Path) -> QueuePage:
     images = (_image(run, queued) for queued in queue)
     table = _table(queue, run.manifest.warnings)
     page = write_html_report(folder, title, run.vocabulary, images, [table], order=ORDER)
-    missing = sum(existing(run.picture(image)) is None for image in queue.images)
+    missing = sum(_place(run, image) is None for image in queue.images)
     return QueuePage(page, len(queue), missing)
+
+
+def _place(run: RunReader, image: str) -> Path | Address | None:
+    """Return where a picture is; None if it is no file. At an address, only reading it can tell."""
+    return run.root / image if isinstance(run.root, Address) else existing(run.picture(image))
 
 
 def _image(run: RunReader, queued: QueuedImage) -> ReportImage:
     labels = run.read_map(queued.image)
     return ReportImage(
         name=queued.image,
-        path=existing(run.picture(queued.image)),
+        path=_place(run, queued.image),
         layers=tuple(_layers(run, queued, labels)),
         figures=(
             Figure("gain", queued.gain, digits=2, worst="highest"),

@@ -219,7 +219,7 @@ def _labelled_image(labels: LabelSet, name: str, remedy: str) -> LabelledImage |
         read_map=None if labels.foreign is None else partial(labels.read_map, name),
     )
     if image.teaches and picture is None:
-        raise TrainingError(f"{labels.path} does not say where its pictures are; {remedy}")
+        raise TrainingError(f"{labels.path} names no folder of its pictures; {remedy}")
     return image if image.teaches else None
 
 
