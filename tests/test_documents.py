@@ -62,13 +62,13 @@ def test_a_hostile_file_is_told_in_one_short_sentence(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(FrozenSegLabelError) as caught:
         READERS[name](path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1_000
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -89,12 +89,12 @@ def test_numbers_that_are_none_become_nothing_at_the_border(tmp_path: Path) -> N
     assert as_json(path) == [None, None, None, None, 1.5, 9007199254740993]
 
 
-def test_a_vocabulary_of_many_classes_is_read_within_seconds(tmp_path: Path) -> None:
+def test_a_vocabulary_of_many_classes_takes_seconds_of_work_only(tmp_path: Path) -> None:
     path = tmp_path / "words.yaml"
     path.write_text("classes:\n" + "".join(f"- {{name: w{n}, id: {n}}}\n" for n in range(20_000)))
-    started = time.monotonic()
+    started = time.process_time()
     assert len(read_vocabulary(path)) == 20_000
-    assert time.monotonic() - started < 30
+    assert time.process_time() - started < 30
 
 
 def test_more_names_than_anybody_could_encode_are_refused(tmp_path: Path) -> None:
