@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar, Unpack
 
 import torch
 
@@ -24,8 +24,9 @@ from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.preprocess import PreparedImage
 from frozenseg_label.inference.tiling import MOST_SHRUNK, Tiling, prepare
 from frozenseg_label.model.settings import InputSize
+from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.embeddings import ImageEmbeddings
-from frozenseg_label.runs.run_folder import RunFolder
+from frozenseg_label.runs.staging import LabelFacts
 
 DECODERS = 2  # threads; Pillow lets the interpreter go while it decodes
 MOST_BATCHES_WAITING = 2  # to be written; their maps are as large as the photographs
@@ -34,6 +35,18 @@ MOST_SIZES_WAITING = 4
 Loaded = TypeVar("Loaded")
 
 log = logging.getLogger(__name__)
+
+
+class Desk(Protocol):
+    """Where labels go: a run folder, or, for the worker of another program, one to stage in."""
+
+    def commit(
+        self, record: ImageRecord, panoptic_map: PanopticMap, **facts: Unpack[LabelFacts]
+    ) -> PanopticMap:
+        """Write the labels of an image; ImageError where only this image cannot be written."""
+
+    def fail(self, record: ImageRecord, message: str) -> None:
+        """Write down that an image could not be labelled."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +138,7 @@ def predict(images: Sequence[LoadedImage], predictor: Predictor) -> list[Labelle
 
 def write(
     image: LabelledImage,
-    run: RunFolder,
+    run: Desk,
     event: Literal["annotated", "relabelled"] = "annotated",
 ) -> ImageError | None:
     """Commit one image's labels; return the error where only this image cannot be written."""
@@ -155,7 +168,7 @@ def write(
 def label_images(
     records: Iterable[ImageRecord],
     predictor: Predictor,
-    run: RunFolder,
+    run: Desk,
     *,
     batch_size: int,
     max_pixels: int | None,
@@ -289,7 +302,7 @@ def _predict_or_fail(
     return [labelled for found in singly for labelled in found]
 
 
-def _write_failure(record: ImageRecord, message: str, run: RunFolder) -> ImageError:
+def _write_failure(record: ImageRecord, message: str, run: Desk) -> ImageError:
     """Write down that one image could not be labelled; return the error that says why."""
     run.fail(record, message)
     return ImageError(message)

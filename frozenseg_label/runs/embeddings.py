@@ -11,6 +11,7 @@ at most a torn record at the end, which is cut off, or one that no row names.
 
 import hashlib
 import os
+import secrets
 import struct
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
@@ -75,10 +76,15 @@ class _Place(NamedTuple):
 
 
 class EmbeddingShards:
-    """The shards of one run folder. `append` has one caller at a time."""
+    """The shards of one run folder. `append` has one caller at a time.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        own: append to shards of this worker's own, beside other workers that share the folder.
+    """
+
+    def __init__(self, folder: Path, *, own: bool = False) -> None:
         self.folder = folder / EMBEDDINGS
+        self._owner = f"-{secrets.token_hex(4)}" if own else ""
         self._file: FileIO | None = None
         self._end = 0
         self._places: dict[str, _Place] | None = None
@@ -189,9 +195,10 @@ class EmbeddingShards:
                 _sync(self._file)
                 self.close()
             shards = _shards(self.folder)
-            path = shards[-1] if shards else _shard(self.folder, 0)
-            if path.exists() and path.stat().st_size >= SHARD_BYTES:
-                path = _shard(self.folder, _number(path) + 1)
+            path = shards[-1] if shards else _shard(self.folder, 0, self._owner)
+            is_full = path.exists() and path.stat().st_size >= SHARD_BYTES
+            if is_full or not path.stem.endswith(self._owner):
+                path = _shard(self.folder, _number(path) + 1, self._owner)
             refuse_links(self.folder.parent, f"{EMBEDDINGS}/{path.name}")
             self._file = FileIO(path, "a")
             ends = [place.offset + place.length for _, place in _scan(path)]
@@ -236,9 +243,8 @@ def embeddings_of_fused(
 
 def _encode(embeddings: ImageEmbeddings) -> tuple[bytes, str]:
     ids = np.array(list(embeddings.segments), "<i4")  # [N]
-    vectors = np.stack([embeddings.image, *embeddings.segments.values()]).astype(
-        "<f2"
-    )  # [1 + N, D]
+    rows = [embeddings.image, *embeddings.segments.values()]
+    vectors = np.stack(rows).astype("<f2")  # [1 + N, D]
     clip = bytes.fromhex(embeddings.clip)
     header = _HEADER.pack(_MAGIC, b"", clip, len(ids), vectors.shape[1])
     content = header[_KEY_ENDS:] + ids.tobytes() + vectors.tobytes()
@@ -282,12 +288,12 @@ def _shards(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9]*.bin"))
 
 
-def _shard(folder: Path, number: int) -> Path:
-    return folder / f"{number:05d}.bin"
+def _shard(folder: Path, number: int, owner: str = "") -> Path:
+    return folder / f"{number:05d}{owner}.bin"
 
 
 def _number(shard: Path) -> int:
-    return int(shard.stem)
+    return int(shard.stem.partition("-")[0])
 
 
 def _sync(file: FileIO) -> None:

@@ -57,6 +57,7 @@ class Journal:
             self._known, self._end = replay(path)
             files = (known.file for known in self._known.values() if known.file is not None)
             self._files = {folded(file) for file in files}
+            self._promised: dict[str, str] = {}  # PNGs of images without labels yet
             if writable:
                 with explained(path):
                     if self._file.seek(0, os.SEEK_END) > self._end:  # a torn line
@@ -77,8 +78,11 @@ class Journal:
         return self._end
 
     def free_png_name(self, image: str) -> str:
-        """Return the PNG that the first labels of an image shall have."""
-        return free_png_name(image, self._files)
+        """Return the PNG that the first labels of an image shall have; no other image gets it."""
+        if image not in self._promised:
+            self._promised[image] = name = free_png_name(image, self._files)
+            self._files.add(folded(name))
+        return self._promised[image]
 
     def last(self, image: str) -> Entry | None:
         """Return the last row of an image; None if it never came."""
@@ -133,7 +137,7 @@ class Journal:
 
     def refuse_moved(self) -> None:
         """Raise RunError where somebody moved, removed or replaced the run folder since."""
-        refuse_moved(self._file, self.path)
+        refuse_moved(os.fstat(self._file.fileno()), self.path)
 
     def append(self, entry: Entry, *, durable: bool = False) -> None:
         """Add a row.
@@ -158,6 +162,7 @@ class Journal:
             self._known[entry.image] = known = known_of(row, self._end, len(line))
             if known.file is not None:
                 self._files.add(folded(known.file))
+                self._promised.pop(entry.image, None)
             self._end += len(line)
 
     def sync(self) -> None:
@@ -197,13 +202,13 @@ class Journal:
         return RunError(f"{where}: no journal row ({error}); delete that line")
 
 
-def refuse_moved(file: FileIO, path: Path) -> None:
-    """Raise RunError where an open journal is no longer the file at its path.
+def refuse_moved(opened: os.stat_result, path: Path) -> None:
+    """Raise RunError where the journal that was opened is no longer the file at its path.
 
     What is written by the folder's path would go to another place than the rows.
     """
     try:
-        same = os.path.samestat(os.fstat(file.fileno()), path.stat())
+        same = os.path.samestat(opened, path.stat())
     except OSError:
         same = False
     if not same:

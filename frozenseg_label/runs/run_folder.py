@@ -162,7 +162,10 @@ class RunFolder(RunReader):
             return written
 
     def order(self, record: ImageRecord) -> WriteOrder:
-        """Return what a worker needs to stage an image's labels; `accept` then commits them."""
+        """Return what a worker needs to stage an image's labels; `accept` then commits them.
+
+        The name of its PNG is no other image's as long as the folder is open.
+        """
         last = self._journal.last(record.relative)
         file = self._png_name(record.relative, last.labels if last is not None else None)
         return WriteOrder(record, file, last)

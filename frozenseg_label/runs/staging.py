@@ -1,26 +1,33 @@
 """Labels staged by any worker, of which one writer of the journal makes committed ones.
 
-order = run.order(record)                # the writer: which PNG, and what was there before
-staged = stager.stage(order, panoptic)   # a worker, here or on another machine: the files
-run.accept(staged)                       # the writer: one row, then the files get their names
+The writer tells which PNG, and what was there before (`RunFolder.order`). A worker, on this machine
+or another one, writes the files (`StagingFolder.commit`). The writer adds one row, and the files
+get their names (`RunFolder.accept`). What nobody accepts is removed when the folder is opened next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frozenseg_label.errors import RunError
+from frozenseg_label.files import explained
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.commit import StagedFiles, stage_files
 from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
-from frozenseg_label.runs.extra_formats import ExtraFiles
+from frozenseg_label.runs.extra_formats import ExtraFiles, extra_formats_of
+from frozenseg_label.runs.journal import refuse_moved
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.kept_files import kept_hash
-from frozenseg_label.runs.label_files import LabelFiles
-from frozenseg_label.runs.layout import kept_path
+from frozenseg_label.runs.label_files import LabelFiles, image_at_fault
+from frozenseg_label.runs.layout import JOURNAL, kept_path
+from frozenseg_label.runs.manifest import read_manifest
+from frozenseg_label.runs.opening import refuse_no_run
 
 
 class LabelFacts(TypedDict, total=False):
@@ -73,10 +80,28 @@ class StagedLabels:
     files: StagedFiles
     withdrawn: bool
 
+    @property
+    def image(self) -> str:
+        """Return the image's name in the run."""
+        return self.entry.image
+
+
+@dataclass(frozen=True)
+class UnstagedImage:
+    """An image that a worker could not label, and why."""
+
+    record: ImageRecord
+    message: str
+
+    @property
+    def image(self) -> str:
+        """Return the image's name in the run."""
+        return self.record.relative
+
 
 @dataclass(frozen=True)
 class LabelStager:
-    """Stages labels in one run folder; it neither reads nor writes the journal.
+    """Stages labels in one run folder; the journal is another one's.
 
     Attributes:
         files: the label files of the folder.
@@ -130,3 +155,55 @@ class LabelStager:
         staged = stage_files(self.files.folder, files)
         withdrawn = last is not None and before is not last.labels
         return StagedLabels(entry, staged, withdrawn), write.panoptic
+
+    @classmethod
+    def of_worker(cls, folder: Path, run: str) -> "LabelStager":
+        """Return the stager of one of several workers in a folder that another program has open.
+
+        RunError: this machine sees no such folder, or another one.
+
+        Args:
+            folder: of the run.
+            run: fingerprint that the program works by.
+        """
+        refuse_no_run(folder)
+        manifest = read_manifest(folder)
+        if manifest.fingerprint != run:
+            raise RunError(f"{folder}: is of other weights, words or options here")
+        vocabulary, journal = manifest.vocabulary.vocabulary(), folder / JOURNAL
+        with explained(journal):
+            opened = journal.stat()
+        return cls(
+            LabelFiles(folder, vocabulary),
+            ExtraFiles(folder, vocabulary, extra_formats_of(manifest)),
+            EmbeddingShards(folder, own=True),
+            run,
+            partial(refuse_moved, opened, journal),
+        )
+
+
+class StagingFolder:
+    """A run folder as a worker sees it: it stages labels, and its program commits them.
+
+    Attributes:
+        outcomes: what has become of the images so far; the program tells its run folder.
+    """
+
+    def __init__(self, stager: LabelStager, orders: Iterable[WriteOrder]) -> None:
+        self._stager = stager
+        self._orders = {order.record.relative: order for order in orders}
+        self.outcomes: list[StagedLabels | UnstagedImage] = []
+
+    def commit(
+        self, record: ImageRecord, panoptic_map: PanopticMap, **facts: Unpack[LabelFacts]
+    ) -> PanopticMap:
+        """Stage a model's labels of an image; arguments and errors as of `RunFolder.commit`."""
+        with image_at_fault(record):
+            order = self._orders[record.relative]
+            staged, written = self._stager.stage(order, panoptic_map, **facts)
+        self.outcomes.append(staged)
+        return written
+
+    def fail(self, record: ImageRecord, message: str) -> None:
+        """Note that an image could not be labelled."""
+        self.outcomes.append(UnstagedImage(record, message))
