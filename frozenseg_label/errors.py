@@ -22,6 +22,10 @@ class ImageError(FrozenSegLabelError):
     """An image that cannot be read, or a folder without images."""
 
 
+class TooLargeError(ImageError):
+    """An image, or a batch that it is in, that needs more memory than there is."""
+
+
 class CheckpointError(FrozenSegLabelError):
     """Weights that are missing, damaged, of another model, or in another format."""
 
@@ -63,7 +67,7 @@ class ReviewError(FrozenSegLabelError):
 
 @contextmanager
 def enough_memory(image: object, size: str, place: str = "this machine") -> Iterator[None]:
-    """Turn a lack of memory into an ImageError that names the image, its size and the remedy.
+    """Turn a lack of memory into a TooLargeError that names the image, its size and the remedy.
 
     Args:
         image: path or address of the file that the block works on.
@@ -76,7 +80,7 @@ def enough_memory(image: object, size: str, place: str = "this machine") -> Iter
         in_words = any(words in f"{error}".lower() for words in _OUT_OF_MEMORY)
         if not in_words and not isinstance(error, MemoryError):
             raise
-        raise ImageError(
-            f"{image}: {size} need more memory than {place} has left; scale the image down, cut it "
-            "into pieces, or take a machine with more memory"
+        raise TooLargeError(
+            f"{image}: {size} need more memory than {place} has left; scale the image down, label "
+            "it with --tile, or take a machine with more memory"
         ) from None

@@ -15,8 +15,7 @@ from functools import partial
 from itertools import islice
 from typing import Literal, Protocol, TypeVar, Unpack
 
-import torch
-
+from frozenseg_label.annotation.batches import Room, batches_of_one_size, predict_or_fail
 from frozenseg_label.errors import ImageError, enough_memory
 from frozenseg_label.images import ImageRecord, decode_image, has_deep_grey, read_image_file
 from frozenseg_label.inference.kept_proposals import encode_proposals
@@ -30,7 +29,6 @@ from frozenseg_label.runs.staging import LabelFacts
 
 DECODERS = 2  # threads; Pillow lets the interpreter go while it decodes
 MOST_BATCHES_WAITING = 2  # to be written; their maps are as large as the photographs
-MOST_SIZES_WAITING = 4
 
 Loaded = TypeVar("Loaded")
 
@@ -180,13 +178,15 @@ def label_images(
         records: the images.
         predictor: the model with its vocabulary.
         run: where the labels go.
-        batch_size: images of one padded size that go through the model together.
+        batch_size: images of one padded size that go through the model together; fewer once memory
+            has run out.
         max_pixels: larger images fail; None takes any.
         on_finished: called in this thread once an image's row is in the journal, with the error if
             it failed; it may raise to stop the run.
     """
     size, tiling = predictor.model.input_size, predictor.tiling
     load_one = partial(load, size=size, max_pixels=max_pixels, tiling=tiling)
+    predict_some, room = partial(predict, predictor=predictor), Room(batch_size)
     writes: deque[Future[ImageError | None]] = deque()
     scaled = thumbnails = 0
 
@@ -201,10 +201,10 @@ def label_images(
             finish_writes(MOST_BATCHES_WAITING * batch_size)
 
         images = read_ahead(records, load_one, readers, batch_size + DECODERS, on_failed)
-        for batch in _batches_of_one_size(images, batch_size):
+        for batch in batches_of_one_size(images, batch_size):
             scaled += sum(image.is_scaled for image in batch)
             thumbnails += sum(image.is_thumbnail for image in batch)
-            labelled = _predict_or_fail(batch, predictor, on_failed)
+            labelled = predict_or_fail(batch, predict_some, room, on_failed)
             writes.extend(writer.submit(write, image, run) for image in labelled)
             finish_writes(MOST_BATCHES_WAITING * batch_size)
         finish_writes(0)
@@ -263,43 +263,6 @@ def read_ahead(
             on_failed(record, f"{error}")
         else:
             yield image
-
-
-def _batches_of_one_size(
-    images: Iterable[LoadedImage], batch_size: int
-) -> Iterator[list[LoadedImage]]:
-    """Yield images of one padded size together; few sizes wait at a time, so memory is bounded."""
-    waiting: dict[tuple[int, int], list[LoadedImage]] = {}
-    for image in images:
-        if image.prepared.picture is not None:  # it comes in tiles, and is too large to wait
-            yield [image]
-            continue
-        size = image.prepared.framing.padded
-        waiting.setdefault(size, []).append(image)
-        if len(waiting[size]) == batch_size:
-            yield waiting.pop(size)
-        elif len(waiting) > MOST_SIZES_WAITING:
-            yield waiting.pop(next(iter(waiting)))
-    yield from waiting.values()
-
-
-def _predict_or_fail(
-    batch: Sequence[LoadedImage],
-    predictor: Predictor,
-    on_failed: Callable[[ImageRecord, str], None],
-) -> list[LabelledImage]:
-    """Return the labels of a batch; where it fails, those of its images that succeed one by one."""
-    try:
-        return predict(batch, predictor)
-    except ImageError as error:
-        message = f"{error}"  # the error itself keeps the tensors alive that fill the memory
-    if predictor.device.type == "cuda":
-        torch.cuda.empty_cache()
-    if len(batch) == 1:
-        on_failed(batch[0].record, message)
-        return []
-    singly = (_predict_or_fail([image], predictor, on_failed) for image in batch)
-    return [labelled for found in singly for labelled in found]
 
 
 def _write_failure(record: ImageRecord, message: str, run: Desk) -> ImageError:

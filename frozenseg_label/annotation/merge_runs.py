@@ -16,8 +16,8 @@ from frozenseg_label.annotation.annotate_summary import (
 from frozenseg_label.part import Part
 
 if TYPE_CHECKING:
+    from frozenseg_label.formats.json_rows import RowPlace
     from frozenseg_label.runs.joined_run import JoinedRun
-    from frozenseg_label.runs.journal import RowPlace
     from frozenseg_label.runs.run_reader import RunReader
 
 log = logging.getLogger(__name__)

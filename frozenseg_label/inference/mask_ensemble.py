@@ -10,14 +10,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from segment_anything.utils.amg import (
-    batched_mask_to_box,
-    build_point_grid,
-    calculate_stability_score,
-)
 from torch import Tensor
-from torchvision.ops import nms
 
+from frozenseg_label.inference.everything_masks import everything_masks
 from frozenseg_label.inference.image_proposals import SamProposals
 from frozenseg_label.inference.mask_tiles import single_image
 from frozenseg_label.inference.memory import Memory
@@ -26,7 +21,6 @@ from frozenseg_label.inference.semantic_map import Votes, query_votes
 from frozenseg_label.model.frozenseg import FrozenSeg
 from frozenseg_label.model.mask_classification import classify_by_clip
 from frozenseg_label.model.proposals import ClassifiedMasks, Features
-from frozenseg_label.model.sam import FrozenSam
 from frozenseg_label.model.settings import EverythingSettings
 from frozenseg_label.model.text_classifier import TextClassifier
 
@@ -66,30 +60,6 @@ def sam_proposals(
         embeddings, valid = model.clip.embed_masks(features.dense[place : place + 1], logits[None])
         proposals.append(SamProposals(logits, embeddings[0], valid[0]))
     return proposals
-
-
-def everything_masks(
-    sam: FrozenSam,
-    embeddings: Tensor,
-    framings: Sequence[Framing],
-    settings: EverythingSettings,
-) -> list[Tensor]:
-    """Return for each image the masks of everything that SAM finds, largest first.
-
-    Each is float32 logits [M, m, m] over the stretched padded image, like the embedding: resizing
-    to any grid of the padded image aligns them. The way is that of segment-anything's automatic
-    generator without crops; stability, boxes and areas are taken on SAM's own m x m grid.
-
-    Args:
-        sam: that made the embeddings.
-        embeddings: [B, C, s, s], `Features.sam`.
-        framings: of the images; no point lies in the padding.
-        settings: grid and thresholds.
-    """
-    return [
-        _everything_of_image(sam, embedding[None], framing, settings)
-        for embedding, framing in zip(embeddings, framings, strict=True)
-    ]
 
 
 def name_further_masks(
@@ -222,42 +192,3 @@ def _sure_of_unseen(probs: Tensor, unseen: Tensor, min_probability: float) -> tu
     """Return which masks count [N] (indices), and every mask's best unseen probability [M]."""
     best = (probs[:, :-1] * unseen).amax(dim=1)  # [M]; 0 where all categories are seen
     return (best > min_probability).nonzero()[:, 0], best
-
-
-def _everything_of_image(
-    sam: FrozenSam, embedding: Tensor, framing: Framing, settings: EverythingSettings
-) -> Tensor:
-    """Return the masks of one image, [M, m, m]."""
-    rows, columns = (of / to for of, to in zip(framing.image, framing.padded, strict=True))
-    visible = rows, columns  # shares of the padded image
-    grid = torch.from_numpy(
-        build_point_grid(settings.points_per_side)
-    ).float()  # [P, 2] x, y in 0..1
-    points = (grid * torch.tensor([visible[1], visible[0]])).to(embedding.device)
-    found, ratings = [], []
-    for some in torch.split(points, settings.points_per_batch):
-        logits, rating = sam.decode_points(embedding, some)  # [p, 3, m, m], [p, 3]
-        logits, rating = logits.flatten(0, 1), rating.flatten(0, 1)
-        good = rating > settings.min_predicted_iou
-        logits, rating = logits[good], rating[good]
-        stable = (
-            calculate_stability_score(_crop(logits, visible), 0.0, 1.0) >= settings.min_stability
-        )
-        # Hundreds may pass before the next step thins them out: half of the memory is enough.
-        found.append(logits[stable].half())
-        ratings.append(rating[stable].float())
-    with torch.autocast(embedding.device.type, enabled=False):  # it refuses to join halves on CPUs
-        masks, rating = torch.cat(found), torch.cat(ratings)
-    inside = _crop(masks, visible) > 0
-    boxes = batched_mask_to_box(inside).float()  # [N, 4], last row and column included
-    boxes[:, 2:] += 1
-    kept = nms(boxes, rating, settings.max_box_iou)
-    areas, largest = inside[kept].sum(dim=(1, 2)).sort(descending=True, stable=True)
-    chosen = kept[largest[areas > 0][: settings.max_masks]]
-    return masks[chosen].float()
-
-
-def _crop(masks: Tensor, visible: tuple[float, float]) -> Tensor:
-    """Return the part of masks [N, m, m] that is not padding."""
-    side = masks.shape[-1]
-    return masks[:, : max(1, round(visible[0] * side)), : max(1, round(visible[1] * side))]

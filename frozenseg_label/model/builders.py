@@ -74,7 +74,11 @@ def build_frozenseg_nano() -> FrozenSeg:
         merge=MergeSettings(min_visible=0.65, max_mask_iou=0.4),
         # Chosen on 40 scenes of the validation style: a small SAM's masks are softer than ViT-H's.
         everything=EverythingSettings(
-            points_per_side=10, min_predicted_iou=0.45, min_stability=0.45, min_probability=0.3
+            points_per_side=10,
+            points_per_batch=32,
+            min_predicted_iou=0.45,
+            min_stability=0.45,
+            min_probability=0.3,
         ),
     )
 

@@ -1,8 +1,9 @@
 """The frozen SAM: image embedding for the decoder, and masks from points for the mask ensemble.
 
 The modules are segment-anything's, with its parameter names (arXiv 2304.02643); only the attention
-of the image encoder is computed another way, see `attend_with_relative_positions`, and nano's SAM
-starts with convolutions, see `ConvStem`.
+of the image encoder and the mask decoder are computed another way, see
+`attend_with_relative_positions` and `point_masks`, and nano's SAM starts with convolutions, see
+`ConvStem`.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from torch import Tensor, nn
 
 from frozenseg_label.model.pixel_normalisation import normalise_pixels
+from frozenseg_label.model.point_masks import PointAnswers, ask_points, draw_masks
 
 SAM_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255; segment_anything/build_sam.py
 SAM_STD = (58.395, 57.12, 57.375)
@@ -101,29 +103,34 @@ class FrozenSam(nn.Module):
             )
         return sparse, dense
 
-    def decode_points(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return three masks of every point, logits [P, 3, 4s, 4s], and their predicted IoU [P, 3].
-
-        The masks cover the stretched image with its padding. Stretching is linear, so resizing them
-        to the padded size undoes it.
+    def ask_points(self, embedding: Tensor, points: Tensor) -> PointAnswers:
+        """Return how good three masks of every point would be, and what draws them.
 
         Args:
             embedding: [1, C, s, s], of one image.
             points: [P, 2], x and y in 0..1 of the padded image.
         """
         if embedding.shape[0] != 1:
-            raise ValueError(
-                f"decode_points takes the embedding of one image, got {embedding.shape[0]}"
-            )
+            raise ValueError(f"ask_points takes the embedding of one image, got {len(embedding)}")
         sparse, dense = self.encode_points(points)
-        masks, iou = self.mask_decoder(
-            image_embeddings=embedding,
-            image_pe=self.position_encoding(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=True,
-        )
-        return masks, iou
+        image = embedding[0] + dense[0]  # points without a mask add the same to every embedding
+        return ask_points(self.mask_decoder, image, self.position_encoding()[0], sparse)
+
+    def draw_masks(self, answers: PointAnswers) -> Tensor:
+        """Return three masks of every point that was asked about, logits [P, 3, 4s, 4s].
+
+        The masks cover the stretched image with its padding. Stretching is linear, so resizing them
+        to the padded size undoes it.
+        """
+        return draw_masks(self.mask_decoder, answers)
+
+    def decode_points(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return three masks of every point, logits [P, 3, 4s, 4s], and their predicted IoU [P, 3].
+
+        See `ask_points` and `draw_masks`.
+        """
+        answers = self.ask_points(embedding, points)
+        return self.draw_masks(answers), answers.ratings
 
     def position_encoding(self) -> Tensor:
         """Return the position encoding of the embedding's cells, [1, C, s, s]."""

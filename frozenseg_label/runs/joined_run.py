@@ -11,8 +11,8 @@ from pathlib import Path
 from frozenseg_label.errors import RunError
 from frozenseg_label.files import atomic_write, refuse_links
 from frozenseg_label.formats.coco_panoptic import read_label_png
+from frozenseg_label.formats.json_rows import RowPlace
 from frozenseg_label.runs.commit import commit_entry, remove_file, stage_files
-from frozenseg_label.runs.journal import RowPlace
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.kept_files import read_kept
 from frozenseg_label.runs.layout import PANOPTIC, PROPOSED, SEMANTIC, kept_path

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from PIL import Image
 
 from frozenseg_label.annotation.dry_run import estimate
 from frozenseg_label.annotation.label_images import label_images
-from frozenseg_label.errors import ImageError, RunError
+from frozenseg_label.errors import ImageError, RunError, TooLargeError, enough_memory
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.preprocess import PreparedImage
@@ -173,6 +173,53 @@ def test_an_image_that_asks_too_much_of_the_model_fails_alone(
     assert error.__context__ is None  # it keeps no tensor alive
     [row] = [row for row in journal(tmp_path / "out") if row["event"] == "failed"]
     assert (row["image"], row["message"]) == ("c.png", f"{error}")
+
+
+@dataclass(frozen=True)
+class CrampedPredictor(Predictor):
+    """A predictor with memory for two pictures; it counts how many are given to it at once."""
+
+    given: list[int] = field(default_factory=list)
+
+    def predict(self, images: Sequence[PreparedImage]) -> list[Prediction]:
+        """Ask for too much memory where there are more than two."""
+        self.given.append(len(images))
+        if len(images) > 2:
+            torch.empty(2**50)
+        return super().predict(images)
+
+
+def test_a_batch_too_large_for_the_memory_is_halved_and_so_are_later_ones(
+    tmp_path: Path,
+    records: list[ImageRecord],
+    predictor: Predictor,
+    manifest: Manifest,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for record in records:
+        Image.new("RGB", (96, 64), (200, 30, 90)).save(record.path)
+    cramped = CrampedPredictor(**vars(predictor))
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        errors = label(records, cramped, run, batch_size=4)
+        assert run.finish().labelled == len(records)
+    assert not any(errors)
+    assert cramped.given[:3] == [4, 2, 2]
+    assert max(cramped.given[1:]) == 2
+    [message] = caplog.messages
+    assert "at most 2 go through the model together from now on (--batch-size 2)" in message
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        MemoryError(),
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_every_way_to_say_that_memory_ran_out_is_understood(told: Exception) -> None:
+    with pytest.raises(TooLargeError, match="--tile"), enough_memory(Path("a.png"), "2 x 2 pixels"):
+        raise told
 
 
 def test_a_dry_run_passes_over_an_image_that_asks_too_much(

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from frozenseg_label.inference.everything_masks import boxes_of, everything_masks
 from frozenseg_label.inference.mask_ensemble import (
     FurtherMasks,
     choose_extra,
     combine_semantic,
-    everything_masks,
     join_masks,
     mask_iou,
     sam_disagreement,
@@ -66,7 +66,7 @@ def visible(masks: Tensor) -> Tensor:
     return masks[:, :18, :16] > 0
 
 
-def boxes_of(inside: Tensor) -> Tensor:
+def boxes_around(inside: Tensor) -> Tensor:
     """Corners around masks [N, h, w], the last row and column included."""
     corners = []
     for mask in inside:
@@ -119,7 +119,7 @@ def test_of_masks_with_nearly_the_same_box_the_best_rated_stays(
     sam: FrozenSam, embeddings: Tensor
 ) -> None:
     one_point = replace(OPEN, points_per_side=1)
-    boxes = boxes_of(visible(find(sam, embeddings[:1], one_point)))
+    boxes = boxes_around(visible(find(sam, embeddings[:1], one_point)))
     assert len(boxes) == 3
     assert box_iou(boxes, boxes).min() > 0.7
     kept = find(sam, embeddings[:1], replace(one_point, max_box_iou=0.7))
@@ -290,3 +290,10 @@ def test_overlap_is_counted_in_full_precision_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         coarse = mask_iou(a, b)
     assert torch.equal(coarse, mask_iou(a, b))
+
+
+def test_boxes_are_finer_than_a_cell() -> None:
+    wide = torch.tensor([[-1.0, 3.0, 3.0, -1.0]]).expand(4, 4)
+    narrow = torch.tensor([[-3.0, 1.0, 1.0, -3.0]]).expand(4, 4)
+    boxes = boxes_of(torch.stack([wide, narrow]))
+    assert boxes.tolist() == [[3, 0, 12, 15], [5, 0, 10, 15]]  # pixels of 16 x 16

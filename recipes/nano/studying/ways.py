@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frozenseg_label.demo.scenes import Scene
+from frozenseg_label.inference.everything_masks import everything_masks
 from frozenseg_label.inference.image_proposals import SamProposals
 from frozenseg_label.inference.mask_ensemble import (
     FurtherMasks,
-    everything_masks,
     name_further_masks,
 )
 from frozenseg_label.inference.predictor import Predictor
