@@ -222,7 +222,7 @@ def score(
     return figures
 
 
-def is_measured(scene: Looked, seed: int) -> bool:
+def is_measured(scene: Looked | KeptScene, seed: int) -> bool:
     """Return whether a scene is measured on; the others are corrected."""
     digest = hashlib.sha256(f"{seed} {scene.number}".encode()).digest()
     return digest[0] >= 256 * CORRECTED_SHARE

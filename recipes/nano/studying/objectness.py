@@ -28,13 +28,16 @@ from frozenseg_label.inference.memory import Memory
 from frozenseg_label.inference.predictor import Predictor
 from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.model.mask_classification import word_logits
+from frozenseg_label.model.proposals import MaskProposals
 from frozenseg_label.vocabulary_files import read_vocabulary
 from recipes.nano.making.stage_files import read_lines
-from recipes.nano.studying.kept_scenes import keep_scenes
-from recipes.nano.studying.memory import Looked, is_measured, looked_at, remember
+from recipes.nano.studying.kept_scenes import KeptScene, keep_scenes
+from recipes.nano.studying.memory import is_measured, looked_at, remember
 from recipes.nano.studying.spread import Counts, counts_of, standard_errors
 
 AS_IT_IS = "as it is"
+CLIP = "CLIP"
+OPINIONS = (CLIP, "memory 0", "memory 1", "memory 2")
 CORRECTED = 5  # segments of each class, for the memory
 log = logging.getLogger("objectness")
 
@@ -58,12 +61,9 @@ def multiplied(share: float) -> Callable[[Tensor, Tensor], Tensor]:
 RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     AS_IT_IS: lambda void, sure: void,
     "logit - 1 x sure": lowered(1.0),
-    "logit - 2 x sure": lowered(2.0),
-    "logit - 4 x sure": lowered(4.0),
-    "logit - 1 where sure > 0.5": where_sure(1.0, 0.5),
+    "logit - 3 x sure": lowered(3.0),
     "logit - 2 where sure > 0.5": where_sure(2.0, 0.5),
     "void x (1 - sure)": multiplied(1.0),
-    "all masks: logit - 0.5": where_sure(0.5, 0.0),
     "all masks: logit - 1": where_sure(1.0, 0.0),
 }
 
@@ -89,17 +89,18 @@ class Counted:
         return {rule: {k: round(v, 2) for k, v in row.items()} for rule, row in found.items()}
 
 
-def count(predictor: Predictor, scenes: Sequence[Looked]) -> Counted:
+def count(predictor: Predictor, scenes: Sequence[KeptScene]) -> Counted:
     """Label scenes with each rule, and count; the opinion is the memory's, or CLIP's if none."""
     categories = predictor.vocabulary.categories
     ids = [category.id for category in categories]
     counts: dict[str, list[Counts]] = {rule: [] for rule in RULES}
     for scene in scenes:
-        queries, framing = scene.proposals.queries, scene.proposals.framing
+        proposals = scene.proposals(predictor)
+        queries, framing = proposals.queries, proposals.framing
         masks = predictor.model.classify(queries, predictor.names)
         if predictor.memory is not None:
             masks = predictor.memory.renamed(masks, queries)
-        sure = how_sure(predictor, scene, masks.class_probs[0])  # [Q]
+        sure = how_sure(predictor, queries, masks.class_probs[0])  # [Q]
         void = masks.class_probs[0, :, -1].double()
         for name, rule in RULES.items():
             less = rule(void, sure)
@@ -116,13 +117,13 @@ def count(predictor: Predictor, scenes: Sequence[Looked]) -> Counted:
     return Counted({name: np.stack(rows) for name, rows in counts.items()}, groups)
 
 
-def how_sure(predictor: Predictor, scene: Looked, class_probs: Tensor) -> Tensor:
+def how_sure(predictor: Predictor, queries: MaskProposals, class_probs: Tensor) -> Tensor:
     """Return the highest probability of an unseen class for each mask, [Q] in 0..1.
 
     Args:
         class_probs: [Q, K + 1], with the votes of the memory if there is one.
     """
-    queries, names = scene.proposals.queries, predictor.names
+    names = predictor.names
     if predictor.memory is None:
         scale = predictor.model.clip.logit_scale
         logits = word_logits(queries.clip_embeddings, names.embeddings, scale)[0]  # [Q, S]
@@ -134,9 +135,9 @@ def how_sure(predictor: Predictor, scene: Looked, class_probs: Tensor) -> Tensor
     return torch.where(queries.valid[0], sure, 0.0).double()
 
 
-def memory_of(predictor: Predictor, scenes: Sequence[Looked], seed: int) -> Memory:
+def memory_of(predictor: Predictor, scenes: Sequence[KeptScene], seed: int) -> Memory:
     """Return the memory of some segments of each class in the scenes that may be corrected."""
-    first = [scene for scene in scenes if not is_measured(scene, seed)]
+    first = [looked_at(predictor, scene) for scene in scenes if not is_measured(scene, seed)]
     classes = {segment.category_id for scene in first for segment in scene.truth.segments}
     return remember(predictor, first, CORRECTED, classes, seed)
 
@@ -148,7 +149,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="that of studying.memory")
     parser.add_argument("--style", default="validate", help="that studying.memory measured")
     parser.add_argument("--scenes", type=int, default=300)
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of the memory")
+    parser.add_argument("--opinions", nargs="*", default=OPINIONS, help="the number is a seed")
     given = parser.parse_args()
     folder = given.work / f"{given.style}-{given.scenes}"
     predictor = PredictorSpec("nano", read_vocabulary("stickers")).load()
@@ -156,15 +157,14 @@ def main() -> None:
     done = {row["opinion"] for row in read_lines(results)}
     with torch.inference_mode():
         kept = keep_scenes(folder, predictor, range(given.scenes))
-        scenes = [looked_at(predictor, scene) for scene in kept]
-        for opinion in ("CLIP", *(f"memory {seed}" for seed in given.seeds)):
+        for opinion in given.opinions:
             if opinion in done:
                 continue
-            who, counted = predictor, scenes
-            if opinion != "CLIP":
+            who, counted = predictor, kept
+            if opinion != CLIP:
                 seed = int(opinion.split()[1])
-                who = replace(predictor, memory=memory_of(predictor, scenes, seed))
-                counted = [scene for scene in scenes if is_measured(scene, seed)]
+                who = replace(predictor, memory=memory_of(predictor, kept, seed))
+                counted = [scene for scene in kept if is_measured(scene, seed)]
             row = {"opinion": opinion, "scenes": len(counted)}
             row["figures"] = count(who, counted).figures()
             with results.open("a") as lines:
