@@ -82,7 +82,8 @@ def test_ci_takes_both_commands_from_the_readme() -> None:
 
 
 def test_all_that_the_package_imports_is_among_its_dependencies() -> None:
-    asked = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["hf"]
+    extras = PROJECT["optional-dependencies"]
+    asked = PROJECT["dependencies"] + extras["hf"] + extras["ray"]
     missing = needed_distributions(PACKAGE) - requirement_names(asked)
     assert not missing
 
@@ -90,7 +91,7 @@ def test_all_that_the_package_imports_is_among_its_dependencies() -> None:
 def test_all_that_the_tests_import_comes_with_the_test_extra() -> None:
     foreign = (ROOT / "tests" / "foreign" / "requirements.txt").read_text(encoding="utf-8")
     extras = PROJECT["optional-dependencies"]
-    installed = PROJECT["dependencies"] + extras["test"] + extras["hf"]
+    installed = PROJECT["dependencies"] + extras["test"] + extras["hf"] + extras["ray"]
     installed += [line for line in foreign.splitlines() if not line.startswith("#")]
     assert not needed_distributions(ROOT / "tests") - requirement_names(installed)
 

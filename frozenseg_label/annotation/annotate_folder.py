@@ -6,11 +6,18 @@ has nothing to do answers without torch.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frozenseg_label.annotation.annotate_job import AnnotateJob, Format, sources_of
+from frozenseg_label.annotation.annotate_job import (
+    AnnotateJob,
+    Engine,
+    Format,
+    engine_options,
+    sources_of,
+)
 from frozenseg_label.annotation.annotate_summary import (
     AnnotateSummary,
     MadeWith,
@@ -58,6 +65,10 @@ def annotate(
     update: bool = False,
     max_failure_rate: float = 1.0,
     dry_run: bool = False,
+    engine: Engine = "local",
+    ray_address: str | None = None,
+    ray_actors: int | None = None,
+    ray_gpus: float | None = None,
     progress: bool = False,
 ) -> AnnotateSummary:
     """Label images into a run folder; what is already there is kept, so a stopped run goes on.
@@ -91,6 +102,12 @@ def annotate(
         update: allow other weights, words or options here; replaces proposed segments only.
         max_failure_rate: stop with an error once a larger share of the images has failed, 0..1.
         dry_run: write nothing, but time a few images and say what would be done.
+        engine: local labels on this machine; ray on a cluster of Ray, whose machines see images and
+            output at the same paths.
+        ray_address: of the cluster; None is the one in RAY_ADDRESS, else one started here.
+        ray_actors: workers, each with a model; None fills the cluster: one for each GPU, or where
+            there are none one for each machine.
+        ray_gpus: of each worker, 0..1; 0.5 lets two share one. None is 1 where there are GPUs.
         progress: show a progress bar on stderr.
 
     Returns:
@@ -129,6 +146,7 @@ def annotate(
         update=update,
         max_failure_rate=max_failure_rate,
         memory=memory,
+        ray=engine_options(engine, ray_address, ray_actors, ray_gpus),
     )
     manifest = job.manifest(spec, words.name if vocabulary is words else str(vocabulary))
     return _estimate(job, spec, manifest) if dry_run else _label(job, spec, manifest, progress)
@@ -176,7 +194,7 @@ def _label_planned(
     run: "RunFolder",
     progress: bool,
 ) -> None:
-    """Label the images of a plan on this machine."""
+    """Label the images of a plan."""
     from frozenseg_label.annotation.progress import shown_progress
 
     unreadable = dict(_still_unreadable(plan, job.max_pixels))
@@ -184,23 +202,25 @@ def _label_planned(
     if todo:
         spec.warn_of_unknown_words()
         log.info("loading %s", spec.weights)
-    predictor = spec.load() if todo else None  # before the bar, whose rate is that of images
+    label = _engine(job, spec, run) if todo else None  # before the bar, whose rate is of images
     with shown_progress(plan, job.max_failure_rate, progress) as on_finished:
         for record, error in unreadable.items():
             run.fail(record, f"{error}")
             on_finished(error)
-        if predictor is None:
-            return
-        from frozenseg_label.annotation.label_images import label_images
+        if label is not None:
+            label(todo, on_finished=on_finished)
 
-        label_images(
-            todo,
-            predictor,
-            run,
-            batch_size=job.batch_size,
-            max_pixels=job.max_pixels,
-            on_finished=on_finished,
-        )
+
+def _engine(job: AnnotateJob, spec: PredictorSpec, run: "RunFolder") -> Callable[..., None]:
+    """Return the function that labels images and calls `on_finished` after each."""
+    limits = {"batch_size": job.batch_size, "max_pixels": job.max_pixels}
+    if job.ray is not None:
+        from frozenseg_label.annotation.ray_engine import label_on_ray
+
+        return partial(label_on_ray, spec=spec, run=run, options=job.ray, **limits)
+    from frozenseg_label.annotation.label_images import label_images
+
+    return partial(label_images, predictor=spec.load(), run=run, **limits)
 
 
 def _estimate(job: AnnotateJob, spec: PredictorSpec, manifest: "Manifest") -> AnnotateSummary:

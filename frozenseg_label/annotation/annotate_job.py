@@ -24,6 +24,45 @@ MOST_SOURCES = 100  # that run.json names; a list of files may be as long as the
 log = logging.getLogger(__name__)
 
 
+Engine = Literal["local", "ray"]
+ENGINES: tuple[str, ...] = get_args(Engine)
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """How labels are made on a cluster of Ray.
+
+    Attributes:
+        address: of the cluster; None: the one in RAY_ADDRESS, else one started on this machine.
+        actors: workers, each with a model; None: as many as the cluster has room for.
+        gpus: of each worker; 0.5: two share one. None: one where the cluster has GPUs, else 0.
+    """
+
+    address: str | None = None
+    actors: int | None = None
+    gpus: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.actors is not None and self.actors < 1:
+            raise ValueError(f"ray_actors must be at least 1, got {self.actors}")
+        if self.gpus is not None and not 0 <= self.gpus <= 1:  # so that "not a number" fails, too
+            raise ValueError(f"ray_gpus must be in 0..1, got {self.gpus}")
+
+
+def engine_options(
+    engine: Engine, address: str | None, actors: int | None, gpus: float | None
+) -> RayOptions | None:
+    """Return what Ray is asked for, None for `local`; arguments as of `annotate`."""
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    options = RayOptions(address, actors, gpus)
+    if engine == "ray":
+        return options
+    if options != RayOptions():
+        raise ValueError("ray_address, ray_actors and ray_gpus are options of the engine ray")
+    return None
+
+
 @dataclass(frozen=True)
 class AnnotateJob:
     """Which images are labelled, into which folder, and how; fields as in `annotate`."""
@@ -40,6 +79,7 @@ class AnnotateJob:
     update: bool
     max_failure_rate: float
     memory: Sequence[str | Path]
+    ray: RayOptions | None
 
     def __post_init__(self) -> None:
         if isinstance(self.formats, str) or not set(self.formats) <= set(FORMATS):
@@ -88,6 +128,8 @@ class AnnotateJob:
         }
         if self.shard is not None:
             arguments["shard"] = f"{self.shard}"
+        if self.ray is not None:
+            arguments |= {f"ray_{name}": value for name, value in vars(self.ray).items()}
         if self.memory:
             from frozenseg_label.annotation.remember import memory_arguments
 

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from frozenseg_label.annotation.annotate_folder import annotate as label
-from frozenseg_label.annotation.annotate_job import FORMATS
+from frozenseg_label.annotation.annotate_job import ENGINES, FORMATS
 from frozenseg_label.annotation.annotate_summary import AnnotateSummary
 from frozenseg_label.annotation.merge_runs import merge_runs
 from frozenseg_label.cli.completion import complete_vocabulary, complete_weights
@@ -167,6 +167,27 @@ class TileSide(click.ParamType):
     "--dry-run",
     is_flag=True,
     help="Estimate images, time, disk and memory; write nothing.",
+)
+@option_of(
+    label,
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="ray: label on the machines of a Ray cluster, or in processes of Ray here.",
+)
+@option_of(label, "--ray-address", metavar="ADDRESS", help="Ray cluster to join, such as `auto`.")
+@option_of(
+    label,
+    "--ray-actors",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Workers; each has a model.",
+)
+@option_of(
+    label,
+    "--ray-gpus",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1),
+    help="GPU of each worker; 0.5: two share one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @verbosity_options

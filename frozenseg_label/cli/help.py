@@ -26,7 +26,7 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             *("output", "format", "keep-proposals", "update", "checksum", "max-failure-rate"),
             "dry-run",
         ),
-        "Many machines": ("shard", "merge"),
+        "Many machines": ("shard", "merge", "engine", "ray-address", "ray-actors", "ray-gpus"),
     },
     "calibrate": {
         "Accepting": ("accept", "undo"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from frozenseg_label.inference.memory import Memory
     from frozenseg_label.inference.predictor import Predictor
+    from frozenseg_label.model.text_classifier import TextClassifier
     from frozenseg_label.vocabulary import Vocabulary
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -108,12 +109,13 @@ class PredictorSpec:
                 shown,
             )
 
-    def load(self, *, encoders: bool = True) -> "Predictor":
+    def load(self, *, encoders: bool = True, names: "TextClassifier | None" = None) -> "Predictor":
         """Load the model and teach it the vocabulary; text embeddings are kept in the cache.
 
         Args:
             encoders: False leaves the image encoders and the decoder without weights, which is
                 quick: the predictor can only `name_proposals` then.
+            names: the vectors of this vocabulary by this model; None: made here.
         """
         import torch
 
@@ -133,18 +135,19 @@ class PredictorSpec:
         for tensor in chain(model.parameters(), model.buffers()):
             if not tensor.is_meta:  # those have no weights, and no device
                 tensor.data = tensor.data.to(device)
-        with torch.inference_mode():
-            names = build_text_classifier(
-                model.clip,
-                self.vocabulary,
-                info.seen_names,
-                clip_fingerprint=info.clip_hash,
-                cache_folder=cache_folder() / "text",
-            )
+        if names is None:
+            with torch.inference_mode():
+                names = build_text_classifier(
+                    model.clip,
+                    self.vocabulary,
+                    info.seen_names,
+                    clip_fingerprint=info.clip_hash,
+                    cache_folder=cache_folder() / "text",
+                )
         log.debug("device %s, %s", device, "bf16" if bf16 else "fp32")
         return Predictor(
             model=model,
-            names=names,
+            names=names.to(device),
             vocabulary=self.vocabulary,
             source=f"model:{info.fingerprint[:12]}",
             device=device,

@@ -68,6 +68,15 @@ class TextClassifier:
         if len(self.seen) != len(self.synonyms):
             raise ValueError(f"{len(self.seen)} seen flags for {len(self.synonyms)} categories")
 
+    def to(self, device: torch.device) -> "TextClassifier":
+        """Return the same vectors on a device."""
+        rivals = self.rivals
+        if rivals is not None:
+            rivals = RivalWords(*(tensor.to(device) for tensor in vars(rivals).values()))
+        return TextClassifier(
+            self.embeddings.to(device), self.synonyms, self.seen.to(device), rivals
+        )
+
 
 def encode_names(
     clip: FrozenClip,

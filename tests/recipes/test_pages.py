@@ -19,6 +19,7 @@ PAGES = (
     "photographs.md",
     "vocabularies.md",
     "continuous_integration.md",
+    "many_machines.md",
     "reproduce_the_paper.md",
 )
 NOT_RUN = "# not run"
