@@ -193,19 +193,26 @@ def _read_at_address(address: Address, size: int, max_pixels: int | None) -> byt
 
 
 def decode_image(
-    record: ImageRecord, max_pixels: int | None = None, content: bytes | None = None
+    record: ImageRecord,
+    max_pixels: int | None = None,
+    content: bytes | None = None,
+    least: tuple[int, int] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the picture as RGB, uint8 [H, W, 3], by the rules of `upright_pixels`.
 
     Args:
         max_pixels: larger images (width x height) are refused undecoded; None takes any.
         content: of the file, if it has been read already.
+        least: height and width that are enough; a JPEG is then decoded at a half, a quarter or an
+            eighth of its size if that is not smaller, in a fraction of the memory and the time.
     """
     if content is None:
         content = read_image_file(record, max_pixels)
     with _refusing(record.path):
         image = _open_header(io.BytesIO(content))
         _refuse_large(image, record.path, max_pixels)
+        if least is not None and image.format in ("JPEG", "MPO"):
+            image.draft(None, least if orientation(image) >= 5 else (least[1], least[0]))
         with enough_memory(record.path, f"{image.width} x {image.height} pixels"):
             return upright_pixels(image)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from frozenseg_label.errors import ImageError
 from frozenseg_label.images import (
@@ -368,3 +368,17 @@ def test_what_is_no_file_fails_at_once_and_is_never_opened(tmp_path: Path) -> No
         for image in found:
             with pytest.raises(ImageError, match=f"{image.path.name}: no regular file"):
                 decode_image(image)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_is_decoded_no_larger_than_is_needed(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = save(tmp_path / "large.jpg", corners().resize((800, 600)), exif=exif)
+    whole = decode_image(record(path))
+    height, width = whole.shape[:2]
+    small = decode_image(record(path), least=(height // 4, width // 4))
+    assert small.shape[:2] == (height // 4, width // 4)
+    expected = np.asarray(Image.fromarray(whole).reduce(4), dtype=int)
+    assert np.abs(expected - small).mean() < 3
+    assert decode_image(record(path), least=(height, width)).shape == whole.shape

@@ -35,7 +35,7 @@ def batches_of_one_size(
     """Yield images of one padded size together; few sizes wait at a time, so memory is bounded."""
     waiting: dict[tuple[int, int], list[LoadedImage]] = {}
     for image in images:
-        if image.prepared.picture is not None:  # it comes in tiles, and is too large to wait
+        if image.prepared.picture is not None:  # it comes in tiles, which are many
             yield [image]
             continue
         size = image.prepared.framing.padded

@@ -10,27 +10,38 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from threading import Lock
 from typing import Literal, Protocol, TypeVar, Unpack
 
 from frozenseg_label.annotation.batches import Room, batches_of_one_size, predict_or_fail
 from frozenseg_label.errors import ImageError, enough_memory
-from frozenseg_label.images import ImageRecord, decode_image, has_deep_grey, read_image_file
+from frozenseg_label.images import (
+    ImageRecord,
+    decode_image,
+    has_deep_grey,
+    read_image_file,
+    read_image_size,
+)
 from frozenseg_label.inference.kept_proposals import encode_proposals
 from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.preprocess import PreparedImage
-from frozenseg_label.inference.tiling import MOST_SHRUNK, Tiling, prepare
+from frozenseg_label.inference.tiling import MOST_SHRUNK, Tiling, least_size, prepare
 from frozenseg_label.model.settings import InputSize
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.staging import LabelFacts
 
 DECODERS = 2  # threads; Pillow lets the interpreter go while it decodes
+LARGE = 2**25  # pixels; such pictures are decoded one after the other, for memory
 MOST_BATCHES_WAITING = 2  # to be written; their maps are as large as the photographs
 
 Loaded = TypeVar("Loaded")
+
+_one_large = Lock()
 
 log = logging.getLogger(__name__)
 
@@ -108,9 +119,13 @@ def load(
         tiling: how large images are cut, as of `Predictor`.
     """
     content = read_image_file(record, max_pixels)
-    pixels = decode_image(record, max_pixels, content)  # uint8 [H, W, 3]
-    with enough_memory(record.path, f"{pixels.shape[1]} x {pixels.shape[0]} pixels"):
-        prepared = prepare(pixels, size, tiling)
+    original = read_image_size(content, record.path)
+    with _one_large if original[0] * original[1] > LARGE else nullcontext():
+        pixels = decode_image(record, max_pixels, content, least_size(original, size))  # [h, w, 3]
+        with enough_memory(record.path, f"{original[1]} x {original[0]} pixels"):
+            whole = partial(decode_image, record, max_pixels)  # later: many may wait
+            prepared = prepare(pixels, size, tiling, original=original, picture=whole)
+        del pixels
     sha256 = hashlib.sha256(content).hexdigest()
     return LoadedImage(record, prepared, sha256, has_deep_grey(content))
 

@@ -18,6 +18,7 @@ from frozenseg_label.panoptic import UNLABELLED, PanopticMap, Segment
 
 # Chosen on mosaics of demonstration scenes (tests/benchmarks/README.md).
 MIN_AGREEMENT = 0.5  # IoU in the overlap of two tiles, from which on two things are one
+MIN_LEFT = 0.3  # of a thing's pixels in the tile that shows most of it; remnants are dropped
 MIN_INSIDE = 0.5  # share of a cut segment that lies in a larger one of the whole picture
 _STRIP = 64  # rows of the picture that are worked on at a time
 _RIM = 128  # what comes nearer to a tile's edge than this part of its side is cut by it
@@ -111,8 +112,8 @@ class JoinedTiles:
             if vector is not None:
                 embeddings[id_] = vector
         for rows, large in self._large_rows():
-            here = self.ids[rows]
-            here[...] = final[np.where(here == UNLABELLED, large, here)]
+            named = final[self.ids[rows]]
+            self.ids[rows] = np.where(named == UNLABELLED, final[large], named)
         panoptic = PanopticMap.of(self.ids, segments)
         kept = {segment.id for segment in panoptic.segments}
         return JoinedLabels(panoptic, {i: v for i, v in embeddings.items() if i in kept})
@@ -200,6 +201,9 @@ class JoinedTiles:
         groups: dict[tuple[bool, int], _Group] = defaultdict(_Group)
         for members in of_thing.values():
             speaker = max(members, key=areas.__getitem__)
+            drawn = max(self.pieces[number - 1].segment.area for number in members)
+            if self._is_thing(speaker) and sum(areas[members]) < MIN_LEFT * drawn:
+                continue
             if speaker > self.number_large:
                 speaker = self._larger(speaker, members, shared) or speaker
             said = self.pieces[speaker - 1].segment

@@ -215,8 +215,8 @@ class Predictor:
 
     def _in_tiles(self, image: PreparedImage) -> Prediction:
         """Label a picture: as a whole and small, then each tile of it, then joined."""
-        picture, framing, size = image.picture, image.framing, self.model.input_size
-        if picture is None or self.tiling is None:
+        framing, size = image.framing, self.model.input_size
+        if image.picture is None or self.tiling is None:
             raise ValueError("a picture to be cut, and how, are needed")
         height, width = framing.original
         small = max(1, -(-max(height, width) // MOST_WHOLE))
@@ -226,6 +226,7 @@ class Predictor:
             whole.panoptic, whole.segment_embeddings, (height, width), self.tiling.side(size)
         )
         semantic = np.zeros((height, width), np.uint16) if self.semantic else None
+        picture = image.picture()  # [H, W, 3]
         for window in self.tiling.windows((height, width), size):
             (tile,) = self.predict([prepare_tile(picture[window.place], size)])
             joined.add(window, tile.panoptic, tile.segment_embeddings)

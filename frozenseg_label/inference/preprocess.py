@@ -1,5 +1,6 @@
 """An image as the model takes it: resized, as floats, padded; and the sizes to undo that."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,16 +39,20 @@ class PreparedImage:
     Attributes:
         pixels: float32 [3, h, w] RGB 0..255, padded with zeros right and below.
         framing: the sizes; images of one batch have the same padded size.
-        picture: the image itself, uint8 [H, W, 3], where the model shall see it in tiles too.
+        picture: returns the image itself, uint8 [H, W, 3], where it is to be seen in tiles too.
     """
 
     pixels: Tensor
     framing: Framing
-    picture: NDArray[np.uint8] | None = None
+    picture: Callable[[], NDArray[np.uint8]] | None = None
 
 
 def prepare_image(
-    image: NDArray[np.uint8], shortest: int, longest: int, divisor: int = 32
+    image: NDArray[np.uint8],
+    shortest: int,
+    longest: int,
+    divisor: int = 32,
+    original: Size | None = None,
 ) -> PreparedImage:
     """Resize, then pad right and below; the encoders normalise, each in its own way.
 
@@ -56,10 +61,11 @@ def prepare_image(
         shortest: the shorter side becomes this long, in pixels,
         longest: unless the longer one would exceed this; then the longer becomes this long.
         divisor: padded to a multiple of it.
+        original: height and width that the labels shall have; None: those of `image`.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ValueError(f"image must be uint8 [H, W, 3], got {image.dtype} {image.shape}")
-    original = image.shape[0], image.shape[1]
+    original = original or (image.shape[0], image.shape[1])
     height, width = resized_size(original, shortest, longest)
     # On uint8 and with Pillow's smoothing when it shrinks, as detectron2 does it: the published
     # weights were trained on it only.

@@ -3,7 +3,7 @@
 No heavy imports: the command line reads its choices here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -122,23 +122,45 @@ class Window:
         )
 
 
-def prepare(
-    pixels: "NDArray[np.uint8]", size: "InputSize", tiling: Tiling | None
-) -> "PreparedImage":
-    """Return a picture as the model takes it, with its own pixels where it is cut into tiles.
+def least_size(original: "Size", size: "InputSize") -> "Size | None":
+    """Return the height and width at which a picture may be decoded; None: at its own.
+
+    It is twice what the model sees, where that is still a small part of the picture.
 
     Args:
-        pixels: [H, W, 3] RGB.
+        original: height and width of the picture.
+        size: of the model's input.
+    """
+    from frozenseg_label.inference.preprocess import resized_size
+
+    height, width = resized_size(original, size.shortest, size.longest)
+    return (2 * height, 2 * width) if max(original) > MOST_SHRUNK * max(height, width) else None
+
+
+def prepare(
+    pixels: "NDArray[np.uint8]",
+    size: "InputSize",
+    tiling: Tiling | None,
+    *,
+    original: "Size | None" = None,
+    picture: "Callable[[], NDArray[np.uint8]] | None" = None,
+) -> "PreparedImage":
+    """Return a picture as the model takes it, and with its own pixels where it is cut into tiles.
+
+    Args:
+        pixels: [h, w, 3] RGB.
         size: of the model's input.
         tiling: None: no picture is cut.
+        original: height and width of the picture; None: those of `pixels`.
+        picture: returns the picture itself, [H, W, 3] RGB; None: it is `pixels`.
     """
     from dataclasses import replace
 
     from frozenseg_label.inference.preprocess import prepare_image
 
-    image = prepare_image(pixels, size.shortest, size.longest, size.divisor)
+    image = prepare_image(pixels, size.shortest, size.longest, size.divisor, original)
     cut = tiling is not None and tiling.cuts(image.framing, size)
-    return replace(image, picture=pixels) if cut else image
+    return replace(image, picture=picture or (lambda: pixels)) if cut else image
 
 
 def prepare_tile(pixels: "NDArray[np.uint8]", size: "InputSize") -> "PreparedImage":

@@ -70,6 +70,19 @@ def test_a_large_picture_is_labelled_in_tiles_among_small_ones(
         assert semantic.size == (330, 320)
 
 
+@pytest.mark.parametrize("tiling", [None, Tiling("auto")])
+def test_a_jpeg_that_is_decoded_small_has_labels_of_its_whole_size(
+    tmp_path: Path, predictor: Predictor, manifest: Manifest, tiling: Tiling | None
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    (tmp_path / "large").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "large" / "large.jpg")
+    records = find_images([tmp_path / "large"])
+    with RunFolder.open_or_create(tmp_path / "out", manifest) as run:
+        label(records, replace(predictor, tiling=tiling), run)
+        assert run.read_map("large.jpg").ids.shape == (300, 400)
+
+
 def test_thumbnails_are_counted_once_with_the_remedy(
     tmp_path: Path,
     mixed: list[ImageRecord],

@@ -36,14 +36,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--mosaics", type=int, default=4)
+    parser.add_argument("--mosaics", type=int, default=3)
     parser.add_argument("--side", type=int, default=4, help="scenes along a side")
     parser.add_argument("--scenes", type=int, default=4, help="large ones")
     parser.add_argument("--draw", type=Path, help="folder for overlays to look at")
     options = parser.parse_args()
     torch.set_num_threads(1)
     whole = frozenseg_label.load_predictor("stickers")
-    tiled = replace(whole, tiling=Tiling("auto"))
+    tiled = replace(whole, tiling=Tiling(SCENE))
     number = options.side**2
     scenes = list(demonstration(options.mosaics * number, SCENE))
     groups = [scenes[i : i + number] for i in range(0, len(scenes), number)]
@@ -124,7 +124,7 @@ def things_across(truth: PanopticMap, tiled: Predictor) -> Iterator[NDArray[np.b
     """Yield the masks of things that lie on both sides of an edge of a tile."""
     height, width = truth.ids.shape
     size = tiled.model.input_size
-    tiling = tiled.tiling or Tiling("auto")
+    tiling = tiled.tiling or Tiling(SCENE)
     windows = list(tiling.windows((height, width), size))
     rows = {window.rows.start + window.bands[0] // 2 for window in windows} - {0}
     columns = {window.columns.start + window.bands[1] // 2 for window in windows} - {0}
