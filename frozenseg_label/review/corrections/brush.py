@@ -109,6 +109,9 @@ def fuse_stroke(original: Mask, edited: Mask, pixel: float) -> Mask:
     thickness = int(np.ceil(pixel)) + 1 if pixel > 1 else 1
     shown = binary_opening(original, np.ones((thickness, thickness), bool))
     rubbed = shown & (_distance_to(edited) > blur)
+    # An outline that moved takes nothing from deep inside: even a thin line there was rubbed out.
+    # A thin line along the outline, or across something thin, may be blur and stays as it was.
+    rubbed |= ~edited & (_distance_to(~original) > blur)
     rubbed |= original & ~edited & (_distance_to(rubbed) <= pixel + 0.5)  # corners of the outline
     rubbed = _up_to(edited, rubbed, original & ~edited, blur)
     return (original | painted) & ~rubbed

@@ -96,6 +96,20 @@ def test_a_thin_leg_that_was_rubbed_out_is_gone_though_it_is_thin() -> None:
 
 
 @pytest.mark.parametrize("pixel", [1.0, 2.5, 4.0])
+@pytest.mark.parametrize("width", [1, 2])  # of the screen's pixels
+def test_a_thin_line_that_was_rubbed_out_arrives(pixel: float, width: int) -> None:
+    before = disc(160, 120, 60)
+    line = np.zeros_like(before)
+    line[120 : 120 + round(width * pixel), 150:170] = True
+    after = before & ~line
+
+    result = fused(before, after, pixel, shift=0.3)
+    assert (before & ~result & line).sum() >= 0.75 * line.sum()
+    far = distance_transform_edt(~line) > pixel + 1.5
+    assert np.array_equal(result[far], before[far])
+
+
+@pytest.mark.parametrize("pixel", [1.0, 2.5, 4.0])
 def test_a_stroke_that_closes_a_ring_leaves_the_ring_s_inside_as_it_was(pixel: float) -> None:
     ring = disc(160, 120, 80) & ~disc(160, 120, 60)
     gap = disc(230, 120, 20)
