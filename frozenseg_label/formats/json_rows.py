@@ -47,7 +47,9 @@ class JsonRows:
             self._stamp = _stamp(file.fileno())
         if self._stamp[0] > LARGEST_JSON:
             size = f"{LARGEST_JSON >> 20} MB"
-            raise FormatError(f"{path}: larger than {size}, which is the most that is read")
+            raise FormatError(
+                f"{path}: larger than {size}, which is the most that is read; name another"
+            )
         encoding = json.detect_encoding(head)
         self._encoding, self._mark = _MARKS.get(encoding, (encoding, 0))
         if head.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):

@@ -126,7 +126,7 @@ class _Patch:
     def of(cls, memory: RejectedSegment) -> Self:
         """Return the mask that is remembered."""
         mask = memory.mask()
-        rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
             return cls(0, 0, mask[:0, :0])
         box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

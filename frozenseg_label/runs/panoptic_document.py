@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-from pydantic import JsonValue
 
 from frozenseg_label.formats.coco_panoptic import segment_row, write_panoptic_rows
 from frozenseg_label.runs.journal import Journal
@@ -19,7 +18,7 @@ from frozenseg_label.runs.journal_rows import Labels
 from frozenseg_label.runs.manifest import ClassTotals, Manifest, Totals
 from frozenseg_label.vocabulary import Vocabulary
 
-Row = dict[str, JsonValue]
+Row = dict[str, Any]  # as in the JSON
 
 
 def write_panoptic_json(path: Path, journal: Journal, manifest: Manifest) -> Totals:

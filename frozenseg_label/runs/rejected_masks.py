@@ -59,7 +59,9 @@ class RejectedMasks:
         RunError: the file does not have them.
         """
         labels = row.get("labels") if isinstance(row, dict) else None
-        named = labels.get("rejected") if isinstance(labels, dict) else None
+        if not isinstance(labels, dict):
+            return row
+        named = labels.get("rejected")
         if not isinstance(named, list) or not named:
             return row
         rejected = [self._read(ref) if _is_reference(ref) else ref for ref in named]
