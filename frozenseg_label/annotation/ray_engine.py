@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from frozenseg_label.annotation.annotate_job import RayOptions
 from frozenseg_label.annotation.ray_cluster import Workers, fitting_workers, joined_cluster
@@ -24,9 +23,6 @@ from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.runs.layout import staged_path
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.runs.staging import StagedLabels, UnstagedImage
-
-if TYPE_CHECKING:
-    pass
 
 MOST_IMAGES = 16  # of one task: what a worker that dies has done for nothing
 TASKS_AHEAD = 2  # of each worker, so that none waits for this program
