@@ -9,7 +9,6 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,14 +19,9 @@ from PIL import Image, UnidentifiedImageError
 from frozenseg_label.addresses import Address, FileThere, common_address, file_at, files_below
 from frozenseg_label.errors import ImageError, enough_memory
 from frozenseg_label.files import MARKER
+from frozenseg_label.image_formats import UNREADABLE, geo_remedy, image_suffixes
 from frozenseg_label.pixels import DAMAGED, orientation, upright_pixels
 
-# Registered with Pillow, but no still pictures: films, drawings that need another program, and
-# containers that Pillow only recognises.
-NOT_STILL = {"BUFR", "EPS", "FLI", "GRIB", "HDF5", "MPEG", "WMF"}
-UNREADABLE = frozenset(  # pictures of telephones and cameras that Pillow does not read
-    {".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
-)
 MOST_BYTES_PER_PIXEL = 8  # of a picture with four channels of 16 bits, not packed
 _guard_lock = threading.Lock()
 
@@ -143,14 +137,6 @@ def is_run_folder(folder: Path) -> bool:
     return (folder / "run.json").is_file() and (folder / "panoptic").is_dir()
 
 
-@cache
-def image_suffixes() -> frozenset[str]:
-    """Return the suffixes, in lower case, of the still image formats that Pillow reads."""
-    registered = Image.registered_extensions()  # loads Pillow's plugins
-    readable = (set(Image.OPEN) | {"MPO"}) - NOT_STILL  # MPO is opened by way of JPEG
-    return frozenset(suffix for suffix, kind in registered.items() if kind in readable)
-
-
 def read_image_file(record: ImageRecord, max_pixels: int | None = None) -> bytes:
     """Return the content of an image file; ImageError if it is no image, or too large.
 
@@ -259,8 +245,8 @@ def _walk(folder: Path) -> Iterator[Path]:
             elif path.suffix.lower() in UNREADABLE:
                 passed_over[path.suffix.lower()] += 1
     for suffix, count in sorted(passed_over.items()):
-        said = "%s: %d %s files are left out, they cannot be read here; convert them to JPEG or PNG"
-        log.warning(said, folder, count, suffix)
+        said = "%s: %d %s files are left out, they cannot be read here; convert them to %s"
+        log.warning(said, folder, count, suffix, UNREADABLE[suffix])
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]] | None:
@@ -291,7 +277,8 @@ def _refusing(path: Path | Address) -> Iterator[None]:
         unknown = isinstance(error, UnidentifiedImageError)  # its message has only an address
         reason = "of no known format" if unknown else " ".join(f"{error}".split())
         message = f"cannot be read as an image ({reason or type(error).__name__})"
-        raise ImageError(f"{path}: {message}; replace or remove the file") from None
+        remedy = f"replace or remove the file{geo_remedy(path.suffix)}"
+        raise ImageError(f"{path}: {message}; {remedy}") from None
 
 
 def _refuse_large(image: Image.Image, path: Path | Address, max_pixels: int | None) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from frozenseg_label.errors import ImageError
+from frozenseg_label.image_formats import image_suffixes
 from frozenseg_label.images import (
     ImageRecord,
     decode_image,
     find_images,
     has_deep_grey,
-    image_suffixes,
 )
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -382,3 +382,28 @@ def test_a_jpeg_is_decoded_no_larger_than_is_needed(tmp_path: Path, orientation:
     expected = np.asarray(Image.fromarray(whole).reduce(4), dtype=int)
     assert np.abs(expected - small).mean() < 3
     assert decode_image(record(path), least=(height, width)).shape == whole.shape
+
+
+def test_a_tiff_that_is_no_picture_says_how_it_becomes_one(tmp_path: Path) -> None:
+    path = tmp_path / "map.tif"
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[258] = (16,) * 5  # five bands of 16 bits, as satellites have them
+    tags[277] = 5
+    save(path, Image.new("L", (8, 8)), tiffinfo=tags)
+    with pytest.raises(ImageError, match=r"replace or remove the file; a GeoTIFF .*gdal_translate"):
+        decode_image(record(path))
+
+
+def test_pictures_of_other_programs_are_counted_with_the_way_to_convert_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(tmp_path / "a.png")
+    for name in ("a.czi", "b.CZI", "c.heic"):
+        (tmp_path / name).write_bytes(b"pixels")
+    assert names(tmp_path) == ["a.png"]
+    told = sorted(message.partition(": ")[2] for message in caplog.messages)
+    assert told == [
+        "1 .heic files are left out, they cannot be read here; convert them to JPEG or PNG",
+        "2 .czi files are left out, they cannot be read here; convert them to PNG, by "
+        "`bfconvert IN OUT.png` (Bio-Formats)",
+    ]

@@ -239,7 +239,7 @@ def _estimate(job: AnnotateJob, spec: PredictorSpec, manifest: "Manifest") -> An
         from frozenseg_label.annotation.dry_run import estimate
 
         spec.warn_of_unknown_words()
-        guess = estimate(todo, spec.load(), job.output, job.max_pixels)
+        guess = estimate(todo, spec.load(), job.output, job.max_pixels, job.batch_size)
     return AnnotateSummary(
         job.output, MadeWith.of(manifest), 0, len(plan.done), len(unreadable), missing_images,
         warnings=warnings, failures=failures_of(unreadable.items()), estimate=guess,

@@ -1,12 +1,19 @@
 """The time and the space that a run would take, measured on a few images; writes nothing."""
 
+import math
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from frozenseg_label.annotation.annotate_summary import Estimate
-from frozenseg_label.annotation.label_images import load, predict, warn_of_thumbnails
+from frozenseg_label.annotation.label_images import (
+    MOST_BATCHES_WAITING,
+    LoadedImage,
+    load,
+    predict,
+    warn_of_thumbnails,
+)
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import free_bytes
 from frozenseg_label.formats.coco_panoptic import encode_panoptic_png
@@ -15,23 +22,33 @@ from frozenseg_label.inference.kept_proposals import encode_proposals
 from frozenseg_label.inference.predictor import Predictor
 
 TIMED_IMAGES = 3
+DECODED_BYTES = 7  # of a pixel: Pillow's four, and our three
+MAP_BYTES = 4  # likewise, of a label map
 SEGMENT_BYTES = 600  # of one segment in journal.jsonl and panoptic.json together
 
 
 def estimate(
-    todo: Sequence[ImageRecord], predictor: Predictor, folder: Path, max_pixels: int | None
+    todo: Sequence[ImageRecord],
+    predictor: Predictor,
+    folder: Path,
+    max_pixels: int | None,
+    batch_size: int = 1,
 ) -> Estimate:
     """Label a few images without writing them, after one that warms up."""
     disk, kept, seconds, thumbnails = [], [], [], 0
+    beside = 0
     tried = _spread(todo, TIMED_IMAGES + 1)
     for record in tried:
         start = time.perf_counter()
         try:
             image = load(record, predictor.model.input_size, max_pixels, predictor.tiling)
-            prediction = predict([image], predictor)[0].prediction
+            # The first one, which is not timed, tells what a batch needs.
+            copies = 1 if seconds or image.prepared.picture is not None else batch_size
+            prediction = predict([image] * copies, predictor)[0].prediction
         except ImageError:
             continue
         thumbnails += image.is_thumbnail
+        beside = max(beside, _bytes_beside(image, len(todo), batch_size))
         panoptic, proposals = prediction.panoptic, prediction.proposals
         png = encode_panoptic_png(panoptic.ids)
         if proposals is not None:
@@ -51,8 +68,21 @@ def estimate(
         disk_bytes=len(todo) * sum(disk) // len(disk),
         kept_bytes=len(todo) * sum(kept) // max(1, len(kept)),
         free_bytes=free_bytes(folder),
-        memory_bytes=_peak_memory(),
+        memory_bytes=None if (peak := _peak_memory()) is None else peak + beside,
     )
+
+
+def _bytes_beside(image: LoadedImage, images: int, batch_size: int) -> int:
+    """Return what a run has in memory beside an image that is labelled, if all are like it.
+
+    That is another one that is decoded, and label maps that wait to be written.
+
+    Args:
+        images: of the run.
+    """
+    maps = 0 if image.is_large else min(MOST_BATCHES_WAITING * batch_size, images - 1)
+    each = DECODED_BYTES * (images > 1) + MAP_BYTES * maps
+    return math.prod(image.prepared.framing.original) * each
 
 
 def _spread(records: Sequence[ImageRecord], count: int) -> Sequence[ImageRecord]:

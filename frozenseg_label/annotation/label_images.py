@@ -6,18 +6,19 @@ them, threads decode and write while the model works.
 
 import hashlib
 import logging
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from threading import Lock
-from typing import Literal, Protocol, TypeVar, Unpack
+from typing import Literal, Protocol, Unpack
 
 from frozenseg_label.annotation.batches import Room, batches_of_one_size, predict_or_fail
+from frozenseg_label.annotation.read_ahead import read_ahead
 from frozenseg_label.errors import ImageError, enough_memory
 from frozenseg_label.images import (
     ImageRecord,
@@ -36,10 +37,8 @@ from frozenseg_label.runs.embeddings import ImageEmbeddings
 from frozenseg_label.runs.staging import LabelFacts
 
 DECODERS = 2  # threads; Pillow lets the interpreter go while it decodes
-LARGE = 2**25  # pixels; such pictures are decoded one after the other, for memory
+LARGE = 2**25  # pixels; such pictures are decoded and written one after the other, for memory
 MOST_BATCHES_WAITING = 2  # to be written; their maps are as large as the photographs
-
-Loaded = TypeVar("Loaded")
 
 _one_large = Lock()
 
@@ -81,6 +80,11 @@ class LoadedImage:
         return f"{width} x {height} pixels"
 
     @property
+    def is_large(self) -> bool:
+        """Return whether little of it may be in memory at a time."""
+        return math.prod(self.prepared.framing.original) > LARGE
+
+    @property
     def is_thumbnail(self) -> bool:
         """Return whether the model sees the image only, and by far, smaller than it is."""
         return self.prepared.picture is None and self.prepared.framing.shrunk > MOST_SHRUNK
@@ -120,7 +124,7 @@ def load(
     """
     content = read_image_file(record, max_pixels)
     original = read_image_size(content, record.path)
-    with _one_large if original[0] * original[1] > LARGE else nullcontext():
+    with _one_large if math.prod(original) > LARGE else nullcontext():
         pixels = decode_image(record, max_pixels, content, least_size(original, size))  # [h, w, 3]
         with enough_memory(record.path, f"{original[1]} x {original[0]} pixels"):
             whole = partial(decode_image, record, max_pixels)  # later: many may wait
@@ -221,7 +225,8 @@ def label_images(
             thumbnails += sum(image.is_thumbnail for image in batch)
             labelled = predict_or_fail(batch, predict_some, room, on_failed)
             writes.extend(writer.submit(write, image, run) for image in labelled)
-            finish_writes(MOST_BATCHES_WAITING * batch_size)
+            large = any(image.is_large for image in batch)
+            finish_writes(0 if large else MOST_BATCHES_WAITING * batch_size)
         finish_writes(0)
     if scaled:
         log.warning(
@@ -246,38 +251,6 @@ def warn_of_thumbnails(count: int, of: int | None = None) -> None:
             "" if of is None else f" of the {of} that were tried",
             MOST_SHRUNK,
         )
-
-
-def read_ahead(
-    records: Iterable[ImageRecord],
-    load_one: Callable[[ImageRecord], Loaded],
-    readers: ThreadPoolExecutor,
-    ahead: int,
-    on_failed: Callable[[ImageRecord, str], None],
-) -> Iterator[Loaded]:
-    """Yield images in order while the next few are being read.
-
-    Args:
-        records: the images.
-        load_one: reads one, in another thread; ImageError where that cannot be done.
-        readers: the threads.
-        ahead: images that are being read at once.
-        on_failed: called in this thread with each image that cannot be read, and why.
-    """
-    remaining = iter(records)
-    waiting: deque[tuple[ImageRecord, Future[Loaded]]] = deque()
-    while True:
-        for record in islice(remaining, ahead - len(waiting)):
-            waiting.append((record, readers.submit(load_one, record)))
-        if not waiting:
-            return
-        record, reading = waiting.popleft()
-        try:
-            image = reading.result()
-        except ImageError as error:
-            on_failed(record, f"{error}")
-        else:
-            yield image
 
 
 def _write_failure(record: ImageRecord, message: str, run: Desk) -> ImageError:

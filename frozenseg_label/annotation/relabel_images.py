@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from frozenseg_label.annotation.label_images import LabelledImage, read_ahead, write
+from frozenseg_label.annotation.label_images import LabelledImage, write
+from frozenseg_label.annotation.read_ahead import read_ahead
 from frozenseg_label.errors import FormatError, ImageError
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.image_proposals import ImageProposals

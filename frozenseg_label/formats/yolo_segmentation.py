@@ -30,7 +30,7 @@ from frozenseg_label.formats.shapes import (
     filled,
     named,
 )
-from frozenseg_label.images import image_suffixes
+from frozenseg_label.image_formats import image_suffixes
 from frozenseg_label.panoptic import Segment
 from frozenseg_label.vocabulary import Category, Vocabulary
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from frozenseg_label.annotation.dry_run import estimate
+from frozenseg_label.annotation.dry_run import DECODED_BYTES, MAP_BYTES, estimate
 from frozenseg_label.errors import ImageError, RunError
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.predictor import Predictor
@@ -49,6 +49,15 @@ def test_time_and_space_are_those_of_all_images(
     assert few.free_bytes > 0
     assert few.memory_bytes is None or few.memory_bytes > 10_000_000
     assert not (tmp_path / "out").exists()
+
+
+def test_memory_is_that_of_a_run_which_reads_one_image_while_it_labels_another(
+    tmp_path: Path, records: list[ImageRecord], predictor: Predictor
+) -> None:
+    one = estimate(records[:1], predictor, tmp_path / "out", None).memory_bytes
+    all_of_them = estimate(records, predictor, tmp_path / "out", None, batch_size=2).memory_bytes
+    if one is not None and all_of_them is not None:  # not on Windows
+        assert all_of_them - one >= (DECODED_BYTES + 4 * MAP_BYTES) * 64 * 96
 
 
 def test_images_that_cannot_be_read_are_passed_over(
