@@ -49,11 +49,6 @@ class Address:
         return Address(f"{self.url}/{self._written(name)}")
 
     @property
-    def suffix(self) -> str:
-        """Return the end of the name, such as `.jpg`."""
-        return Path(self.url).suffix
-
-    @property
     def parent(self) -> "Address":
         """Return the folder; an address without one is its own parent."""
         head, _, _ = self.url.rpartition("/")
@@ -90,13 +85,11 @@ class FileThere:
 
     Attributes:
         address: of it.
-        name: relative to what was listed, with `/`.
         size: bytes; 0 where nobody says.
         etag: changes with the content; None where nobody says.
     """
 
     address: Address
-    name: str
     size: int
     etag: str | None
 
@@ -131,14 +124,26 @@ def refuse_address(folder: str | Path, error: type[FrozenSegLabelError]) -> None
         )
 
 
-def file_at(address: Address) -> FileThere:
-    """Return a file; ImageError where it is missing or nobody may ask."""
-    with _refusing(address):
-        system, path = _open(address)
-        system.invalidate_cache()
-        info = system.info(path)
-        name = address.url.rpartition("/")[2]
-        return _file(address, unquote(name) if address._is_web() else name, info)
+def files_at(addresses: Sequence[Address], missing_ok: bool) -> list[FileThere]:
+    """Return files; ImageError where one is missing or nobody may ask.
+
+    Args:
+        missing_ok: such a file is returned, and fails when it is read.
+    """
+
+    def ask(address: Address) -> FileThere:
+        try:
+            with _refusing(address):
+                system, path = _open(address)
+                system.invalidate_cache(path)
+                return _file(address, system.info(path))
+        except ImageError:
+            if not missing_ok:
+                raise
+            return FileThere(address, 0, None)
+
+    with ThreadPoolExecutor(ASKING) as pool:
+        return list(pool.map(ask, addresses))
 
 
 def files_below(
@@ -170,8 +175,7 @@ def files_below(
             if any(info.get("size") is None for info in wanted):  # the web's lists are only names
                 wanted = list(pool.map(lambda info: _asked(system, info), wanted))
             for info in wanted:
-                name = folder.name_of(info["name"])
-                yield _file(folder / name, name, info)
+                yield _file(folder / folder.name_of(info["name"]), info)
             system.invalidate_cache(here)  # a list of a million files is not kept
 
 
@@ -184,10 +188,10 @@ def _asked(system: Any, info: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: 
     return {**asked, "name": info["name"]}
 
 
-def _file(address: Address, name: str, info: Mapping[str, Any]) -> FileThere:
+def _file(address: Address, info: Mapping[str, Any]) -> FileThere:
     mark = next((info[key] for key in _MARKS if info.get(key) is not None), None)
     etag = None if mark is None else f"{mark}".strip('"')
-    return FileThere(address, name, int(info.get("size") or 0), etag)
+    return FileThere(address, int(info.get("size") or 0), etag)
 
 
 def _open(address: Address) -> tuple[Any, str]:

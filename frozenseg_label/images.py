@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from frozenseg_label.addresses import Address, FileThere, common_address, file_at, files_below
+from frozenseg_label.addresses import Address, common_address, files_at, files_below
 from frozenseg_label.errors import ImageError, enough_memory
 from frozenseg_label.files import MARKER
 from frozenseg_label.image_formats import UNREADABLE, geo_remedy, image_suffixes
@@ -59,10 +59,9 @@ def find_images(
     """
     addresses = [source for source in sources if isinstance(source, Address)]
     given = [source for source in sources if isinstance(source, Path)]
-    records = _at_addresses(addresses, missing_ok) if addresses and not given else None
     if addresses and given:
         raise ImageError(f"{given[0]} and {addresses[0]} have no common folder; label them apart")
-    records = records if records is not None else _on_disk(given, missing_ok)
+    records = _at_addresses(addresses, missing_ok) if addresses else _on_disk(given, missing_ok)
     if not records:
         places = ", ".join(map(str, sources)) or "no folder given"
         raise ImageError(f"0 images found ({places}); give a folder of JPEG, PNG, ... files")
@@ -95,21 +94,13 @@ def _on_disk(sources: Sequence[Path], missing_ok: bool) -> list[ImageRecord]:
 
 def _at_addresses(sources: Sequence[Address], missing_ok: bool) -> list[ImageRecord]:
     """Return the images at addresses; an address that ends like an image is taken for a file."""
-    found, roots = dict[Address, FileThere](), list[Address]()
-    for source in sources:
-        is_file = source.suffix.lower() in image_suffixes()
-        roots.append(source.parent if is_file else source)
-        if not is_file:
-            below = files_below(source, _is_image_name, _is_ours_there)
-            found.update((file.address, file) for file in below)
-            continue
-        try:
-            found[source] = file_at(source)
-        except ImageError:
-            if not missing_ok:
-                raise
-            found[source] = FileThere(source, source.url.rpartition("/")[2], 0, None)
-    root = common_address(roots)
+    files = [source for source in sources if _is_image_name(source.url)]
+    folders = [source for source in sources if not _is_image_name(source.url)]
+    found = {file.address: file for file in files_at(files, missing_ok)}
+    for folder in folders:
+        below = files_below(folder, _is_image_name, _is_ours_there)
+        found.update((file.address, file) for file in below)
+    root = common_address([*folders, *(file.parent for file in files)])
     return [
         ImageRecord(file.address, root.name_of(file.address.url), file.size, 0, file.etag)
         for file in found.values()
