@@ -21,7 +21,7 @@ from frozenseg_label.files import (
     refuse_links,
     stage,
 )
-from frozenseg_label.runs.journal import Journal
+from frozenseg_label.runs.journal import EncodedRow, Journal
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.kept_files import is_kept
 from frozenseg_label.runs.known import Known
@@ -111,17 +111,22 @@ def stage_files(folder: Path, files: Mapping[str, bytes]) -> StagedFiles:
 
 
 def commit_entry(
-    folder: Path, journal: Journal, entry: Entry, files: StagedFiles, *, durable: bool
+    folder: Path,
+    journal: Journal,
+    row: Entry | EncodedRow,
+    files: StagedFiles,
+    *,
+    durable: bool,
 ) -> None:
     """Append the row that names staged files: afterwards all of it counts, or nothing.
 
     Args:
-        files: staged ones, those that `committed_files` says of the entry.
+        files: staged ones, those that `committed_files` says of the row.
         durable: all is on the disk when this returns. Else a power cut may cost the labels of the
             last seconds; the next plan finds their files missing, or their rows.
     """
     try:
-        journal.append(entry, durable=durable)
+        journal.append(row, durable=durable)
     except RunError:
         _unstage(folder, files)
         raise

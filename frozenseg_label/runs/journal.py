@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -30,6 +30,19 @@ from frozenseg_label.runs.rejected_masks import RejectedMasks
 SYNC_SECONDS = 1.0
 
 _PIECE = 1 << 20  # bytes that are read at once
+
+
+class EncodedRow(NamedTuple):
+    """A row as it goes into the file.
+
+    Attributes:
+        image, line: its name, and the row's bytes with the line's end.
+        known: what memory keeps of it; the offset is not known yet.
+    """
+
+    image: str
+    line: bytes
+    known: Known
 
 
 class Journal:
@@ -139,31 +152,30 @@ class Journal:
         """Raise RunError where somebody moved, removed or replaced the run folder since."""
         refuse_moved(os.fstat(self._file.fileno()), self.path)
 
-    def append(self, entry: Entry, *, durable: bool = False) -> None:
+    def append(self, row: Entry | EncodedRow, *, durable: bool = False) -> None:
         """Add a row.
 
         Args:
+            row: encoded, where another worker has done that already.
             durable: it is on the disk when this returns; else within a second, or at the next row.
         """
-        row = entry.model_dump(exclude_none=True) | {"time": entry.time.isoformat()}
-        if entry.labels is not None and entry.labels.rejected:
-            rejected = self._rejected.keep(row["labels"]["rejected"], self._named(entry.image))
-            row["labels"]["rejected"] = rejected
-        line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+        if isinstance(row, Entry):
+            row = self._encoded(row)
         self.refuse_moved()
         with self._lock, explained(self.path):
             try:
-                _write_all(self._file, line)
+                _write_all(self._file, row.line)
                 if durable or time.monotonic() - self._synced_at >= SYNC_SECONDS:
                     self._sync()
             except BaseException:
                 self._file.truncate(self._end)  # a full disk leaves whole rows only
                 raise
-            self._known[entry.image] = known = known_of(row, self._end, len(line))
+            known = row.known._replace(offset=self._end)
+            self._known[row.image] = known
             if known.file is not None:
                 self._files.add(folded(known.file))
-                self._promised.pop(entry.image, None)
-            self._end += len(line)
+                self._promised.pop(row.image, None)
+            self._end += len(row.line)
 
     def sync(self) -> None:
         """Force all rows to the disk."""
@@ -177,6 +189,14 @@ class Journal:
     def _sync(self) -> None:
         os.fsync(self._file.fileno())
         self._synced_at = time.monotonic()
+
+    def _encoded(self, entry: Entry) -> EncodedRow:
+        """Return a row in which masks of rejected segments are only named; they are kept once."""
+        row = _dumped(entry)
+        if entry.labels is not None and entry.labels.rejected:
+            rejected = self._rejected.keep(row["labels"]["rejected"], self._named(entry.image))
+            row["labels"]["rejected"] = rejected
+        return _as_line(row)
 
     def _named(self, image: str) -> list[dict[str, Any]]:
         """Return what the image's last row names of rejected segments."""
@@ -200,6 +220,22 @@ class Journal:
             number = file.read(offset).count(b"\n") + 1
         where = f"{self.path}, line {number}"
         return RunError(f"{where}: no journal row ({error}); delete that line")
+
+
+def encode_row(entry: Entry) -> Entry | EncodedRow:
+    """Return a row of which as much is done as a worker without the journal can do."""
+    if entry.labels is not None and entry.labels.rejected:
+        return entry  # the journal keeps their masks
+    return _as_line(_dumped(entry))
+
+
+def _dumped(entry: Entry) -> dict[str, Any]:
+    return entry.model_dump(exclude_none=True) | {"time": entry.time.isoformat()}
+
+
+def _as_line(row: dict[str, Any]) -> EncodedRow:
+    line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+    return EncodedRow(row["image"], line, known_of(row, 0, len(line)))
 
 
 def refuse_moved(opened: os.stat_result, path: Path) -> None:

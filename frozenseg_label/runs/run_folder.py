@@ -172,13 +172,12 @@ class RunFolder(RunReader):
 
     def accept(self, staged: StagedLabels) -> None:
         """Commit what a worker staged for this folder."""
-        entry = staged.entry
         with self._journal.writing():
-            known = self._journal.known.get(entry.image)
-            corrected = entry.labels is not None and entry.labels.proposed is not None
-            commit_entry(self.path, self._journal, entry, staged.files, durable=corrected)
-            if entry.labels and entry.kept is None and known is not None and known.has_kept:
-                remove_file(self.path, kept_path(entry.labels.file))
+            known = self._journal.known.get(staged.image)
+            durable = staged.is_corrected
+            commit_entry(self.path, self._journal, staged.row, staged.files, durable=durable)
+            if known is not None and known.has_kept and not staged.has_kept:
+                remove_file(self.path, kept_path(staged.file))
             self._labelled += 1
             self._withdrawn += staged.withdrawn
 

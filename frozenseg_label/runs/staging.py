@@ -21,7 +21,7 @@ from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.commit import StagedFiles, stage_files
 from frozenseg_label.runs.embeddings import EmbeddingShards, ImageEmbeddings
 from frozenseg_label.runs.extra_formats import ExtraFiles, extra_formats_of
-from frozenseg_label.runs.journal import refuse_moved
+from frozenseg_label.runs.journal import EncodedRow, encode_row, refuse_moved
 from frozenseg_label.runs.journal_rows import Entry
 from frozenseg_label.runs.kept_files import kept_hash
 from frozenseg_label.runs.label_files import LabelFiles, image_at_fault
@@ -71,19 +71,22 @@ class StagedLabels:
     """The labels of one image on the disk, under names that nobody reads yet.
 
     Attributes:
-        entry: the row that commits them.
+        image: its name in the run.
+        file: of the labels, below `panoptic/`.
+        row: commits them; mostly encoded, so that the writer has little to do.
         files: those that the row names.
+        has_kept: whether proposals are among them, or stay.
+        is_corrected: whether a person's work is.
         withdrawn: whether segments that a machine had accepted by other words are proposed again.
     """
 
-    entry: Entry
+    image: str
+    file: str
+    row: Entry | EncodedRow
     files: StagedFiles
+    has_kept: bool
+    is_corrected: bool
     withdrawn: bool
-
-    @property
-    def image(self) -> str:
-        """Return the image's name in the run."""
-        return self.entry.image
 
 
 @dataclass(frozen=True)
@@ -153,8 +156,16 @@ class LabelStager:
         files = write.files if kept is None else {**write.files, kept_path(file): kept}
         self.refuse_moved()
         staged = stage_files(self.files.folder, files)
-        withdrawn = last is not None and before is not last.labels
-        return StagedLabels(entry, staged, withdrawn), write.panoptic
+        labels = StagedLabels(
+            image=record.relative,
+            file=file,
+            row=encode_row(entry),
+            files=staged,
+            has_kept=digest is not None,
+            is_corrected=write.labels.proposed is not None,
+            withdrawn=last is not None and before is not last.labels,
+        )
+        return labels, write.panoptic
 
     @classmethod
     def of_worker(cls, folder: Path, run: str) -> "LabelStager":

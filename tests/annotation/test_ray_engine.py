@@ -162,7 +162,7 @@ def test_a_killed_worker_and_a_lost_node_cost_no_image(
     assert_labelled_once(out, many)
 
 
-def test_a_killed_program_is_taken_up_by_the_same_command(
+def test_what_a_killed_program_left_is_taken_up(
     cluster: "Cluster", many: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -172,9 +172,7 @@ def test_a_killed_program_is_taken_up_by_the_same_command(
         after_rows(out, 6, program.kill).join(400)
     begun = len(rows(out))
     assert 6 <= begun < 40
-    summary = annotate(
-        many, out, "stickers", engine="ray", ray_address=cluster.address, ray_actors=1
-    )
+    summary = annotate(many, out, "stickers")  # with Ray or without
     assert (summary.labelled, summary.skipped) == (40 - begun, begun)
     assert_labelled_once(out, many)
     assert not [name for name in files(out) if ".frozenseg" in name]

@@ -90,7 +90,7 @@ def test_what_was_staged_and_not_accepted_is_removed_at_the_next_opening(
         assert len(files(out)) == 6
     with RunFolder.open_or_create(out, make_manifest()) as run:
         assert sorted(files(out)) == ["kept/a.safetensors", "panoptic/a.png"]
-        assert lost.entry.image not in {entry.image for entry in run.entries()}
+        assert lost.image not in {entry.image for entry in run.entries()}
 
 
 def test_a_worker_reports_the_images_that_it_could_not_label(
