@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from typing_extensions import TypedDict
@@ -136,7 +136,7 @@ def known_of(row: Mapping[str, Any], offset: int, length: int) -> Known:
     return Known(
         offset=offset,
         length=length,
-        event=sys.intern(row["event"]),  # few texts, of many rows
+        event=cast(Event, sys.intern(row["event"])),  # few texts, of many rows
         size=row["size"],
         mtime_ns=row["mtime_ns"],
         etag=row.get("etag"),

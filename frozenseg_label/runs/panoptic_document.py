@@ -2,7 +2,7 @@
 
 A row of the journal has a segment's facts nearly as COCO wants them. Where the vocabulary still is
 the one that the row was written with, they are handed on as they are; else, as after a change of
-words, the row is read with all its checks, which takes ten times as long.
+words, the row is read with all its checks, which takes several times as long.
 """
 
 from collections.abc import Iterator, Sequence
