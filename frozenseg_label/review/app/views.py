@@ -33,7 +33,7 @@ _TAG_COLORS = {
 }
 
 # At the left of the App.
-_SHOWN_FACTS = ("state", "gain", "unlabelled", "note", "reviewer", "image")
+_SHOWN_FACTS = ("state", "gain", "unlabelled", "note", "image")
 _SHOWN_TAGS = ("tags", "_label_tags")
 
 # Facts of a segment that the App shows beside it, and that a person must not change there.

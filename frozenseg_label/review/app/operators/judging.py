@@ -15,8 +15,11 @@ from frozenseg_label.review.app.buttons import (
 )
 from frozenseg_label.review.app.operators.review_operator import (
     ReviewOperator,
+    Shown,
     chosen_images,
     chosen_segments,
+    open_id,
+    selected_in_image,
 )
 from frozenseg_label.review.app.samples import SEGMENTS
 from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
@@ -32,9 +35,9 @@ class Judge(ReviewOperator):
     verdict = ACCEPTED
 
     def act(self, ctx: foo.ExecutionContext) -> str:
-        current = ctx.current_sample
+        current = open_id(ctx)
         self.following = next_shown(ctx.view, current) if current else None
-        self.was_segment = bool(ctx.selected_labels) and not ctx.view._is_patches
+        self.was_segment = bool(selected_in_image(ctx)) and not ctx.view._is_patches
         if ctx.view._is_patches or self.was_segment:
             count = self.judge(ctx, chosen_segments(ctx))
             return f"{counted(count, 'segment')} {self.said}"
@@ -54,16 +57,17 @@ class Judge(ReviewOperator):
         count = tag_images(ctx.dataset, chosen_images(ctx), self.verdict)
         return f"{counted(count, 'image')} {self.verdict}"
 
-    def go_on(self, ctx: foo.ExecutionContext) -> None:
-        if not ctx.current_sample:
-            return
-        if self.was_segment and select_next(ctx):
-            return
+    def go_on(self, ctx: foo.ExecutionContext) -> Shown:
+        if not open_id(ctx):
+            return {}
+        if self.was_segment and (selected := select_next(ctx)):
+            return selected
         if self.following:
             ctx.ops.open_sample(id=self.following)
         else:
             ctx.ops.close_sample()
             ctx.ops.notify("Nothing in this view waits for a verdict any more", variant="info")
+        return {"open": self.following}
 
 
 class AcceptNext(Judge):
@@ -97,14 +101,15 @@ class NextSegment(ReviewOperator):
     operator, title = "next_segment", "select the most doubtful segment (key n)"
 
     def act(self, ctx: foo.ExecutionContext) -> str:
-        if not ctx.current_sample or ctx.view._is_patches:
+        here = open_id(ctx)
+        if not here or ctx.view._is_patches:
             raise FrozenSegLabelError("open an image first")
-        if next_segment(ctx.dataset, ctx.current_sample) is None:
+        if next_segment(ctx.dataset, here) is None:
             raise FrozenSegLabelError("no segment of this image waits for a verdict")
         return "the most doubtful segment is selected"
 
-    def go_on(self, ctx: foo.ExecutionContext) -> None:
-        select_next(ctx)
+    def go_on(self, ctx: foo.ExecutionContext) -> Shown:
+        return select_next(ctx)
 
 
 class TagSegments(ReviewOperator):
@@ -184,10 +189,11 @@ class AcceptAbove(ReviewOperator):
         return f"{counted(tag_segments(ctx.dataset, ids, ACCEPTED), 'segment')} accepted"
 
 
-def select_next(ctx: foo.ExecutionContext) -> bool:
-    """Select the most doubtful segment of the open image that waits; False: there is none."""
-    image = ctx.current_sample
-    id_ = next_segment(ctx.dataset, image)
-    if id_ is not None:
-        ctx.ops.set_selected_labels([{"label_id": id_, "sample_id": image, "field": SEGMENTS}])
-    return id_ is not None
+def select_next(ctx: foo.ExecutionContext) -> Shown:
+    """Select the most doubtful segment of the open image that waits; return it, if there is one."""
+    image = open_id(ctx)
+    id_ = next_segment(ctx.dataset, image) if image else None
+    if id_ is None:
+        return {}
+    ctx.ops.set_selected_labels([{"label_id": id_, "sample_id": image, "field": SEGMENTS}])
+    return {"segment": id_, "open": image}

@@ -17,6 +17,8 @@ from frozenseg_label.review.app.samples import SEGMENTS
 
 IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GRID_ACTIONS
 SHOW_ANEW = "@frozenseg-label/review/show_anew"  # in show_anew.js
+READY = "@frozenseg-label/review/ready"  # likewise; the next key may act
+Shown = dict[str, str | None]  # ids: `segment`, the selected one; `open`, the image or patch
 BUTTONS = {  # icon and place of operators with a button; people find the others with `
     "accept_next": ("check", IN_IMAGE),
     "reject_next": ("block", IN_IMAGE),
@@ -63,13 +65,19 @@ class ReviewOperator(foo.Operator):
         return types.Placement(place, button)
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        """Act, tell the person about it, and show the dataset again."""
+        """Act, tell the person about it, show the dataset again, and let the next key act."""
+        said, shown = self._act_and_tell(ctx)
+        ctx.trigger(READY, shown)
+        return {"message": said}
+
+    def _act_and_tell(self, ctx: foo.ExecutionContext) -> tuple[str, Shown]:
+        """Return what was said, and what the page shows then."""
         before = datetime.now(UTC)
         try:
             message = self.act(ctx)
         except FrozenSegLabelError as error:
             ctx.ops.notify(f"{error}", variant="error")
-            return {"message": f"{error}"}
+            return f"{error}", {}
         user = reviewer() if self.signs else ""
         others = others_before(ctx.dataset, before.isoformat()) if user else ""
         message = f"{message} ({others})" if others else message
@@ -79,25 +87,41 @@ class ReviewOperator(foo.Operator):
         changed = ctx.dataset.match(ViewField("last_modified_at") >= before).values("id")
         if user:
             ctx.dataset.set_values("reviewer", dict.fromkeys(changed, user), key_field="id")
-        ctx.trigger(SHOW_ANEW, {"changed": changed, "open": ctx.current_sample})
-        self.go_on(ctx)
-        return {"message": message}
+        ctx.trigger(SHOW_ANEW, {"changed": changed, "open": open_id(ctx)})
+        return message, self.go_on(ctx)
 
-    def go_on(self, ctx: foo.ExecutionContext) -> None:
-        """Show what comes after the act; most operators stay where they are."""
+    def go_on(self, ctx: foo.ExecutionContext) -> Shown:
+        """Show what comes after the act, and return what that is; most operators stay there."""
+        return {"open": open_id(ctx)}
 
     def act(self, ctx: foo.ExecutionContext) -> str:
         """Act on the dataset; return a sentence that says what was done."""
         raise NotImplementedError
 
 
+def open_id(ctx: foo.ExecutionContext) -> str | None:
+    """Return the id of the image or patch that is open; None: the grid is."""
+    here: str | None = ctx.params.get("open") or ctx.current_sample
+    return here
+
+
+def selected_in_image(ctx: foo.ExecutionContext) -> list[str]:
+    """Return ids of the segments that are selected in the open image.
+
+    A key of ours names what it is about, for the App's own answer may be late (show_anew.js).
+    """
+    if ctx.params.get("open"):
+        return [ctx.params["segment"]] if ctx.params.get("segment") else []
+    return [row["label_id"] for row in ctx.selected_labels or ()]
+
+
 def chosen_segments(ctx: foo.ExecutionContext) -> list[str]:
     """Return ids of the selected segments: selected in an image, or as patches in the grid."""
-    ids = [row["label_id"] for row in ctx.selected_labels or ()]
+    ids = selected_in_image(ctx)
     if not ids and ctx.selected and ctx.view._is_patches:
         ids = ctx.view.select(ctx.selected).values(f"{SEGMENTS}.id")
-    if not ids and ctx.current_sample and ctx.view._is_patches:
-        ids = [ctx.current_sample]  # a patch has the id of its segment
+    if not ids and (here := open_id(ctx)) and ctx.view._is_patches:
+        ids = [here]  # a patch has the id of its segment
     if not ids:
         raise FrozenSegLabelError("select segments first: click them in an image, or tick patches")
     return list(ids)
@@ -108,8 +132,8 @@ def chosen_images(ctx: foo.ExecutionContext) -> Sequence[str]:
     ids = list(ctx.selected or ())
     if ids and ctx.view._is_patches:
         ids = sorted(set(ctx.view.select(ids).values("sample_id")))
-    if not ids and ctx.current_sample:
-        ids = [ctx.current_sample]
+    if not ids and (here := open_id(ctx)):
+        ids = [here]
     if not ids:
         raise FrozenSegLabelError("open an image, or tick images in the grid first")
     return ids
