@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from frozenseg_label.panoptic import PanopticMap, Segment
-from recipes.nano.studying.human_seconds_picture import hours_to
+from recipes.nano.studying.human_seconds_picture import hours_to, spread
 from recipes.nano.studying.reviewer import Costs, Eye, Reviewed, review
 
 CAT, DOG, GRASS = 1, 2, 3
@@ -82,3 +82,8 @@ def test_the_time_to_a_quality_is_the_first_that_reaches_it(
     wanted: float, hours: float | None
 ) -> None:
     assert hours_to([(0.0, 40.0), (1.0, 60.0), (2.0, 90.0)], wanted) == hours
+
+
+def test_several_sets_have_a_spread_and_one_has_none() -> None:
+    assert spread([2.0, 3.0, 4.0], 1) == "3.0 ± 1.0"
+    assert spread([2.0], 2) == "2.00"

@@ -23,8 +23,10 @@ WorldStyle = Literal["validate", "test"]
 StudyStyle = DemoStyle | WorldStyle
 STUDY_STYLES: tuple[StudyStyle, ...] = (*get_args(DemoStyle), *get_args(WorldStyle))
 FIRST_SEEDS: dict[StudyStyle, int] = {
-    style: FIRST_SEED + number * 10**6
-    for number, style in enumerate(("unseen", "trained", "validate", "test"))
+    "unseen": FIRST_SEED,
+    "trained": FIRST_SEED + 10**6,
+    "validate": FIRST_SEED + 2 * 10**6,
+    "test": FIRST_SEED + 3 * 10**6,
 }
 
 
@@ -50,12 +52,12 @@ def domain_drawings(style: StudyStyle, assets: Path = DEFAULT_ASSETS) -> Drawing
     if style == "validate" or style == "test":
         world = load_world(style, assets)
         things, stuff = domain_names(world.cutouts)
-        cutouts, textures = world.cutouts, {name: world.textures[name] for name in stuff}
-    else:
-        things, stuff = domain_names()
-        cutouts = demonstration_cutouts(style)
-        textures = draw_textures(np.random.default_rng(3), 2, SIZE + 96, names=stuff)
-    return Drawings({name: cutouts[name] for name in cutouts if name in things}, textures)
+        chosen = {name: world.cutouts[name] for name in world.cutouts if name in things}
+        return Drawings(chosen, {name: world.textures[name] for name in stuff})
+    things, stuff = domain_names()
+    drawn = demonstration_cutouts(style)
+    textures = draw_textures(np.random.default_rng(3), 2, SIZE + 96, names=stuff)
+    return Drawings({name: drawn[name] for name in drawn if name in things}, textures)
 
 
 def domain_scenes(drawings: Drawings, style: StudyStyle, count: int) -> Iterator[Scene]:
