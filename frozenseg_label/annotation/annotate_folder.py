@@ -213,14 +213,24 @@ def _label_planned(
 
 def _engine(job: AnnotateJob, spec: PredictorSpec, run: "RunFolder") -> Callable[..., None]:
     """Return the function that labels images and calls `on_finished` after each."""
-    limits = {"batch_size": job.batch_size, "max_pixels": job.max_pixels}
+    batch_size, most = job.batch_size, job.max_pixels
     if job.ray is not None:
         from frozenseg_label.annotation.ray_engine import label_on_ray
 
-        return partial(label_on_ray, spec=spec, run=run, options=job.ray, **limits)
+        return partial(
+            label_on_ray,
+            spec=spec,
+            run=run,
+            options=job.ray,
+            batch_size=batch_size,
+            max_pixels=most,
+        )
     from frozenseg_label.annotation.label_images import label_images
 
-    return partial(label_images, predictor=spec.load(), run=run, **limits)
+    predictor = spec.load()
+    return partial(
+        label_images, predictor=predictor, run=run, batch_size=batch_size, max_pixels=most
+    )
 
 
 def _estimate(job: AnnotateJob, spec: PredictorSpec, manifest: "Manifest") -> AnnotateSummary:

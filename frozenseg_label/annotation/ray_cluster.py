@@ -66,10 +66,10 @@ def joined_cluster(address: str | None) -> Iterator[None]:
                 logging_level=logging.WARNING,
                 _node_ip_address="127.0.0.1",
             )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises no kind of its own where it cannot start
         where = address or "on this machine"
-        reason = f"{error}".strip().splitlines()[0]
-        raise RunError(f"Ray {where} cannot be reached ({reason}); see `ray status`") from error
+        reason = (f"{error}".strip() or type(error).__name__).splitlines()[0]
+        raise RunError(f"Ray {where} does not answer ({reason}); see `ray status`") from error
     try:
         if not address:
             log.info("started Ray on 127.0.0.1, for this run only")

@@ -9,7 +9,7 @@ removed when the run folder is opened next.
 import logging
 import math
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -143,7 +143,7 @@ def _cut(records: Sequence[ImageRecord], size: int) -> Iterator[Sequence[ImageRe
 
 def _reports(
     tasks: Iterator[list[bytes]], size: int, work: Work, workers: Workers
-) -> Iterator[Report]:
+) -> Generator[Report, None, None]:
     """Yield reports of workers, in the order in which they come.
 
     Args:

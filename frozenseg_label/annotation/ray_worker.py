@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frozenseg_label.annotation.label_images import label_images
 from frozenseg_label.errors import FrozenSegLabelError, RunError
@@ -75,7 +75,7 @@ class Worker:
         logging.getLogger("frozenseg_label").addHandler(_Collector(self._warnings))
         self._problem = _told(self._open)
 
-    def __call__(self, table: "pyarrow.Table") -> dict[str, list[bytes]]:
+    def __call__(self, table: "pyarrow.Table") -> dict[str, Any]:
         """Label the images of a task and report."""
         orders = [pickle.loads(cell.as_py()) for cell in table["order"]]
         desk: StagingFolder | None = None
