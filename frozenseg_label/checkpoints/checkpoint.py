@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from frozenseg_label.checkpoints.header import (
     FROZEN_PARTS,
@@ -26,6 +27,8 @@ from frozenseg_label.checkpoints.tensor_file import hash_tensors, read_tensors, 
 from frozenseg_label.errors import CheckpointError
 from frozenseg_label.model.builders import BUILDERS
 from frozenseg_label.model.frozenseg import FrozenSeg
+
+_DRAWING = (Tensor.normal_, Tensor.uniform_, Tensor.erfinv_)
 
 
 def save_checkpoint(
@@ -101,7 +104,7 @@ def build_filled(
     builder: str,
     state: Mapping[str, Tensor],
     source: str,
-    wanted: Callable[[str], bool] = lambda _: True,
+    wanted: Callable[[str], bool] | None = None,
 ) -> FrozenSeg:
     """Build a model around given tensors; CheckpointError unless every name and shape fits.
 
@@ -111,11 +114,12 @@ def build_filled(
     Args:
         builder: a name of `BUILDERS`.
         source: where the tensors come from, for messages.
-        wanted: which tensors, by name, are to be filled.
+        wanted: which tensors, by name, are to be filled; the others get no memory. None: all.
     """
-    with torch.device("meta"):  # shapes without memory
+    # What is not written takes no memory yet; arithmetic without memory ("meta") is slow to start.
+    with _WithoutDrawing() if wanted is None else torch.device("meta"):
         model = BUILDERS[builder]()
-    own = {key: value for key, value in model.state_dict().items() if wanted(key)}
+    own = {k: v for k, v in model.state_dict().items() if wanted is None or wanted(k)}
     _refuse_other_model(state, own, source)
     model.load_state_dict(
         {key: state[key].to(value.dtype) for key, value in own.items()},
@@ -123,6 +127,23 @@ def build_filled(
         strict=False,  # what is missing or unknown was refused already
     )
     return model
+
+
+class _WithoutDrawing(TorchFunctionMode):
+    """Draws no random numbers for a model whose weights are about to be put in their place."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        if getattr(func, "__module__", "") == "torch.nn.init" or func in _DRAWING:
+            return args[0] if args else (kwargs or {})["tensor"]
+        if func is torch.randn:
+            return torch.empty(*args, **(kwargs or {}))  # type: ignore[call-overload]
+        return func(*args, **(kwargs or {}))
 
 
 def _refuse_other_model(

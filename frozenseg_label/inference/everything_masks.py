@@ -9,17 +9,16 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from segment_anything.utils.amg import (
-    build_point_grid,
-    calculate_stability_score,
-)
 from torch import Tensor
-from torchvision.ops import nms
 
 from frozenseg_label.inference.preprocess import Framing
+from frozenseg_label.model.parts_of_packages import without_the_rest
 from frozenseg_label.model.point_masks import PointAnswers
 from frozenseg_label.model.sam import FrozenSam
 from frozenseg_label.model.settings import EverythingSettings
+
+with without_the_rest("segment_anything"):
+    from segment_anything.utils.amg import build_point_grid, calculate_stability_score
 
 ENLARGED = 4  # pixels of SAM's input, on each side, per cell of its masks
 
@@ -52,6 +51,8 @@ def _everything_of_image(
     sam: FrozenSam, embedding: Tensor, framing: Framing, settings: EverythingSettings
 ) -> Tensor:
     """Return the masks of one image, [M, m, m]."""
+    from torchvision.ops import nms
+
     rows, columns = (of / to for of, to in zip(framing.image, framing.padded, strict=True))
     visible = rows, columns  # shares of the padded image
     grid = torch.from_numpy(

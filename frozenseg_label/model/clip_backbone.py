@@ -1,34 +1,36 @@
 """Frozen CLIP: an image as a pyramid and a dense map, masks and prompts as vectors of one space.
 
-The parts are open_clip's and timm's, put together by hand so that every size is an argument; all
-parameters keep the names of open_clip's own models, one level down under `model`
-(Radford et al. 2021, arXiv 2103.00020; ConvNeXt: Liu et al. 2022, arXiv 2201.03545).
+The parts are put together by hand so that every size is an argument; all parameters keep the names
+of open_clip's own models, one level down under `model` (Radford et al. 2021, arXiv 2103.00020).
+OpenAI's ResNet and the tokeniser are open_clip's.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
-from open_clip.modified_resnet import ModifiedResNet
-from open_clip.tokenizer import tokenize as tokenize_by_open_clip
-from open_clip.transformer import QuickGELU, TextTransformer
-from timm.layers.mlp import Mlp
-from timm.layers.norm import LayerNorm2d
-from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
+from frozenseg_label.model.convnext import ConvNextTrunk, FourStages, Mlp
 from frozenseg_label.model.mask_pooling import mask_on_grid, pool_by_attention, pool_masks
+from frozenseg_label.model.parts_of_packages import without_the_rest
 from frozenseg_label.model.pixel_normalisation import normalise_pixels
+from frozenseg_label.model.text_transformer import TextTransformer
 from frozenseg_label.model.token_embedding import CompactTokenEmbedding
+
+if TYPE_CHECKING:
+    from open_clip.modified_resnet import ModifiedResNet
 
 CLIP_MEAN = (122.7709383, 116.7460125, 104.09373615)
 CLIP_STD = (68.5005327, 66.6321579, 70.32316305)
 
+FIRST_SCALE = math.log(1 / 0.07)  # CLIP's first temperature, as it is stored
+
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
-FourStages = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class ResNetClip(FrozenClip):
     """CLIP that sees with OpenAI's ResNet and projects with an attention pool."""
 
     @property
-    def visual(self) -> ModifiedResNet:
+    def visual(self) -> "ModifiedResNet":
         """Return the image tower."""
         return self.model.visual
 
@@ -171,24 +173,20 @@ class ClipModel(nn.Module):
 
     def __init__(self, visual: nn.Module, embedding_size: int, text: TextTower) -> None:
         super().__init__()
-        tower = TextTransformer(
-            context_length=text.context_length,
-            vocab_size=text.vocab_size if text.token_ids is None else 1,
-            width=text.width,
-            heads=text.heads,
-            layers=text.layers,
-            output_dim=embedding_size,
-            act_layer=QuickGELU if text.quick_gelu else nn.GELU,
-        )
-        self.positional_embedding = tower.positional_embedding  # [context_length, width]
-        self.text_projection = tower.text_projection  # [width, D]
-        self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())  # CLIP's first temperature
+        self.positional_embedding = nn.Parameter(torch.empty(text.context_length, text.width))
+        self.text_projection = nn.Parameter(torch.empty(text.width, embedding_size))
+        self.logit_scale = nn.Parameter(torch.tensor(FIRST_SCALE))
         self.visual = visual
-        self.transformer = tower.transformer
-        self.token_embedding: nn.Module = tower.token_embedding
-        if text.token_ids is not None:
+        self.transformer = TextTransformer(text.width, text.layers, text.heads, text.quick_gelu)
+        self.token_embedding: nn.Module
+        if text.token_ids is None:
+            self.token_embedding = nn.Embedding(text.vocab_size, text.width)
+            nn.init.normal_(self.token_embedding.weight, std=0.02)
+        else:
             self.token_embedding = CompactTokenEmbedding(text.token_ids, text.width)
-        self.ln_final = tower.ln_final
+        self.ln_final = nn.LayerNorm(text.width)
+        nn.init.normal_(self.positional_embedding, std=0.01)
+        nn.init.normal_(self.text_projection, std=text.width**-0.5)
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
         """Return a vector per row of tokens [N, L], taken at its end token: [N, D]."""
@@ -205,10 +203,10 @@ class ClipModel(nn.Module):
 class ConvNextTower(nn.Module):
     """Trunk and projection under the names that open_clip gives them."""
 
-    def __init__(self, trunk: ConvNeXt, embedding_size: int) -> None:
+    def __init__(self, trunk: ConvNextTrunk, embedding_size: int) -> None:
         super().__init__()
         self.trunk = trunk
-        mlp = Mlp(trunk.num_features, 2 * embedding_size, embedding_size, bias=(True, False))
+        mlp = Mlp(trunk.num_features, 2 * embedding_size, embedding_size, last_bias=False)
         self.head = nn.Sequential(OrderedDict(mlp=mlp))
 
 
@@ -239,17 +237,9 @@ def convnext_clip(
     """
     if norm == "batch" and not conv_mlp:
         raise ValueError("norm='batch' needs conv_mlp=True")
-    trunk = ConvNeXt(
-        num_classes=0,
-        output_stride=output_stride,
-        depths=depths,
-        dims=dims,
-        kernel_sizes=kernel_size,
-        ls_init_value=layer_scale,
-        conv_mlp=conv_mlp,
-        norm_layer="batchnorm2d" if norm == "batch" else None,
+    trunk = ConvNextTrunk(
+        depths, dims, kernel_size, output_stride, layer_scale, norm, conv_mlp=conv_mlp
     )
-    trunk.head.norm = LayerNorm2d(dims[-1])
     return ConvNextClip(ConvNextTower(trunk, embedding_size), dims, embedding_size, text)
 
 
@@ -271,6 +261,8 @@ def resnet_clip(
         image_size: that the position embedding was learned at: (image_size / 32)² positions.
         text: sizes of the text tower; OpenAI's have `quick_gelu`.
     """
+    from open_clip.modified_resnet import ModifiedResNet
+
     visual = ModifiedResNet(layers, embedding_size, heads, image_size, width)
     channels = (4 * width, 8 * width, 16 * width, 32 * width)
     return ResNetClip(visual, channels, embedding_size, text)
@@ -278,6 +270,9 @@ def resnet_clip(
 
 def tokenize(prompts: Sequence[str], context_length: int = 77) -> Tensor:
     """Return int64 [N, context_length]: byte-pair ids between begin and end, then zeros."""
+    with without_the_rest("open_clip"):
+        from open_clip.tokenizer import tokenize as tokenize_by_open_clip
+
     tokens: Tensor = tokenize_by_open_clip(list(prompts), context_length)
     return tokens
 

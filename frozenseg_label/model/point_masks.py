@@ -16,9 +16,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import MaskDecoder
-from segment_anything.modeling.transformer import Attention, TwoWayAttentionBlock
 from torch import Tensor, nn
+
+from frozenseg_label.model.parts_of_packages import without_the_rest
+
+with without_the_rest("segment_anything"):
+    from segment_anything.modeling import MaskDecoder
+    from segment_anything.modeling.transformer import Attention, TwoWayAttentionBlock
 
 
 @dataclass(frozen=True)

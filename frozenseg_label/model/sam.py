@@ -13,12 +13,20 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, TwoWayTransformer
-from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from torch import Tensor, nn
 
+from frozenseg_label.model.parts_of_packages import without_the_rest
 from frozenseg_label.model.pixel_normalisation import normalise_pixels
 from frozenseg_label.model.point_masks import PointAnswers, ask_points, draw_masks
+
+with without_the_rest("segment_anything"):
+    from segment_anything.modeling import (
+        ImageEncoderViT,
+        MaskDecoder,
+        PromptEncoder,
+        TwoWayTransformer,
+    )
+    from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 
 SAM_MEAN = (123.675, 116.28, 103.53)  # RGB, 0..255; segment_anything/build_sam.py
 SAM_STD = (58.395, 57.12, 57.375)

@@ -127,7 +127,10 @@ def test_a_full_mask_gives_a_convnexts_own_image_embedding() -> None:
     clip, pixels = tiny_convnext(), torch.randn(2, 3, 64, 96)
     _, dense = clip.encode_pixels(pixels)
     embeddings, _ = clip.embed_masks(dense, torch.ones(2, 1, 1, 1))
-    own = clip.visual.head(clip.visual.trunk(pixels))
+    norm = clip.visual.trunk.head.norm
+    mean = dense.mean(dim=(2, 3))
+    pooled = torch.nn.functional.layer_norm(mean, mean.shape[1:], norm.weight, norm.bias, 1e-6)
+    own = clip.visual.head(pooled)
     assert_close(embeddings[:, 0], own, atol=1e-5, rtol=1e-5)
 
 
