@@ -39,7 +39,7 @@ class Tiling:
     overlap: int | None = None
 
     def __post_init__(self) -> None:
-        if self.tile != "auto" and (isinstance(self.tile, str) or self.tile < FEWEST_PIXELS):
+        if self.tile != "auto" and self.tile < FEWEST_PIXELS:
             raise ValueError(f"tile must be auto or at least {FEWEST_PIXELS}, got {self.tile!r}")
         if self.overlap is not None and self.overlap < 0:
             raise ValueError(f"overlap must be 0 or more, got {self.overlap}")
