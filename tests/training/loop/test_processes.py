@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -83,3 +84,29 @@ def test_two_processes_learn_what_one_does(
         rows = read_log(alone)
         assert len(rows) == 4  # three steps, and one evaluation
         assert read_log(tmp_path / recipe) == [pytest.approx(row, rel=1e-5) for row in rows]
+
+
+def test_two_machines_stop_after_the_same_step(
+    arguments: list[str], scenes: Mapping[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    """Two programs that meet at an address are two machines, for all that torchrun knows."""
+    steps, out = 80, tmp_path / "out"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    meeting = ["--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", address]
+    command = [sys.executable, "-m", "torch.distributed.run", *meeting, str(COMMAND), *arguments]
+    command += ["--max-steps", f"{steps}", "-o", str(out)]
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first,
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as second,
+    ):
+        while first.poll() is None and not (out / "log.jsonl").exists():
+            time.sleep(0.01)
+        first.send_signal(signal.SIGTERM)
+        said = [program.communicate(timeout=120)[1] for program in (first, second)]
+    [state] = out.glob("state-*")
+    done = int(state.name.removeprefix("state-"))
+    assert 0 < done < steps, said
+    assert sum(text.count("; --resume goes on") for text in said) == 1
+    assert [row["step"] for row in read_log(out)] == list(range(1, done + 1))
