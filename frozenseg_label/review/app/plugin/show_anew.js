@@ -21,6 +21,7 @@
   const opened = new Set(); // ids of images; the page's address names the open one
   const mine = new Set(); // ids of images that this page changed since the last look
   let newest = null; // when the last change that this page knows was, ms
+  let looked = null; // name of the dataset
   let isOurs = false; // the dataset that the page shows is one of our runs
   const openId = () => new URLSearchParams(window.location.search).get("id");
   // FiftyOne uses the colours of tags only while tags are ticked at the left, in the grid and beside
@@ -43,10 +44,11 @@
     return data;
   };
 
+  const hidden = (name) => // an operator that no list shows
+    new OperatorConfig({ name, label: `Review: ${name}`, unlisted: true });
+
   class ShowAnew extends Operator {
-    get config() {
-      return new OperatorConfig({ name: "show_anew", label: "Review: show again", unlisted: true });
-    }
+    get config() { return hidden("show_anew"); }
 
     useHooks() {
       return {
@@ -58,7 +60,7 @@
     }
 
     async execute({ hooks, params }) {
-      (params.changed ?? []).forEach((id) => mine.add(id));
+      if (!params.isOthers) (params.changed ?? []).forEach((id) => mine.add(id));
       const known = params.changed ? params.changed.filter((id) => opened.has(id)) : [...opened];
       const ids = new Set(known);
       if (params.open) ids.add(params.open);
@@ -100,9 +102,7 @@
   };
 
   class Ask extends Operator { // shows the form of another operator
-    get config() {
-      return new OperatorConfig({ name: "ask", label: "Review: ask", unlisted: true });
-    }
+    get config() { return hidden("ask"); }
 
     useHooks() {
       return { prompt: window.__foo__.usePromptOperatorInput() };
@@ -124,9 +124,7 @@
   }
 
   class Ready extends Operator { // what an operator did is in the page
-    get config() {
-      return new OperatorConfig({ name: "ready", label: "Review: ready", unlisted: true });
-    }
+    get config() { return hidden("ready"); }
 
     async execute({ params }) {
       shown = { segment: params.segment, open: params.open };
@@ -134,20 +132,16 @@
     }
   }
 
-  registerOperator(Ready, "@frozenseg-label/review");
-  registerOperator(ShowAnew, "@frozenseg-label/review");
-  registerOperator(Ask, "@frozenseg-label/review");
+  [ShowAnew, Ask, Ready].forEach((one) => registerOperator(one, "@frozenseg-label/review"));
 
   const stage = (name, ...kwargs) => ({ _cls: `fiftyone.core.stages.${name}`, kwargs });
   const changedSince = async (dataset, since) => { // ids of images, and when the last one changed
     const when = "last_modified_at";
-    const view = since === null
-      ? [stage("SortBy", ["field_or_expr", when], ["reverse", true], ["create_index", false])]
-      : [
-          stage("Match", ["filter", { [when]: { $gt: { $date: since } } }]),
-          stage("SortBy", ["field_or_expr", when], ["create_index", false]),
-        ];
-    view.push(stage("SelectFields", ["field_names", [when]])); // no masks
+    const view = [
+      stage("Match", ["filter", { [when]: { $gt: { $date: since ?? 0 } } }]),
+      stage("SortBy", ["field_or_expr", when], ["reverse", since === null], ["create_index", false]),
+      stage("SelectFields", ["field_names", [when]]), // no masks
+    ];
     const first = since === null ? 1 : AT_ONCE;
     const edges = (await ask(changedQuery, { dataset, view, first }))?.samples?.edges ?? [];
     const times = edges.map(({ node }) => node.sample[when]?.datetime ?? 0);
@@ -156,6 +150,9 @@
   const look = async () => {
     const dataset = decodeURIComponent(window.location.pathname.split("/datasets/")[1] ?? "");
     if (!dataset || document.hidden) return;
+    if (dataset !== looked) { // the page may go from one dataset to another
+      [looked, isOurs, newest] = [dataset, false, null];
+    }
     if (!isOurs) {
       const found = (await ask(datasetQuery, { dataset }))?.dataset;
       isOurs = found?.info?.run_folder !== undefined;
@@ -168,7 +165,7 @@
     const open = openId();
     const others = ids.filter((id) => !mine.has(id) && !(id === open && isBusy()));
     mine.clear();
-    if (!isFirst && others.length) executeOperator(NAME, { changed: others });
+    if (!isFirst && others.length) executeOperator(NAME, { changed: others, isOthers: true });
   };
   // A segment's tooltip has four lines: class, score, second class, state. FiftyOne hides what this
   // list names; a person shows it again with the tooltip's own button.
@@ -297,10 +294,8 @@
     else start(key);
   }, true);
 
-  let isLost = false;
   const sayLost = () => {
-    if (isLost) return;
-    isLost = true;
+    if (document.querySelector('[data-cy="review-ended"]')) return;
     const said = document.createElement("div");
     said.textContent = "The command that served this page has ended. What you did is kept. " +
       "Give the command again, then reload this page.";
