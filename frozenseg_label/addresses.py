@@ -54,6 +54,11 @@ class Address:
         head, _, _ = self.url.rpartition("/")
         return self if head.endswith(("/", ":")) else Address(head)
 
+    @property
+    def suffix(self) -> str:
+        """Return the end of the name with its dot, as of a Path."""
+        return Path(self.url).suffix
+
     def above(self, name: str) -> "Address":
         """Return the folder below which this file has a name."""
         return Address(self.url.removesuffix(self._written(name)))

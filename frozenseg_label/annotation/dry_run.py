@@ -35,8 +35,8 @@ def estimate(
     batch_size: int = 1,
 ) -> Estimate:
     """Label a few images without writing them, after one that warms up."""
-    disk, kept, seconds, thumbnails = [], [], [], 0
-    beside = 0
+    disk, kept, seconds = list[int](), list[int](), list[float]()
+    thumbnails = beside = 0
     tried = _spread(todo, TIMED_IMAGES + 1)
     for record in tried:
         start = time.perf_counter()

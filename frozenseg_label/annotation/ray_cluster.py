@@ -89,7 +89,7 @@ def fitting_workers(options: RayOptions, device: str) -> Workers:
     """
     import ray
 
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     gpus = options.gpus
     if gpus is None:
         gpus = float(device != "cpu" and any(machine.get("GPU") for machine in machines))

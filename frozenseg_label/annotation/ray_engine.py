@@ -155,7 +155,7 @@ def _reports(
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     blocks = [ray.put(pyarrow.table({"order": orders})) for orders in tasks]
-    images = ray.data.from_arrow_refs(blocks)
+    images = ray.data.from_arrow_refs(blocks)  # type: ignore[arg-type]
     del blocks  # Ray drops those that are done
     context = images.context
     context.enable_progress_bars = False

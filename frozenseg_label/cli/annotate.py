@@ -39,21 +39,11 @@ BESIDE_MERGE = {"images", "output", "merge", "as_json", "quiet", "verbose", "log
 SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value; the last wins
 
 
-class TileSide(click.ParamType):
-    """`auto`, or the side of a tile in pixels."""
-
-    name = "N|auto"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - as in click
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Tile:
-        """Return the side."""
-        if value == "auto":
-            return "auto"
-        return click.IntRange(min=FEWEST_PIXELS).convert(value, param, ctx)
+def tile_side(value: str) -> Tile:
+    """Return the side of a tile: `auto`, or a number of pixels."""
+    if value == "auto":
+        return "auto"
+    return click.IntRange(min=FEWEST_PIXELS).convert(value, None, None)
 
 
 @click.command(cls=HelpfulCommand)
@@ -106,7 +96,8 @@ class TileSide(click.ParamType):
 @option_of(
     label,
     "--tile",
-    type=TileSide(),
+    type=tile_side,
+    metavar="N|auto",
     help="Label larger images in tiles of N x N pixels; auto: what the model would shrink too far.",
 )
 @option_of(

@@ -85,7 +85,8 @@ def draw_masks(decoder: MaskDecoder, answers: PointAnswers) -> Tensor:
     logits = answers.strokes @ x.flatten(1, -2).mT  # [P, 3, N 16]
     # A cell's rows and columns of the first step, then of the second.
     logits = logits.unflatten(-1, (side, side, 2, 2, 2, 2)).permute(0, 1, 2, 4, 6, 3, 5, 7)
-    return logits.flatten(5, 7).flatten(2, 4)
+    drawn: Tensor = logits.flatten(5, 7).flatten(2, 4)
+    return drawn
 
 
 def _two_way(
@@ -148,11 +149,13 @@ def _match(few: Tensor, projection: nn.Linear, placed: Tensor) -> Tensor:
     if len(placed) == 1:
         projected = _by_head(projection(placed), heads)[0]  # [heads, N, d]
         of_head = few.transpose(0, 1).flatten(1, 2)  # [heads, P T, d]
-        return (of_head @ projected.mT).unflatten(1, (points, count)).transpose(0, 1)
+        asked: Tensor = (of_head @ projected.mT).unflatten(1, (points, count)).transpose(0, 1)
+        return asked
     weight, bias = (x.unflatten(0, (heads, -1)) for x in (projection.weight, projection.bias))
     moved = torch.einsum("phtd,hdc->phtc", few, weight).flatten(1, 2)  # [P, heads T, C]
     from_bias = torch.einsum("phtd,hd->pht", few, bias).flatten(1)[..., None]  # [P, heads T, 1]
-    return _added(from_bias, moved, placed.mT).unflatten(1, (heads, count))
+    moved_back: Tensor = _added(from_bias, moved, placed.mT).unflatten(1, (heads, count))
+    return moved_back
 
 
 def _added(to: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -165,10 +168,12 @@ def _added(to: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def _four_cells_of_each(convolution: nn.ConvTranspose2d, cells: Tensor) -> Tensor:
     """Return [..., 2, 2, C']: what a transposed convolution of 2 x 2 makes of cells [..., C]."""
     weight = convolution.weight.permute(2, 3, 1, 0)  # [2, 2, C', C]
-    flat = F.linear(cells, weight.flatten(0, 2), convolution.bias.repeat(4))
-    return flat.unflatten(-1, weight.shape[:3])
+    bias = None if convolution.bias is None else convolution.bias.repeat(4)
+    out: Tensor = F.linear(cells, weight.flatten(0, 2), bias).unflatten(-1, weight.shape[:3])
+    return out
 
 
 def _by_head(x: Tensor, heads: int) -> Tensor:
     """Turn [P, T, heads d] into [P, heads, T, d]."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    by_head: Tensor = x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return by_head

@@ -29,14 +29,9 @@ class TextTransformer(nn.Module):
 
     def __init__(self, width: int, layers: int, heads: int, quick_gelu: bool) -> None:
         super().__init__()
-        blocks = (TextBlock(width, heads, quick_gelu) for _ in range(layers))
-        self.resblocks = nn.ModuleList(blocks)
         narrow = width**-0.5 * (2 * layers) ** -0.5  # as CLIP begins: what is added stays small
-        for block in self.resblocks:
-            nn.init.normal_(block.attn.in_proj_weight, std=width**-0.5)
-            nn.init.normal_(block.attn.out_proj.weight, std=narrow)
-            nn.init.normal_(block.mlp.c_fc.weight, std=(2 * width) ** -0.5)
-            nn.init.normal_(block.mlp.c_proj.weight, std=narrow)
+        blocks = (TextBlock(width, heads, quick_gelu, narrow) for _ in range(layers))
+        self.resblocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor, attn_mask: Tensor) -> Tensor:
         """Return tokens of the same shape, [N, L, width].
@@ -52,17 +47,18 @@ class TextTransformer(nn.Module):
 class TextBlock(nn.Module):
     """Attention and two layers, each added to what came in."""
 
-    def __init__(self, width: int, heads: int, quick_gelu: bool) -> None:
+    def __init__(self, width: int, heads: int, quick_gelu: bool, narrow: float) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(width)
         self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
         self.ln_2 = nn.LayerNorm(width)
-        parts: list[tuple[str, nn.Module]] = [
-            ("c_fc", nn.Linear(width, 4 * width)),
-            ("gelu", QuickGELU() if quick_gelu else nn.GELU()),
-            ("c_proj", nn.Linear(4 * width, width)),
-        ]
-        self.mlp = nn.Sequential(OrderedDict(parts))
+        wide, back = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        gelu = QuickGELU() if quick_gelu else nn.GELU()
+        self.mlp = nn.Sequential(OrderedDict(c_fc=wide, gelu=gelu, c_proj=back))
+        nn.init.normal_(self.attn.in_proj_weight, std=width**-0.5)
+        nn.init.normal_(self.attn.out_proj.weight, std=narrow)
+        nn.init.normal_(wide.weight, std=(2 * width) ** -0.5)
+        nn.init.normal_(back.weight, std=narrow)
 
     def forward(self, x: Tensor, attn_mask: Tensor) -> Tensor:
         """Return tokens of the same shape, [N, L, width]."""
