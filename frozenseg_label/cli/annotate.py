@@ -43,7 +43,8 @@ def tile_side(value: str) -> Tile:
     """Return the side of a tile: `auto`, or a number of pixels."""
     if value == "auto":
         return "auto"
-    return click.IntRange(min=FEWEST_PIXELS).convert(value, None, None)
+    side: int = click.IntRange(min=FEWEST_PIXELS)(value)
+    return side
 
 
 @click.command(cls=HelpfulCommand)
