@@ -139,8 +139,10 @@ class _WithoutDrawing(TorchFunctionMode):
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        if getattr(func, "__module__", "") == "torch.nn.init" or func in _DRAWING:
+        if getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else (kwargs or {})["tensor"]
+        if func in _DRAWING:  # some inits draw until all numbers are within bounds
+            return Tensor.zero_(args[0])  # type: ignore[arg-type]
         if func is torch.randn:
             return torch.empty(*args, **(kwargs or {}))  # type: ignore[call-overload]
         return func(*args, **(kwargs or {}))
