@@ -22,7 +22,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"  # apache.org's file
 
-OWN = {"made_run", "frozenseg_label", "recipes", "tests"}  # what this repository is imported as
+BENCHMARKS = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py")}
+OWN = BENCHMARKS | {"frozenseg_label", "recipes", "tests"}  # what this repository is imported as
 
 # Where the name on the package index is not the name that is imported.
 DISTRIBUTIONS = {

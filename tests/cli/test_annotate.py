@@ -326,28 +326,15 @@ def test_batches_and_bfloat16_change_next_to_nothing(
     images: Path, options: tuple[str, str]
 ) -> None:
     annotate()
-    alone = read_panoptic_png(Path("out/panoptic/a.png"))
-    assert (
-        main(
-            [
-                "annotate",
-                "images",
-                "--classes",
-                CLASSES,
-                "--weights",
-                "tiny.safetensors",
-                "-o",
-                "other",
-                *options,
-            ]
-        )
-        == 0
-    )
-    other = read_panoptic_png(Path("other/panoptic/a.png"))
-    allowed = (
-        1e-4 if options[0] == "--batch-size" else 0.2
-    )  # eight bits of mantissa, random weights
-    assert (alone != other).mean() <= allowed
+    command = ["annotate", "images", "--classes", CLASSES, "--weights", "tiny.safetensors"]
+    assert main([*command, "-o", "other", *options]) == 0
+    differ = [
+        (read_panoptic_png(path) != read_panoptic_png("other" / path.relative_to("out"))).mean()
+        for path in Path("out/panoptic").rglob("*.png")
+    ]
+    assert len(differ) == 3
+    # Eight bits of mantissa; of random weights, a whole segment may be another one's.
+    assert np.mean(differ) <= (1e-4 if options[0] == "--batch-size" else 0.2)
 
 
 def test_semantic_maps_and_class_pngs_are_written_where_asked_for(images: Path) -> None:
