@@ -20,6 +20,7 @@ from frozenseg_label.cli.options import (
     PathOrAddress,
     is_quiet,
     option_of,
+    tile_side,
     verbosity_options,
 )
 from frozenseg_label.cli.output import (
@@ -30,21 +31,12 @@ from frozenseg_label.cli.output import (
     say,
 )
 from frozenseg_label.inference.predictor_spec import PRECISIONS
-from frozenseg_label.inference.tiling import FEWEST_PIXELS, Tile
 
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Vocabulary
 
 BESIDE_MERGE = {"images", "output", "merge", "as_json", "quiet", "verbose", "log_file"}
 SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value; the last wins
-
-
-def tile_side(value: str) -> Tile:
-    """Return the side of a tile: `auto`, or a number of pixels."""
-    if value == "auto":
-        return "auto"
-    side: int = click.IntRange(min=FEWEST_PIXELS)(value)
-    return side
 
 
 @click.command(cls=HelpfulCommand)

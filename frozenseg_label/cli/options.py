@@ -19,6 +19,7 @@ from click.core import ParameterSource
 from frozenseg_label.cli.messages import open_log_file, want_level, wanted_level
 from frozenseg_label.documents import read_toml, shortened
 from frozenseg_label.errors import FrozenSegLabelError
+from frozenseg_label.inference.tiling import FEWEST_PIXELS, Tile
 
 CONFIG_FILE = "frozenseg-label.toml"
 PREFIX = "FROZENSEG_LABEL"
@@ -68,6 +69,14 @@ class PathOrAddress(FilePath):
         """Return the path, or the address as a text."""
         is_address = ADDRESS.match(f"{value}")
         return f"{value}" if is_address else super().convert(value, param, ctx)
+
+
+def tile_side(value: str) -> Tile:
+    """Return the side of a tile: `auto`, or a number of pixels."""
+    if value == "auto":
+        return "auto"
+    side: int = click.IntRange(min=FEWEST_PIXELS)(value)
+    return side
 
 
 def default_of(function: Callable[..., Any], parameter: str) -> Any:  # noqa: ANN401 - any default
