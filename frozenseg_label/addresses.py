@@ -99,9 +99,14 @@ class FileThere:
     etag: str | None
 
 
+def is_address(source: str) -> bool:
+    """Return whether a text is an address, and no path on this machine."""
+    return _ADDRESS.match(source) is not None
+
+
 def place_of(source: str | Path) -> Path | Address:
     """Return a path on this machine, or the address that a text is."""
-    if isinstance(source, Path) or not _ADDRESS.match(source):
+    if isinstance(source, Path) or not is_address(source):
         return Path(source)
     if source.startswith("file://"):
         return Path(unquote(source.removeprefix("file://")))

@@ -17,7 +17,6 @@ from frozenseg_label.cli.completion import complete_vocabulary, complete_weights
 from frozenseg_label.cli.help import HelpfulCommand
 from frozenseg_label.cli.options import (
     FilePath,
-    PathOrAddress,
     is_quiet,
     option_of,
     tile_side,
@@ -40,7 +39,7 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
 
 
 @click.command(cls=HelpfulCommand)
-@click.argument("images", nargs=-1, type=PathOrAddress(path_type=Path))
+@click.argument("images", nargs=-1, type=FilePath(addresses=True, path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=FilePath(path_type=Path), help="Run folder to write."
 )

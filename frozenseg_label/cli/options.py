@@ -7,7 +7,6 @@ environment change them, by the options' names.
 import inspect
 import logging
 import os
-import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from frozenseg_label.addresses import is_address
 from frozenseg_label.cli.messages import open_log_file, want_level, wanted_level
 from frozenseg_label.documents import read_toml, shortened
 from frozenseg_label.errors import FrozenSegLabelError
@@ -24,7 +24,6 @@ from frozenseg_label.inference.tiling import FEWEST_PIXELS, Tile
 CONFIG_FILE = "frozenseg-label.toml"
 PREFIX = "FROZENSEG_LABEL"
 
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 OTHER_VARIABLES = (
     "CACHE",
     "NEEDS_BROWSER",
@@ -38,7 +37,16 @@ _LEVELS = {"quiet": logging.ERROR, "verbose": logging.DEBUG}
 
 
 class FilePath(click.Path):
-    """A path on this machine; an address of another one is refused."""
+    """A path on this machine; an address of another one is refused.
+
+    Args:
+        addresses: an address is taken, too, and stays a text.
+        options: as of `click.Path`.
+    """
+
+    def __init__(self, *, addresses: bool = False, **options: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(**options)
+        self.addresses = addresses
 
     def convert(
         self,
@@ -47,7 +55,9 @@ class FilePath(click.Path):
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401 - as in click
         """Return the path."""
-        if ADDRESS.match(f"{value}"):
+        if is_address(f"{value}"):
+            if self.addresses:
+                return f"{value}"
             self.fail(
                 f"{value} is an address, and a path on this machine is wanted; copy the files, or "
                 "mount the place as a folder",
@@ -55,20 +65,6 @@ class FilePath(click.Path):
                 ctx,
             )
         return super().convert(value, param, ctx)
-
-
-class PathOrAddress(FilePath):
-    """A path on this machine, or an address as it is."""
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - as in click
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Any:  # noqa: ANN401 - as in click
-        """Return the path, or the address as a text."""
-        is_address = ADDRESS.match(f"{value}")
-        return f"{value}" if is_address else super().convert(value, param, ctx)
 
 
 def tile_side(value: str) -> Tile:
