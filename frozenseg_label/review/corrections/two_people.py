@@ -99,7 +99,7 @@ def put_together(opened: OpenedLabels, shown: ShownImage, present: OpenedLabels)
         merge.take(id_, known.get(id_))
     clashing = [clash.segment for clash in merge.clashes]
     theirs = [id_ for id_ in merge.now if merge.is_theirs(id_)]
-    moved = (present.panoptic.ids != opened.panoptic.ids) & np.isin(present.panoptic.ids, theirs)
+    moved = merge.differs & np.isin(present.panoptic.ids, theirs)
     protected = moved | np.isin(present.panoptic.ids, clashing)
     return Together(replace(shown, regions=tuple(merge.regions)), protected, tuple(merge.clashes))
 
@@ -109,12 +109,17 @@ class _Merge:
 
     Attributes:
         before, now: segments by id, as they were opened and as the run folder has them.
+        differs: bool [H, W], pixels that are another segment's now.
+        reshaped: ids of the segments that gained or lost such pixels.
     """
 
     def __init__(self, opened: OpenedLabels, shown: ShownImage, present: OpenedLabels) -> None:
         self.opened, self.shown, self.present = opened, shown, present
         self.before = {segment.id: segment for segment in opened.panoptic.segments}
         self.now = {segment.id: segment for segment in present.panoptic.segments}
+        self.differs: Mask = opened.panoptic.ids != present.panoptic.ids
+        sides = [one.panoptic.ids[self.differs] for one in (opened, present)]
+        self.reshaped = set(np.unique(np.concatenate(sides)).tolist())
         self.regions: list[Region] = []
         self.clashes: list[Clash] = []
 
@@ -208,8 +213,7 @@ class _Merge:
         return whole or REJECTED in region.tags or region.mask is None
 
     def _same_pixels(self, segment: Segment) -> bool:
-        sooner, later = (one.panoptic.ids == segment.id for one in (self.opened, self.present))
-        return np.array_equal(sooner, later)
+        return segment.id not in self.reshaped
 
     def _same_outline(self, theirs: Segment, before: Segment, region: Region) -> bool:
         stroke = stroke_on(self.opened.panoptic, before, region)
