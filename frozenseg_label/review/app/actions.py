@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.review.app.pace import forget_decided, note_decided
+from frozenseg_label.review.app.pace import forget_decided, note_decided, store_beside
 from frozenseg_label.review.app.samples import EDITED_TAG, SAVED_TAGS
 from frozenseg_label.review.app.segment_fields import set_values_of, values_of
 from frozenseg_label.review.app.server import REVIEWER
@@ -200,6 +200,4 @@ def _remember(dataset: "fo.Dataset", action: Action, decided: int) -> None:
 
 
 def _store(dataset: "fo.Dataset") -> "ExecutionStore":
-    from fiftyone.operators.store import ExecutionStore
-
-    return ExecutionStore.create(STORE, dataset._doc.id)
+    return store_beside(dataset, STORE)

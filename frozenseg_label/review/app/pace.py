@@ -88,6 +88,11 @@ def pace_today(dataset: "fo.Dataset", user: str) -> Pace:
 
 
 def _store(dataset: "fo.Dataset") -> "ExecutionStore":
+    return store_beside(dataset, STORE)
+
+
+def store_beside(dataset: "fo.Dataset", name: str) -> "ExecutionStore":
+    """Return a store of FiftyOne's that is deleted with its dataset."""
     from fiftyone.operators.store import ExecutionStore
 
-    return ExecutionStore.create(STORE, dataset._doc.id)
+    return ExecutionStore.create(name, dataset._doc.id)
