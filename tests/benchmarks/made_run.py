@@ -24,16 +24,7 @@ def make_run(folder: Path, images: int, *, cell: int, classes: int = 20) -> Path
         classes: of the vocabulary, at least 20.
     """
     (folder / "photos").mkdir(parents=True)
-    words = tuple(Category(f"class {i}", i, is_thing=i % 2 > 0) for i in range(1, classes + 1))
-    manifest = Manifest.of(
-        tool_version="0",
-        arguments={},
-        weights="none",
-        weights_fingerprint="none",
-        vocabulary=Vocabulary("made up", words),
-        seen_names=[],
-        options={},
-    )
+    manifest = manifest_of(made_words(classes))
     maps = [_rough_blobs(seed, cell, classes) for seed in range(DIFFERENT)]
     paths = [folder / "photos" / f"{number:06d}.jpg" for number in range(images)]
     with RunFolder.open_or_create(folder / "out", manifest) as run:
@@ -45,6 +36,25 @@ def make_run(folder: Path, images: int, *, cell: int, classes: int = 20) -> Path
             run.commit(record, maps[number % DIFFERENT])
         run.finish()
     return folder / "out"
+
+
+def made_words(classes: int) -> Vocabulary:
+    """Return a vocabulary of so many classes, every second one of things."""
+    words = (Category(f"class {i}", i, is_thing=i % 2 > 0) for i in range(1, classes + 1))
+    return Vocabulary("made up", tuple(words))
+
+
+def manifest_of(words: Vocabulary) -> Manifest:
+    """Return the manifest of a run that no weights made."""
+    return Manifest.of(
+        tool_version="0",
+        arguments={},
+        weights="none",
+        weights_fingerprint="none",
+        vocabulary=words,
+        seen_names=[],
+        options={},
+    )
 
 
 def _rough_blobs(seed: int, cell: int, classes: int) -> PanopticMap:

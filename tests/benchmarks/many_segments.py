@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from made_run import made_words
 
 from frozenseg_label.evaluation.reviewed import _judged_part
 from frozenseg_label.evaluation.segment_overlap import one_segment_per_stuff, overlap_of
 from frozenseg_label.panoptic import PanopticMap, Segment, measure
 from frozenseg_label.runs.ownership import fuse, withdraw_rejected
-from frozenseg_label.vocabulary import Category, Vocabulary
 
 CLASSES = 20
 SOURCE = "model:abc"
@@ -29,8 +29,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=4000)
     parser.add_argument("--segments", type=int, default=250)
     given = parser.parse_args()
-    words = tuple(Category(f"class {i}", i, is_thing=i % 2 > 0) for i in range(1, CLASSES + 1))
-    vocabulary = Vocabulary("made up", words)
+    vocabulary = made_words(CLASSES)
     proposal = wavy_map(given.side, given.side, given.segments)
     states = ("accepted", "proposed", "rejected")
     judged = tuple(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from made_run import manifest_of
 
 from frozenseg_label import annotate, write_demo
 from frozenseg_label.annotation.annotate_job import RayOptions
@@ -23,7 +24,6 @@ from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.inference.preprocess import PreparedImage
 from frozenseg_label.model.text_classifier import TextClassifier
 from frozenseg_label.panoptic import PanopticMap, Segment
-from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Vocabulary
 from frozenseg_label.vocabulary_files import read_vocabulary
@@ -85,10 +85,7 @@ def own_work(folder: Path, pictures: Path, count: int) -> tuple[float, float, in
     shutil.rmtree(folder, ignore_errors=True)
     words = read_vocabulary("stickers")
     spec = QuickSpec("nano", words, device="cpu")
-    manifest = Manifest.of(
-        tool_version="0", arguments={}, weights="nano", weights_fingerprint="0", vocabulary=words,
-        seen_names=[], options={},
-    )  # fmt: skip
+    manifest = manifest_of(words)
     records = find_images([pictures])[:count]
     seen: list[float] = []
     with RunFolder.open_or_create(folder, manifest) as run:

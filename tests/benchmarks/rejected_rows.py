@@ -10,29 +10,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from made_run import made_words, manifest_of
 from many_segments import CLASSES, wavy_map
 
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
-from frozenseg_label.vocabulary import Category, Vocabulary
 
 ROWS = 4
 
 
 def main() -> None:
     """Write the rows, and print how long they are."""
-    words = tuple(Category(f"class {i}", i, is_thing=i % 2 > 0) for i in range(1, CLASSES + 1))
-    manifest = Manifest.of(
-        tool_version="0",
-        arguments={},
-        weights="none",
-        weights_fingerprint="none",
-        vocabulary=Vocabulary("made up", words),
-        seen_names=[],
-        options={},
-    )
+    manifest = manifest_of(made_words(CLASSES))
     image = ImageRecord(Path("a.jpg"), "a.jpg", 0, 0)
     panoptic = wavy_map(3000, 4000, 100)
     chosen = {segment.id for segment in panoptic.segments[::10]}
