@@ -14,6 +14,7 @@ from frozenseg_label.annotation.label_images import (
     predict,
     warn_of_thumbnails,
 )
+from frozenseg_label.annotation.write_behind import most_waiting
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import free_bytes
 from frozenseg_label.formats.coco_panoptic import encode_panoptic_png
@@ -80,7 +81,7 @@ def _bytes_beside(image: LoadedImage, images: int, batch_size: int) -> int:
     Args:
         images: of the run.
     """
-    maps = 0 if image.is_large else min(MOST_BATCHES_WAITING * batch_size, images - 1)
+    maps = 0 if image.is_large else min(most_waiting(MOST_BATCHES_WAITING, batch_size), images - 1)
     each = DECODED_BYTES * (images > 1) + MAP_BYTES * maps
     return math.prod(image.prepared.framing.original) * each
 

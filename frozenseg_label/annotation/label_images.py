@@ -1,4 +1,4 @@
-"""One image's way from disk to labels: load, predict, write.
+"""One image's way from disk to labels: load, predict, stage.
 
 Every engine calls these three functions. `label_images` is the engine of one machine: it overlaps
 them, threads decode and write while the model works.
@@ -8,17 +8,17 @@ import hashlib
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import Literal, Protocol, Unpack
+from typing import Literal
 
 from frozenseg_label.annotation.batches import Room, batches_of_one_size, predict_or_fail
 from frozenseg_label.annotation.read_ahead import read_ahead
+from frozenseg_label.annotation.write_behind import Desk, WriteBehind, most_waiting
 from frozenseg_label.errors import ImageError, enough_memory
 from frozenseg_label.images import (
     ImageRecord,
@@ -32,9 +32,8 @@ from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.preprocess import PreparedImage
 from frozenseg_label.inference.tiling import MOST_SHRUNK, Tiling, least_size, prepare
 from frozenseg_label.model.settings import InputSize
-from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.embeddings import ImageEmbeddings
-from frozenseg_label.runs.staging import LabelFacts
+from frozenseg_label.runs.staging import StagedLabels, WriteOrder
 
 DECODERS = 2  # threads; Pillow lets the interpreter go while it decodes
 LARGE = 2**25  # pixels; such pictures are decoded and written one after the other, for memory
@@ -43,18 +42,6 @@ MOST_BATCHES_WAITING = 2  # to be written; their maps are as large as the photog
 _one_large = Lock()
 
 log = logging.getLogger(__name__)
-
-
-class Desk(Protocol):
-    """Where labels go: a run folder, or, for the worker of another program, one to stage in."""
-
-    def commit(
-        self, record: ImageRecord, panoptic_map: PanopticMap, **facts: Unpack[LabelFacts]
-    ) -> PanopticMap:
-        """Write the labels of an image; ImageError where only this image cannot be written."""
-
-    def fail(self, record: ImageRecord, message: str) -> None:
-        """Write down that an image could not be labelled."""
 
 
 @dataclass(frozen=True)
@@ -153,33 +140,30 @@ def predict(images: Sequence[LoadedImage], predictor: Predictor) -> list[Labelle
     ]
 
 
-def write(
+def stage(
+    order: WriteOrder,
     image: LabelledImage,
     run: Desk,
     event: Literal["annotated", "relabelled"] = "annotated",
-) -> ImageError | None:
-    """Commit one image's labels; return the error where only this image cannot be written."""
+) -> StagedLabels:
+    """Write one image's files, which a row then commits; ImageError where it cannot be written."""
     said = image.prediction
     embeddings = ImageEmbeddings.of(image.clip, said.embedding, said.segment_embeddings)
     height, width = said.panoptic.ids.shape
     kept = None
     if said.proposals is not None:
         kept = encode_proposals(said.proposals, image.source)
-    try:
-        with enough_memory(image.record.path, f"the labels of {width} x {height} pixels"):
-            run.commit(
-                image.record,
-                said.panoptic,
-                sha256=image.sha256,
-                semantic=said.semantic,
-                seconds=image.seconds,
-                embeddings=embeddings,
-                kept=kept,
-                event=event,
-            )
-    except ImageError as error:
-        return _write_failure(image.record, f"{error}", run)
-    return None
+    with enough_memory(image.record.path, f"the labels of {width} x {height} pixels"):
+        return run.stage(
+            order,
+            said.panoptic,
+            sha256=image.sha256,
+            semantic=said.semantic,
+            seconds=image.seconds,
+            embeddings=embeddings,
+            kept=kept,
+            event=event,
+        )
 
 
 def label_images(
@@ -206,28 +190,24 @@ def label_images(
     size, tiling = predictor.model.input_size, predictor.tiling
     load_one = partial(load, size=size, max_pixels=max_pixels, tiling=tiling)
     predict_some, room = partial(predict, predictor=predictor), Room(batch_size)
-    writes: deque[Future[ImageError | None]] = deque()
-    scaled = thumbnails = 0
+    most, scaled, thumbnails = most_waiting(MOST_BATCHES_WAITING, batch_size), 0, 0
 
-    def finish_writes(most_left: int) -> None:
-        while writes and (len(writes) > most_left or writes[0].done()):
-            on_finished(writes.popleft().result())
+    def on_failed(record: ImageRecord, message: str) -> None:
+        writes.fail(record, message)
+        writes.finish(most)
 
-    with ThreadPoolExecutor(DECODERS) as readers, ThreadPoolExecutor(1) as writer:
-
-        def on_failed(record: ImageRecord, message: str) -> None:
-            writes.append(writer.submit(_write_failure, record, message, run))
-            finish_writes(MOST_BATCHES_WAITING * batch_size)
-
+    with (
+        ThreadPoolExecutor(DECODERS) as readers,
+        WriteBehind(run, lambda _, error: on_finished(error)) as writes,
+    ):
         images = read_ahead(records, load_one, readers, batch_size + DECODERS, on_failed)
         for batch in batches_of_one_size(images, batch_size):
             scaled += sum(image.is_scaled for image in batch)
             thumbnails += sum(image.is_thumbnail for image in batch)
-            labelled = predict_or_fail(batch, predict_some, room, on_failed)
-            writes.extend(writer.submit(write, image, run) for image in labelled)
-            large = any(image.is_large for image in batch)
-            finish_writes(0 if large else MOST_BATCHES_WAITING * batch_size)
-        finish_writes(0)
+            for image in predict_or_fail(batch, predict_some, room, on_failed):
+                writes.write(image.record, partial(stage, image=image, run=run))
+            writes.finish(0 if any(image.is_large for image in batch) else most)
+        writes.finish(0)
     if scaled:
         log.warning(
             "%d pictures have grey levels of more than 8 bits; each was scaled by its own range, "
@@ -251,9 +231,3 @@ def warn_of_thumbnails(count: int, of: int | None = None) -> None:
             "" if of is None else f" of the {of} that were tried",
             MOST_SHRUNK,
         )
-
-
-def _write_failure(record: ImageRecord, message: str, run: Desk) -> ImageError:
-    """Write down that one image could not be labelled; return the error that says why."""
-    run.fail(record, message)
-    return ImageError(message)

@@ -1,12 +1,13 @@
 """One image's way from kept proposals to labels: read, name, write."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from frozenseg_label.annotation.label_images import LabelledImage, write
+from frozenseg_label.annotation.label_images import LabelledImage, stage
 from frozenseg_label.annotation.read_ahead import read_ahead
+from frozenseg_label.annotation.write_behind import WriteBehind
 from frozenseg_label.errors import FormatError, ImageError
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.image_proposals import ImageProposals
@@ -41,14 +42,7 @@ def relabel_images(
     def on_failed(record: ImageRecord, message: str) -> None:
         on_finished(record, ImageError(message))
 
-    writes: deque[tuple[ImageRecord, Future[ImageError | None]]] = deque()
-
-    def finish_writes(most_left: int) -> None:
-        while writes and (len(writes) > most_left or writes[0][1].done()):
-            record, writing = writes.popleft()
-            on_finished(record, writing.result())
-
-    with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(1) as writer:
+    with ThreadPoolExecutor(AHEAD) as readers, WriteBehind(run, on_finished) as writes:
         for record, proposals in read_ahead(records, load_one, readers, AHEAD, on_failed):
             start = time.perf_counter()
             try:
@@ -58,9 +52,9 @@ def relabel_images(
                 continue
             seconds = time.perf_counter() - start
             image = LabelledImage(record, "", prediction, predictor.clip, predictor.source, seconds)
-            writes.append((record, writer.submit(write, image, run, "relabelled")))
-            finish_writes(MOST_WAITING)
-        finish_writes(0)
+            writes.write(record, partial(stage, image=image, run=run, event="relabelled"))
+            writes.finish(MOST_WAITING)
+        writes.finish(0)
 
 
 def load_proposals(image: str, predictor: Predictor, run: RunReader) -> ImageProposals:

@@ -3,7 +3,8 @@
 A full-size value of every candidate at every pixel would be most of the work on a large image. The
 map is cut into blocks. Between its knots a resized mask is linear along each axis, so in a block it
 is highest and lowest at the block's ends and at the knots in it. Where no other candidate reaches
-what one has at least, that one gets the block; only the others are computed, pixel by pixel.
+what one has at least, that one gets the block; only the others are computed, pixel by pixel. Where
+the map is hardly larger than the masks, blocks have too many knots to pay.
 """
 
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frozenseg_label.inference.mask_tiles import TiledResize
+from frozenseg_label.inference.mask_tiles import TiledResize, row_tiles
 
-BLOCK = 48  # pixels, both sides; 32 and 64 were slower, by a few percent
+BLOCK = 32  # pixels, both sides; 48 was slower where masks are enlarged 4 times, by a half
+FEWEST_PIXELS = 10  # of the map for each value of a mask; below, every pixel is computed
 # What rounding may add to a resized mask, as a share of its range: places in the input are rounded
 # to 1/8000 of a pixel in inputs of 1000.
 _ROUNDING = 1e-3
@@ -52,15 +54,42 @@ def claim_pixels(logits: Tensor, scores: Tensor, resize: TiledResize) -> Claimed
     number = len(scores)
     owner = np.zeros((height, width), np.int32)
     counts = torch.zeros(3, number + 1, dtype=torch.int64)  # won, covered, painted
-    for start, strip in _strips(logits, scores, resize) if number else ():
-        winner = strip.winner()[:, :width].cpu()  # [T, W], 1 + mask, negative: it does not cover
+    pays = height * width >= FEWEST_PIXELS * resize.values
+    winners = _by_blocks if pays else _by_pixels
+    for start, rows, covered in winners(logits, scores, resize) if number else ():
+        winner = rows.cpu()
         painted = winner.clamp(min=0)
         owner[start : start + len(winner)] = painted.numpy()
         counts[0] += winner.abs().flatten().bincount(minlength=number + 1)
-        counts[1, 1:] += strip.covered.cpu()
+        counts[1, 1:] += covered.cpu()
         counts[2] += painted.flatten().bincount(minlength=number + 1)
     won, covered, painted = counts[:, 1:].numpy()
     return ClaimedPixels(owner, won, covered, painted)
+
+
+def _by_pixels(
+    logits: Tensor, scores: Tensor, resize: TiledResize
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Yield for some rows of the map: the first one, who wins their pixels, who covers how many.
+
+    Those are int32 [T, W], 1 + the mask, negative if it does not cover the pixel; and int64 [N].
+    """
+    height, width = resize.output_size
+    for start, stop in row_tiles(height, len(scores) * width):
+        probs = resize.rows(logits[:, resize.needed(start, stop)], start, stop).sigmoid_()
+        covers = probs >= 0.5  # [N, T, W]
+        winner = (scores[:, None, None] * probs).max(dim=0).indices  # [T, W]
+        covered = covers.gather(0, winner[None])[0]
+        yield start, torch.where(covered, 1, -1).int() * (winner + 1).int(), covers.sum(dim=(1, 2))
+
+
+def _by_blocks(
+    logits: Tensor, scores: Tensor, resize: TiledResize
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Yield the same, a strip of blocks at a time."""
+    width = resize.output_size[1]
+    for start, strip in _strips(logits, scores, resize):
+        yield start, strip.winner()[:, :width], strip.covered
 
 
 def _strips(logits: Tensor, scores: Tensor, resize: TiledResize) -> Iterator[tuple[int, "_Strip"]]:

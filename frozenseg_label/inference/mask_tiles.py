@@ -35,6 +35,7 @@ class TiledResize:
         self.weights = _resize_last(torch.eye(size[0])[None], heights)[0].T.contiguous()  # [H, h]
         self.column_weights = _resize_last(torch.eye(size[1])[None], self.widths)[0].T  # [W, w]
         self.output_size: Size = steps[-1][1]
+        self.values = size[0] * size[1]  # of each map that comes in
 
     def needed(self, start: int, stop: int) -> slice:
         """Return the input rows that rows start..stop of the result are made of."""

@@ -92,10 +92,11 @@ class Journal:
 
     def free_png_name(self, image: str) -> str:
         """Return the PNG that the first labels of an image shall have; no other image gets it."""
-        if image not in self._promised:
+        name = self._promised.get(image)
+        if name is None:
             self._promised[image] = name = free_png_name(image, self._files)
             self._files.add(folded(name))
-        return self._promised[image]
+        return name
 
     def last(self, image: str) -> Entry | None:
         """Return the last row of an image; None if it never came."""
@@ -140,13 +141,18 @@ class Journal:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Let one thread at a time write to the run folder, if it still is where it was opened."""
-        with self._writing:
-            self.refuse_moved()
-            try:
-                yield
-            except RunError:
-                self.refuse_moved()  # that is the reason why something could not be written
-                raise
+        with self._writing, self.unmoved():
+            yield
+
+    @contextmanager
+    def unmoved(self) -> Iterator[None]:
+        """Let a thread stage files, if the run folder still is where it was opened."""
+        self.refuse_moved()
+        try:
+            yield
+        except RunError:
+            self.refuse_moved()  # that is the reason why something could not be written
+            raise
 
     def refuse_moved(self) -> None:
         """Raise RunError where somebody moved, removed or replaced the run folder since."""

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 class RunFolder(RunWriter):
     """A run folder to plan, to write and to correct; `open_or_create` makes one.
 
-    `commit` and `fail` may be called from other threads than the rest.
+    `commit`, `stage`, `accept` and `fail` may be called from other threads than the rest.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ from frozenseg_label.runs.staging import LabelFacts, LabelStager, StagedLabels, 
 class RunWriter(RunReader):
     """A run folder whose images get labels; it counts what it writes.
 
-    `commit` and `fail` may be called from other threads than the rest.
+    `commit`, `stage`, `accept` and `fail` may be called from other threads than the rest.
     """
 
     def __init__(
@@ -59,8 +59,18 @@ class RunWriter(RunReader):
         file = self._png_name(record.relative, last.labels if last is not None else None)
         return WriteOrder(record, file, last)
 
+    def stage(
+        self, order: WriteOrder, panoptic_map: PanopticMap, **facts: Unpack[LabelFacts]
+    ) -> StagedLabels:
+        """Stage a model's labels of an image, for `accept`; several threads may do so at once.
+
+        Arguments and errors are those of `commit`.
+        """
+        with self._journal.unmoved(), image_at_fault(order.record):
+            return self._stager.stage(order, panoptic_map, **facts)[0]
+
     def accept(self, staged: StagedLabels) -> None:
-        """Commit what a worker staged for this folder."""
+        """Commit what was staged for this folder, here or by a worker."""
         with self._journal.writing():
             known = self._journal.known.get(staged.image)
             durable = staged.is_corrected

@@ -1,14 +1,15 @@
 """Labels staged by any worker, of which one writer of the journal makes committed ones.
 
-The writer tells which PNG, and what was there before (`RunFolder.order`). A worker, on this machine
-or another one, writes the files (`StagingFolder.commit`). The writer adds one row, and the files
-get their names (`RunFolder.accept`). What nobody accepts is removed when the folder is opened next.
+The writer tells which PNG, and what was there before (`order`). A worker, in another thread or on
+another machine, writes the files (`stage`). The writer adds one row, and the files get their names
+(`accept`). What nobody accepts is removed when the folder is opened next.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Literal, TypedDict, Unpack
 
 import numpy as np
@@ -104,7 +105,7 @@ class UnstagedImage:
 
 @dataclass(frozen=True)
 class LabelStager:
-    """Stages labels in one run folder; the journal is another one's.
+    """Stages labels in one run folder, in several threads; the journal is another one's.
 
     Attributes:
         files: the label files of the folder.
@@ -112,6 +113,7 @@ class LabelStager:
         embeddings: the shards that this worker, and no other, appends to.
         run: fingerprint of weights, words and options.
         refuse_moved: raises RunError where the folder is no longer the one that was opened.
+        appending: held by the one thread that appends to the shards.
     """
 
     files: LabelFiles
@@ -119,6 +121,7 @@ class LabelStager:
     embeddings: EmbeddingShards
     run: str
     refuse_moved: Callable[[], None]
+    appending: Lock = field(default_factory=Lock)
 
     def stage(
         self, order: WriteOrder, panoptic_map: PanopticMap, **facts: Unpack[LabelFacts]
@@ -135,7 +138,8 @@ class LabelStager:
         self.extras.write(file, write.panoptic, before, record)
         self.extras.write_semantic(file, facts.get("semantic"))
         seen, kept = facts.get("embeddings"), facts.get("kept")
-        key = self.embeddings.keep(seen, panoptic_map, write.panoptic, last)
+        with self.appending:
+            key = self.embeddings.keep(seen, panoptic_map, write.panoptic, last)
         sha256, digest = facts.get("sha256"), kept_hash(kept) if kept is not None else None
         if event == "relabelled" and last is not None:
             sha256, digest = last.sha256, last.kept
@@ -205,15 +209,20 @@ class StagingFolder:
         self._orders = {order.record.relative: order for order in orders}
         self.outcomes: list[StagedLabels | UnstagedImage] = []
 
-    def commit(
-        self, record: ImageRecord, panoptic_map: PanopticMap, **facts: Unpack[LabelFacts]
-    ) -> PanopticMap:
-        """Stage a model's labels of an image; arguments and errors as of `RunFolder.commit`."""
-        with image_at_fault(record):
-            order = self._orders[record.relative]
-            staged, written = self._stager.stage(order, panoptic_map, **facts)
+    def order(self, record: ImageRecord) -> WriteOrder:
+        """Return what the program said of an image."""
+        return self._orders[record.relative]
+
+    def stage(
+        self, order: WriteOrder, panoptic_map: PanopticMap, **facts: Unpack[LabelFacts]
+    ) -> StagedLabels:
+        """Stage a model's labels of an image; arguments and errors as of `RunFolder.stage`."""
+        with image_at_fault(order.record):
+            return self._stager.stage(order, panoptic_map, **facts)[0]
+
+    def accept(self, staged: StagedLabels) -> None:
+        """Note what the program shall commit."""
         self.outcomes.append(staged)
-        return written
 
     def fail(self, record: ImageRecord, message: str) -> None:
         """Note that an image could not be labelled."""

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from frozenseg_label.annotation.label_images import load, predict, write
+from frozenseg_label.annotation.label_images import load, predict, stage
 from frozenseg_label.images import ImageRecord, find_images
 from frozenseg_label.inference.predictor import Predictor
 from frozenseg_label.model.frozenseg import FrozenSeg
@@ -24,10 +24,10 @@ SHAPES = {"a": WIDE, "b": TALL, "c": WIDE, "d": WIDE, "e": TALL}  # two padded s
 
 
 def label_by_hand(records: Sequence[ImageRecord], predictor: Predictor, run: RunFolder) -> None:
-    """Load, predict and write a batch of one padded size, one step after the other."""
+    """Load, predict, stage and accept a batch of one padded size, one step after the other."""
     images = [load(record, predictor.model.input_size, None) for record in records]
     for image in predict(images, predictor):
-        assert write(image, run) is None
+        run.accept(stage(run.order(image.record), image, run))
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Blocks that are left out change no pixel and no count."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from frozenseg_label.inference.mask_tiles import masks_resize
 from frozenseg_label.inference.preprocess import Framing
 
 
-@pytest.mark.parametrize("block", [3, 16, 48])
+@pytest.mark.parametrize("block", [3, 16, 32, None])  # None: as without blocks
 @pytest.mark.parametrize(
     "framing",
     [
@@ -21,8 +23,9 @@ from frozenseg_label.inference.preprocess import Framing
     ],
 )
 def test_every_pixel_goes_where_it_goes_when_all_of_them_are_computed(
-    framing: Framing, block: int, monkeypatch: pytest.MonkeyPatch
+    framing: Framing, block: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(claimed_pixels, "FEWEST_PIXELS", 0 if block else math.inf)
     monkeypatch.setattr(claimed_pixels, "BLOCK", block)
     torch.manual_seed(0)
     smooth = torch.nn.functional.interpolate(torch.randn(1, 20, 5, 7) * 8, (16, 24), mode="bicubic")

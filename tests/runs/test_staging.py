@@ -29,7 +29,9 @@ def stage(run: RunFolder, record: ImageRecord, labels: PanopticMap, number: int)
     order = run.order(record)
     stager = LabelStager.of_worker(run.path, run.manifest.fingerprint)
     worker = StagingFolder(stager, [order])
-    worker.commit(record, labels, embeddings=seen(number), kept=b"proposals")
+    worker.accept(
+        worker.stage(worker.order(record), labels, embeddings=seen(number), kept=b"proposals")
+    )
     stager.embeddings.close()
     [staged] = worker.outcomes
     assert isinstance(staged, StagedLabels)
