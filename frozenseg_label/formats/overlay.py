@@ -8,7 +8,6 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import distance_transform_edt, find_objects
 
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary
@@ -154,6 +153,8 @@ def inner_spots(places: NDArray[np.unsignedinteger], segments: int) -> list[Spot
 
     Segments without a pixel in the places [h, w] have none.
     """
+    from scipy.ndimage import distance_transform_edt, find_objects  # slow to import
+
     step = -(-max(places.shape) // _SPOT_SIDE)  # a coarse answer is enough
     coarse = places[::step, ::step].astype(np.int32)
     spots: list[Spot | None] = []

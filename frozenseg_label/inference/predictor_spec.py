@@ -95,10 +95,10 @@ class PredictorSpec:
     def warn_of_unknown_words(self) -> None:
         """Name the words of the vocabulary that the text tower was not trained on."""
         from frozenseg_label.checkpoints.known_words import stored_tokens, unknown_words
-        from frozenseg_label.checkpoints.named_weights import find_weights
+        from frozenseg_label.checkpoints.named_weights import cache_folder, find_weights
 
-        weights = find_weights(self.weights)
-        words = unknown_words(self.vocabulary.all_words(), stored_tokens(weights))
+        weights, tokens = find_weights(self.weights), cache_folder() / "text" / "tokens.sqlite"
+        words = unknown_words(self.vocabulary.all_words(), stored_tokens(weights), tokens)
         if words:
             shown = ", ".join(words[:MOST_WORDS]) + (", ..." if len(words) > MOST_WORDS else "")
             log.warning(

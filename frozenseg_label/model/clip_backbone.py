@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CLIP_MEAN = (122.7709383, 116.7460125, 104.09373615)
 CLIP_STD = (68.5005327, 66.6321579, 70.32316305)
 
+CONTEXT = 77  # tokens of a prompt in published CLIPs, its begin and end included
 FIRST_SCALE = math.log(1 / 0.07)  # CLIP's first temperature, as it is stored
 
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -51,7 +52,7 @@ class TextTower:
     width: int
     heads: int
     layers: int
-    context_length: int = 77
+    context_length: int = CONTEXT
     vocab_size: int = 49408
     token_ids: tuple[int, ...] | None = None
     quick_gelu: bool = False
@@ -268,7 +269,7 @@ def resnet_clip(
     return ResNetClip(visual, channels, embedding_size, text)
 
 
-def tokenize(prompts: Sequence[str], context_length: int = 77) -> Tensor:
+def tokenize(prompts: Sequence[str], context_length: int = CONTEXT) -> Tensor:
     """Return int64 [N, context_length]: byte-pair ids between begin and end, then zeros."""
     with without_the_rest("open_clip"):
         from open_clip.tokenizer import tokenize as tokenize_by_open_clip

@@ -1,5 +1,6 @@
 """Which words a text tower can know."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,17 @@ from frozenseg_label.model.frozenseg import FrozenSeg
 def test_a_word_is_unknown_if_any_of_its_tokens_is_not_stored() -> None:
     stored = frozenset(tokens_in(["cat", "aard"]))
     assert unknown_words(["cat", "aardvark cat"], stored) == ("aardvark",)
+
+
+def test_words_whose_tokens_are_kept_need_no_tokeniser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, path = frozenset(tokens_in(["cat"])), tmp_path / "tokens.sqlite"
+    assert unknown_words(["cat aardvark"], stored, path) == ("aardvark",)
+    monkeypatch.setitem(sys.modules, "open_clip.tokenizer", None)  # cannot be imported now
+    assert unknown_words(["cat aardvark"], stored, path) == ("aardvark",)
+    with pytest.raises(ImportError):
+        unknown_words(["wombat"], stored, path)
 
 
 def test_upper_case_is_no_other_word() -> None:
