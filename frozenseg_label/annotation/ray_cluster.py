@@ -6,6 +6,7 @@ Ray is optional: this module imports it only when it is asked for, after its env
 import logging
 import math
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from frozenseg_label.annotation.annotate_job import RayOptions
 from frozenseg_label.errors import RunError
 
 OBJECT_STORE = 256 * 1024**2  # bytes, of the Ray that we start: names of images, no pictures
+ANSWER_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ def joined_cluster(address: str | None) -> Iterator[None]:
     address = address or os.environ.get("RAY_ADDRESS")
     try:
         if address:
+            _refuse_silent(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         else:
             ray.init(
@@ -69,13 +72,23 @@ def joined_cluster(address: str | None) -> Iterator[None]:
     except Exception as error:  # Ray raises no kind of its own where it cannot start
         where = address or "on this machine"
         reason = (f"{error}".strip() or type(error).__name__).splitlines()[0]
-        raise RunError(f"Ray {where} does not answer ({reason}); see `ray status`") from error
+        remedy = "see `ray status`"
+        if address:
+            remedy += ", and set RAY_AUTH_MODE=token if it wants a token"
+        raise RunError(f"Ray {where} does not answer ({reason}); {remedy}") from error
     try:
         if not address:
             log.info("started Ray on 127.0.0.1, for this run only")
         yield
     finally:
         ray.shutdown()
+
+
+def _refuse_silent(address: str) -> None:
+    """Raise OSError where nothing listens at HOST:PORT, for which Ray would wait many minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
 
 
 def fitting_workers(options: RayOptions, device: str) -> Workers:

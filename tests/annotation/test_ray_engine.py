@@ -3,6 +3,7 @@
 One cluster of three small nodes serves all tests; all of it listens on 127.0.0.1.
 """
 
+import socket
 import subprocess
 import sys
 import threading
@@ -12,9 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import fsspec
 import psutil
 import pytest
 import torch
+from moto.server import ThreadedMotoServer
 
 from frozenseg_label import RunFolder, annotate, write_demo
 from frozenseg_label.errors import RunError
@@ -30,7 +33,23 @@ NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 10
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator["Cluster"]:
+def bucket() -> Iterator[fsspec.AbstractFileSystem]:
+    """An S3 on this machine, to which the environment of the cluster's machines points."""
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield fsspec.filesystem("s3")
+    moto.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster(bucket: fsspec.AbstractFileSystem) -> Iterator["Cluster"]:
     """Three nodes with one core each; the first has a GPU, as far as Ray knows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # stay on 127.0.0.1
@@ -143,6 +162,18 @@ def test_the_labels_are_those_of_one_machine(
     assert (again.labelled, again.skipped, again.failed) == (0, 6, 1)
 
 
+def test_pictures_in_a_bucket_get_the_labels_of_those_on_a_disk(
+    cluster: "Cluster", bucket: fsspec.AbstractFileSystem, pictures: Path, tmp_path: Path
+) -> None:
+    bucket.mkdir("bucket")
+    bucket.put(f"{pictures}/", "bucket/photos/", recursive=True)
+    annotate(pictures, tmp_path / "here", "stickers")
+    ray = {"engine": "ray", "ray_address": cluster.address}
+    summary = annotate("s3://bucket/photos", tmp_path / "there", "stickers", **ray)
+    assert (summary.labelled, summary.failed) == (6, 1)
+    assert files(tmp_path / "there") == files(tmp_path / "here")
+
+
 def test_a_killed_worker_and_a_lost_node_cost_no_image(
     cluster: "Cluster", many: Path, tmp_path: Path
 ) -> None:
@@ -185,3 +216,11 @@ def test_without_the_extra_one_sentence_says_what_to_install(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(RunError, match=r"needs Ray \(.*\); pip install 'frozenseg-label\[ray\]'"):
         annotate(pictures, tmp_path / "out", "stickers", engine="ray")
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once(pictures: Path, tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # and nobody listens
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(RunError, match=r"does not answer \(.*refused\); .*RAY_AUTH_MODE=token"):
+            annotate(pictures, tmp_path / "out", "stickers", engine="ray", ray_address=address)

@@ -1,6 +1,7 @@
 """The processes of a training: only this one, or several that learn together."""
 
 import logging
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -16,7 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def open_accelerator(device: str) -> Accelerator:
-    """Join the processes of `torchrun` or `accelerate launch`, or be the only process."""
+    """Join the processes of `torchrun` or `accelerate launch`, or be the only process.
+
+    TrainingError: `accelerate launch` was asked for several processes and started one.
+    """
     if device not in ("auto", "cpu", "cuda"):
         raise FrozenSegLabelError(f"device must be auto, cpu or cuda, got {device!r}")
     if device == "cuda" and not torch.cuda.is_available():
@@ -25,7 +29,16 @@ def open_accelerator(device: str) -> Accelerator:
     patience = InitProcessGroupKwargs(timeout=timedelta(days=1))
     # Without a GPU, several processes find each other only if they are told to use the CPU.
     on_cpu = device == "cpu" or not torch.cuda.is_available()
-    return Accelerator(cpu=on_cpu, kwargs_handlers=[patience])
+    # Without GPUs and MPI, `accelerate launch` says where processes would meet, but starts one on
+    # each machine, which would train by itself, into the same folder.
+    several = {"ACCELERATE_USE_CPU", "MASTER_ADDR"} <= os.environ.keys()
+    accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[patience])
+    if several and accelerator.num_processes == 1:
+        raise TrainingError(
+            "`accelerate launch` was asked for several processes and started only this one; give "
+            "it --multi_gpu, or start them with torchrun"
+        )
+    return accelerator
 
 
 def check_processes(accelerator: Accelerator, settings: TrainSettings) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from frozenseg_label import train
+from frozenseg_label.errors import TrainingError
+from frozenseg_label.training.loop.processes import open_accelerator
 
 COMMAND = Path(__file__).with_name("tiny_command.py")
 SETTINGS = ("batch_size=2", "num_points=64", "log_every=1", "crop_size=64", "precision=fp32")
@@ -110,3 +112,13 @@ def test_two_machines_stop_after_the_same_step(
     assert 0 < done < steps, said
     assert sum(text.count("; --resume goes on") for text in said) == 1
     assert [row["step"] for row in read_log(out)] == list(range(1, done + 1))
+
+
+def test_the_one_process_that_accelerate_starts_on_cpus_does_not_train_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The environment is that of `accelerate launch --cpu --num_machines 2`."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(TrainingError, match=r"started only this one; .* torchrun"):
+        open_accelerator("cpu")
