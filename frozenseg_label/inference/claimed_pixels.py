@@ -3,8 +3,10 @@
 A full-size value of every candidate at every pixel would be most of the work on a large image. The
 map is cut into blocks. Between its knots a resized mask is linear along each axis, so in a block it
 is highest and lowest at the block's ends and at the knots in it. Where no other candidate reaches
-what one has at least, that one gets the block; only the others are computed, pixel by pixel. Where
-the map is hardly larger than the masks, blocks have too many knots to pay.
+what one has at least, that one gets the block; only the others are computed, pixel by pixel.
+
+That pays where most blocks are easy. Where a block has many knots, or many candidates in reach of
+most blocks, every pixel of a strip of blocks is computed for all candidates at once.
 """
 
 from collections.abc import Iterator
@@ -19,7 +21,8 @@ from torch import Tensor
 from frozenseg_label.inference.mask_tiles import TiledResize, row_tiles
 
 BLOCK = 32  # pixels, both sides; 48 was slower where masks are enlarged 4 times, by a half
-FEWEST_PIXELS = 10  # of the map for each value of a mask; below, every pixel is computed
+BOUND_COST = 1.5  # of a value that tells what is highest or lowest in a block, beside a pixel's
+ONE_BLOCK_COST = 3  # of a value computed for one block only, beside one computed with all others
 # What rounding may add to a resized mask, as a share of its range: places in the input are rounded
 # to 1/8000 of a pixel in inputs of 1000.
 _ROUNDING = 1e-3
@@ -54,10 +57,8 @@ def claim_pixels(logits: Tensor, scores: Tensor, resize: TiledResize) -> Claimed
     number = len(scores)
     owner = np.zeros((height, width), np.int32)
     counts = torch.zeros(3, number + 1, dtype=torch.int64)  # won, covered, painted
-    pays = height * width >= FEWEST_PIXELS * resize.values
-    winners = _by_blocks if pays else _by_pixels
-    for start, rows, covered in winners(logits, scores, resize) if number else ():
-        winner = rows.cpu()
+    for start, winner, covered in _strips(logits, scores, resize) if number else ():
+        winner = winner[:, :width].cpu()  # [T, W], 1 + mask, negative: it does not cover
         painted = winner.clamp(min=0)
         owner[start : start + len(winner)] = painted.numpy()
         counts[0] += winner.abs().flatten().bincount(minlength=number + 1)
@@ -67,53 +68,59 @@ def claim_pixels(logits: Tensor, scores: Tensor, resize: TiledResize) -> Claimed
     return ClaimedPixels(owner, won, covered, painted)
 
 
-def _by_pixels(
+def _strips(
     logits: Tensor, scores: Tensor, resize: TiledResize
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Yield for some rows of the map: the first one, who wins their pixels, who covers how many.
-
-    Those are int32 [T, W], 1 + the mask, negative if it does not cover the pixel; and int64 [N].
-    """
-    height, width = resize.output_size
-    for start, stop in row_tiles(height, len(scores) * width):
-        probs = resize.rows(logits[:, resize.needed(start, stop)], start, stop).sigmoid_()
-        covers = probs >= 0.5  # [N, T, W]
-        winner = (scores[:, None, None] * probs).max(dim=0).indices  # [T, W]
-        covered = covers.gather(0, winner[None])[0]
-        yield start, torch.where(covered, 1, -1).int() * (winner + 1).int(), covers.sum(dim=(1, 2))
-
-
-def _by_blocks(
-    logits: Tensor, scores: Tensor, resize: TiledResize
-) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Yield the same, a strip of blocks at a time."""
-    width = resize.output_size[1]
-    for start, strip in _strips(logits, scores, resize):
-        yield start, strip.winner()[:, :width], strip.covered
-
-
-def _strips(logits: Tensor, scores: Tensor, resize: TiledResize) -> Iterator[tuple[int, "_Strip"]]:
-    """Yield the first row of each strip of blocks, and the strip."""
+    """Yield for each strip of blocks its first row, `winner` and `covered` as of `_every_pixel`."""
     height, width = resize.output_size
     columns = _extremes(resize.column_weights, width).to(logits.device)  # [m, C]
     blocks = columns.shape[1]
     spread = logits.amax(dim=(1, 2)) - logits.amin(dim=(1, 2))
     spare = (spread * _ROUNDING + 1e-6)[:, None]  # [N, 1]
-    used, stretched, edges = slice(0, 0), logits, logits
+    used, stretched, edges, padded = slice(0, 0), logits, logits, None
     for start in range(0, height, BLOCK):
         stop = min(start + BLOCK, height)
         needed = resize.needed(start, stop)
         if needed != used:
             used, stretched = needed, resize.stretched(logits[:, needed])  # [N, r, W]
-            edges = stretched.index_select(-1, columns.flatten())  # [N, r, m C]
-            # The last block may be narrower: the rest of it is computed, and not counted.
-            stretched = F.pad(stretched, (0, blocks * BLOCK - width)).unflatten(-1, (blocks, BLOCK))
+            edges, padded = stretched.index_select(-1, columns.flatten()), None  # [N, r, m C]
         weights = resize.weights[start:stop, needed].to(logits.device)  # [T, r]
         rows = _extremes(weights, stop - start)[:, 0]
-        with torch.autocast(logits.device.type, enabled=False):
-            ends = (weights[rows] @ edges).unflatten(-1, columns.shape)  # [N, v, m, C]
-        low, high = ends.amin(dim=(1, 2)) - spare, ends.amax(dim=(1, 2)) + spare
-        yield start, _Strip(stretched, weights, width, scores, low, high)
+        if BOUND_COST * len(rows) * len(columns) < BLOCK * BLOCK:
+            with torch.autocast(logits.device.type, enabled=False):
+                ends = (weights[rows] @ edges).unflatten(-1, columns.shape)  # [N, v, m, C]
+            low, high = ends.amin(dim=(1, 2)) - spare, ends.amax(dim=(1, 2)) + spare
+            if padded is None:  # the last block may be narrower: its rest is not counted
+                padded = F.pad(stretched, (0, blocks * BLOCK - width))
+                padded = padded.unflatten(-1, (blocks, BLOCK))  # [N, r, C, S]
+            strip = _Strip(padded, weights, width, scores, low, high)
+            if ONE_BLOCK_COST * strip.asked.sum() < strip.asked.numel():
+                yield start, strip.winner(), strip.covered
+                continue
+        yield start, *_every_pixel(stretched, weights, scores)
+
+
+def _every_pixel(stretched: Tensor, weights: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return 1 + the mask that wins each pixel [T, W] and what each mask covers, int64 [N].
+
+    The winner is negative where it does not cover the pixel.
+
+    Args:
+        stretched: [N, r, W], the rows that the strip's are made of.
+        weights: [T, r].
+        scores: [N].
+    """
+    winners, covered = [], torch.zeros_like(scores, dtype=torch.int64)
+    for start, stop in row_tiles(len(weights), stretched[:, 0].numel()):
+        with torch.autocast(scores.device.type, enabled=False):
+            probs = (weights[start:stop] @ stretched).sigmoid_()  # [N, t, W]
+        covers = probs >= 0.5
+        covered += covers.sum(dim=(1, 2))
+        # Twice as fast on CPUs as argmax.
+        winner = probs.mul_(scores[:, None, None]).max(dim=0).indices  # [t, W]
+        sign = covers.gather(0, winner[None])[0].int() * 2 - 1
+        winners.append((winner + 1) * sign)
+    return torch.cat(winners), covered
 
 
 def _extremes(weights: Tensor, length: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from frozenseg_label.inference.preprocess import Framing, Size
 from frozenseg_label.model.proposals import ClassifiedMasks
 
-TILE_VALUES = 2**22  # floats of one tile, 16 MiB: a few of them fit into the cache
+TILE_VALUES = 2**21  # floats of one tile, 8 MiB: a few of them fit into the cache
 
 
 class TiledResize:
@@ -35,7 +35,6 @@ class TiledResize:
         self.weights = _resize_last(torch.eye(size[0])[None], heights)[0].T.contiguous()  # [H, h]
         self.column_weights = _resize_last(torch.eye(size[1])[None], self.widths)[0].T  # [W, w]
         self.output_size: Size = steps[-1][1]
-        self.values = size[0] * size[1]  # of each map that comes in
 
     def needed(self, start: int, stop: int) -> slice:
         """Return the input rows that rows start..stop of the result are made of."""

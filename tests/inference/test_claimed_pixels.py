@@ -1,7 +1,5 @@
 """Blocks that are left out change no pixel and no count."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,8 @@ from frozenseg_label.inference.mask_tiles import masks_resize
 from frozenseg_label.inference.preprocess import Framing
 
 
-@pytest.mark.parametrize("block", [3, 16, 32, None])  # None: as without blocks
+@pytest.mark.parametrize("costs", [(0, 0), (0, 3), (1.5, 3), (10**6, 3)])  # the first: blocks only
+@pytest.mark.parametrize("block", [3, 16, 32])
 @pytest.mark.parametrize(
     "framing",
     [
@@ -23,10 +22,11 @@ from frozenseg_label.inference.preprocess import Framing
     ],
 )
 def test_every_pixel_goes_where_it_goes_when_all_of_them_are_computed(
-    framing: Framing, block: int | None, monkeypatch: pytest.MonkeyPatch
+    framing: Framing, block: int, costs: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claimed_pixels, "FEWEST_PIXELS", 0 if block else math.inf)
     monkeypatch.setattr(claimed_pixels, "BLOCK", block)
+    monkeypatch.setattr(claimed_pixels, "BOUND_COST", costs[0])
+    monkeypatch.setattr(claimed_pixels, "ONE_BLOCK_COST", costs[1])
     torch.manual_seed(0)
     smooth = torch.nn.functional.interpolate(torch.randn(1, 20, 5, 7) * 8, (16, 24), mode="bicubic")
     logits, scores = smooth[0] + torch.randn(20, 16, 24) / 2, torch.rand(20)
