@@ -1,29 +1,17 @@
-"""Images on disk or at addresses: finds them, and decodes each to the pixels that people see."""
+"""Images on disk or at addresses: which there are."""
 
-import io
 import logging
 import os
-import stat
-import threading
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from frozenseg_label.addresses import Address, common_address, files_at, files_below
-from frozenseg_label.errors import ImageError, enough_memory
+from frozenseg_label.errors import ImageError
 from frozenseg_label.files import MARKER
-from frozenseg_label.image_formats import UNREADABLE, geo_remedy, image_suffixes
-from frozenseg_label.pixels import DAMAGED, orientation, upright_pixels
-
-MOST_BYTES_PER_PIXEL = 8  # of a picture with four channels of 16 bits, not packed
-_guard_lock = threading.Lock()
+from frozenseg_label.image_formats import UNREADABLE, image_suffixes
 
 log = logging.getLogger(__name__)
 
@@ -128,89 +116,6 @@ def is_run_folder(folder: Path) -> bool:
     return (folder / "run.json").is_file() and (folder / "panoptic").is_dir()
 
 
-def read_image_file(record: ImageRecord, max_pixels: int | None = None) -> bytes:
-    """Return the content of an image file; ImageError if it is no image, or too large.
-
-    Its header is checked first: a pipe, a film or a huge picture is not read.
-
-    Args:
-        max_pixels: larger images (width x height) are refused; None takes any.
-    """
-    if isinstance(record.path, Address):
-        return _read_at_address(record.path, record.size, max_pixels)
-    with _refusing(record.path):
-        status = record.path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise ImageError(f"{record.path}: a folder that cannot be listed; make it readable")
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"{record.path}: no regular file (a pipe, a device); remove it")
-        with record.path.open("rb") as file, enough_memory(record.path, f"{status.st_size} bytes"):
-            _refuse_large(_open_header(file), record.path, max_pixels)
-            file.seek(0)
-            return file.read()
-
-
-def _read_at_address(address: Address, size: int, max_pixels: int | None) -> bytes:
-    """Return the content of an image file at an address, in one request.
-
-    Args:
-        size: that it should have, bytes; a file that no picture with so many pixels fills is not
-            read.
-    """
-    if max_pixels is not None and size > MOST_BYTES_PER_PIXEL * max_pixels:
-        raise ImageError(
-            f"{address}: {size} bytes are more than pictures of {max_pixels} pixels have; raise "
-            "--max-pixels if it is a picture"
-        )
-    with enough_memory(address, f"{size} bytes"):
-        content = address.read_bytes()
-    with _refusing(address):
-        _refuse_large(_open_header(io.BytesIO(content)), address, max_pixels)
-    return content
-
-
-def decode_image(
-    record: ImageRecord,
-    max_pixels: int | None = None,
-    content: bytes | None = None,
-    least: tuple[int, int] | None = None,
-) -> NDArray[np.uint8]:
-    """Return the picture as RGB, uint8 [H, W, 3], by the rules of `upright_pixels`.
-
-    Args:
-        max_pixels: larger images (width x height) are refused undecoded; None takes any.
-        content: of the file, if it has been read already.
-        least: height and width that are enough; a JPEG is then decoded at a half, a quarter or an
-            eighth of its size if that is not smaller, in a fraction of the memory and the time.
-    """
-    if content is None:
-        content = read_image_file(record, max_pixels)
-    with _refusing(record.path):
-        image = _open_header(io.BytesIO(content))
-        _refuse_large(image, record.path, max_pixels)
-        if least is not None and image.format in ("JPEG", "MPO"):
-            image.draft(None, least if orientation(image) >= 5 else (least[1], least[0]))
-        with enough_memory(record.path, f"{image.width} x {image.height} pixels"):
-            return upright_pixels(image)
-
-
-def has_deep_grey(content: bytes) -> bool:
-    """Return whether a picture that can be read has grey levels that `decode_image` scales."""
-    return _open_header(io.BytesIO(content)).mode.startswith(("I", "F"))
-
-
-def read_image_size(content: bytes, path: Path | Address) -> tuple[int, int]:
-    """Return height and width of the picture as people see it, from the file's header.
-
-    Args:
-        path: of the file, for messages.
-    """
-    with _refusing(path):
-        image = _open_header(io.BytesIO(content))
-        turned = orientation(image) >= 5  # those exchange height and width
-        return image.size if turned else (image.height, image.width)
-
-
 def _walk(folder: Path) -> Iterator[Path]:
     """Yield the image files below a folder; linked folders last, and none twice, so circles end."""
     pending, links, seen = deque([folder]), deque[Path](), set[str]()
@@ -257,35 +162,3 @@ def _record(path: Path, root: Path) -> ImageRecord:
     except OSError:  # a broken link, or gone since it was found
         size = mtime_ns = 0
     return ImageRecord(path, path.relative_to(root).as_posix(), size, mtime_ns)
-
-
-@contextmanager
-def _refusing(path: Path | Address) -> Iterator[None]:
-    """Turn every error that a damaged file causes in the block into an ImageError."""
-    try:
-        yield
-    except DAMAGED as error:
-        unknown = isinstance(error, UnidentifiedImageError)  # its message has only an address
-        reason = "of no known format" if unknown else " ".join(f"{error}".split())
-        message = f"cannot be read as an image ({reason or type(error).__name__})"
-        remedy = f"replace or remove the file{geo_remedy(path.suffix)}"
-        raise ImageError(f"{path}: {message}; {remedy}") from None
-
-
-def _refuse_large(image: Image.Image, path: Path | Address, max_pixels: int | None) -> None:
-    width, height = image.size
-    if max_pixels is not None and width * height > max_pixels:
-        raise ImageError(
-            f"{path}: {width} x {height} pixels are more than the {max_pixels} allowed; raise "
-            "--max-pixels or scale the image down"
-        )
-
-
-def _open_header(file: BinaryIO) -> Image.Image:
-    """Return Pillow's image, not decoded, of any size: `max_pixels` is the guard here."""
-    with _guard_lock:
-        guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(file)
-        finally:
-            Image.MAX_IMAGE_PIXELS = guard

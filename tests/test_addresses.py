@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from frozenseg_label.addresses import Address, place_of, refuse_address
+from frozenseg_label.decoding import decode_image, read_image_file
 from frozenseg_label.errors import ImageError, RunError
-from frozenseg_label.images import ImageRecord, decode_image, find_images, read_image_file
+from frozenseg_label.images import ImageRecord, find_images
 from frozenseg_label.runs.plan import root_of
 
 

@@ -260,8 +260,8 @@ def _still_unreadable(
     plan: "Plan", max_pixels: int
 ) -> Iterator[tuple["ImageRecord", "ImageError"]]:
     """Yield the images that failed last time and still cannot be read: they need no model."""
+    from frozenseg_label.decoding import decode_image
     from frozenseg_label.errors import ImageError
-    from frozenseg_label.images import decode_image
 
     for record in plan.failed:
         try:

@@ -19,14 +19,9 @@ from typing import Literal
 from frozenseg_label.annotation.batches import Room, batches_of_one_size, predict_or_fail
 from frozenseg_label.annotation.read_ahead import read_ahead
 from frozenseg_label.annotation.write_behind import Desk, WriteBehind, most_waiting
+from frozenseg_label.decoding import decode_file, decode_image, read_image_file
 from frozenseg_label.errors import ImageError, enough_memory
-from frozenseg_label.images import (
-    ImageRecord,
-    decode_image,
-    has_deep_grey,
-    read_image_file,
-    read_image_size,
-)
+from frozenseg_label.images import ImageRecord
 from frozenseg_label.inference.kept_proposals import encode_proposals
 from frozenseg_label.inference.predictor import Prediction, Predictor
 from frozenseg_label.inference.preprocess import PreparedImage
@@ -109,16 +104,16 @@ def load(
         max_pixels: larger images (height x width) are refused; None takes any.
         tiling: how large images are cut, as of `Predictor`.
     """
-    content = read_image_file(record, max_pixels)
-    original = read_image_size(content, record.path)
-    with _one_large if math.prod(original) > LARGE else nullcontext():
-        pixels = decode_image(record, max_pixels, content, least_size(original, size))  # [h, w, 3]
+    file = read_image_file(record, max_pixels)
+    with _one_large if file.pixels > LARGE else nullcontext():
+        decoded = decode_file(record, file, partial(least_size, size=size))
+        original, is_scaled = decoded.size, decoded.is_scaled
         with enough_memory(record.path, f"{original[1]} x {original[0]} pixels"):
             whole = partial(decode_image, record, max_pixels)  # later: many may wait
-            prepared = prepare(pixels, size, tiling, original=original, picture=whole)
-        del pixels
-    sha256 = hashlib.sha256(content).hexdigest()
-    return LoadedImage(record, prepared, sha256, has_deep_grey(content))
+            prepared = prepare(decoded.pixels, size, tiling, original=original, picture=whole)
+        del decoded
+    sha256 = hashlib.sha256(file.content).hexdigest()
+    return LoadedImage(record, prepared, sha256, is_scaled)
 
 
 def predict(images: Sequence[LoadedImage], predictor: Predictor) -> list[LabelledImage]:

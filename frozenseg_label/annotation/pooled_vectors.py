@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from frozenseg_label.annotation.corrections import CorrectedSegment, Corrections
 from frozenseg_label.checkpoints.named_weights import cache_folder
+from frozenseg_label.decoding import decode_image
 from frozenseg_label.errors import FrozenSegLabelError, ImageError
 from frozenseg_label.files import atomic_write
-from frozenseg_label.images import decode_image
 from frozenseg_label.inference.predictor import Predictor
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.inference.segment_embeddings import pool_segments

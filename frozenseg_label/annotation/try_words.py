@@ -142,10 +142,11 @@ class WordTrial:
 
     def draw(self, tried: TriedWords, file: str | Path) -> None:
         """Draw labels over the picture, into a JPEG file; ImageError where it cannot be read."""
+        from frozenseg_label.decoding import decode_image
         from frozenseg_label.errors import ImageError
         from frozenseg_label.files import atomic_write
         from frozenseg_label.formats.overlay import overlay_file
-        from frozenseg_label.images import ImageRecord, decode_image
+        from frozenseg_label.images import ImageRecord
 
         if self._picture is None:
             raise ImageError(f"{self.image}: the run does not know the folder of its pictures")

@@ -2,6 +2,9 @@
 
 SQLite writes a batch of rows whole or not at all, also when several programs use one file. Every
 row carries a digest, so a row that was damaged is made again and never used.
+
+What `nano` says of the shipped vocabularies comes with the package, in files of the same names, so
+that a machine without a cache need not ask the text tower (`recipes/nano/making/words.py`).
 """
 
 import hashlib
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
+SHIPPED = Path(__file__).parents[1] / "weights" / "words"
 PATIENCE = 30.0  # seconds to wait for another program that writes to the same file
 
 Vector = NDArray[np.float32]
@@ -30,9 +34,24 @@ def read_vectors(path: Path, keys: Collection[bytes], size: int) -> dict[bytes, 
         keys: of the vectors that are wanted.
         size: D.
     """
-    found: dict[bytes, Vector] = {}
+    shipped = _shipped(path.stem)
+    found = {key: shipped[key] for key in keys if key in shipped}
+    left = set(keys) - set(found)
+    return found | _cached(path, left, size) if left and path.is_file() else found
+
+
+def _shipped(name: str) -> dict[bytes, Vector]:
+    """Return the vectors that come with the package, by their keys."""
+    path = SHIPPED / f"{name}.npz"
     if not path.is_file():
-        return found
+        return {}
+    with np.load(path) as arrays:
+        return dict(zip(map(bytes, arrays["keys"]), arrays["vectors"], strict=True))
+
+
+def _cached(path: Path, keys: Collection[bytes], size: int) -> dict[bytes, Vector]:
+    """Return the vectors in a file of the cache; arguments as of `read_vectors`."""
+    found: dict[bytes, Vector] = {}
     damaged = 0
     try:
         with _opened(path) as rows:

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from frozenseg_label.decoding import decode_image
 from frozenseg_label.errors import ImageError
-from frozenseg_label.images import ImageRecord, decode_image
+from frozenseg_label.images import ImageRecord
 from frozenseg_label.pixels import upright_pixels
 
 GivenImage = str | Path | Image.Image | NDArray[np.uint8]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from frozenseg_label.decoding import read_image_size
 from frozenseg_label.errors import FormatError, ImageError
 from frozenseg_label.files import read_regular
 from frozenseg_label.formats.coco_instances import read_coco_instances
@@ -21,7 +22,6 @@ from frozenseg_label.formats.shapes import (
 )
 from frozenseg_label.formats.voc import read_voc
 from frozenseg_label.formats.yolo_segmentation import read_yolo
-from frozenseg_label.images import read_image_size
 from frozenseg_label.label_sets.label_set import Form, ImageLabels, LabelSet, of_any_suffix
 from frozenseg_label.panoptic import PanopticMap
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from frozenseg_label.addresses import Address
+from frozenseg_label.decoding import decode_image
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import explained
 from frozenseg_label.formats.overlay import (
@@ -26,7 +27,7 @@ from frozenseg_label.formats.overlay import (
     inner_spots,
     segment_places,
 )
-from frozenseg_label.images import ImageRecord, decode_image
+from frozenseg_label.images import ImageRecord
 from frozenseg_label.pages.report_text import cell_text, plain_text
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.vocabulary import Vocabulary

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from frozenseg_label.decoding import decode_image
 from frozenseg_label.errors import ImageError
 from frozenseg_label.files import atomic_write, refuse_links
 from frozenseg_label.formats.class_png import (
@@ -20,7 +21,7 @@ from frozenseg_label.formats.class_png import (
     per_class_png_path,
 )
 from frozenseg_label.formats.overlay import overlay_file, overlay_path
-from frozenseg_label.images import ImageRecord, decode_image
+from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.commit import files_in, remove_file
 from frozenseg_label.runs.journal_rows import Entry, Labels

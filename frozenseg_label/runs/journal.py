@@ -191,6 +191,7 @@ class Journal:
     def close(self) -> None:
         """Let the file go; `sync` first where rows were appended."""
         self._file.close()
+        self._rejected.close()
 
     def _sync(self) -> None:
         os.fsync(self._file.fileno())

@@ -8,7 +8,9 @@ the row that names it, so a killed program leaves at most one that no row names.
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterable, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,12 @@ Reference = dict[str, Any]
 
 
 class RejectedMasks:
-    """The file beside one journal."""
+    """The file beside one journal; it is opened once, when the first mask is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
+        self._file: FileIO | None = None
 
     def keep(
         self, rejected: Iterable[Mapping[str, Any]], before: Iterable[Mapping[str, Any]]
@@ -67,11 +71,18 @@ class RejectedMasks:
         rejected = [self._read(ref) if _is_reference(ref) else ref for ref in named]
         return row | {"labels": labels | {"rejected": rejected}}
 
+    def close(self) -> None:
+        """Let the file go."""
+        if self._file is not None:
+            self._file.close()
+
     def _read(self, reference: Reference) -> Any:  # noqa: ANN401 - the row checks it
         try:
-            with self.path.open("rb") as file:
-                file.seek(reference["offset"])
-                line = file.read(reference["length"])
+            with self._lock:
+                if self._file is None:
+                    self._file = FileIO(self.path)
+                self._file.seek(reference["offset"])
+                line = self._file.read(reference["length"])
         except (OSError, LookupError, TypeError, ValueError):
             line = b""
         if hashlib.sha256(line).hexdigest() != reference["sha256"]:

@@ -20,7 +20,7 @@ def test_a_word_is_unknown_if_any_of_its_tokens_is_not_stored() -> None:
 def test_words_whose_tokens_are_kept_need_no_tokeniser(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored, path = frozenset(tokens_in(["cat"])), tmp_path / "tokens.sqlite"
+    stored, path = frozenset(tokens_in(["cat"])), tmp_path / "words.sqlite"
     assert unknown_words(["cat aardvark"], stored, path) == ("aardvark",)
     monkeypatch.setitem(sys.modules, "open_clip.tokenizer", None)  # cannot be imported now
     assert unknown_words(["cat aardvark"], stored, path) == ("aardvark",)

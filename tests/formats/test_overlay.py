@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
@@ -74,6 +74,7 @@ def test_more_segments_than_a_byte_counts_are_told_apart() -> None:
     assert places.ravel().tolist() == list(range(1, 301))
 
 
+@settings(deadline=None)  # the first call imports scipy
 @given(
     arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 4)),
     st.sampled_from([1, 40]),

@@ -83,6 +83,20 @@ def test_a_torn_mask_that_no_row_names_does_no_harm(
     assert rejected(out) == ["cat", "dog", "sky"]
 
 
+def test_a_reader_reads_the_file_that_it_opened_and_masks_that_come_later(
+    out: Path, make_image: MakeImage, make_map: MakeMap
+) -> None:
+    again = make_map([[0, 0, 9]], {9: (3, "rejected")})
+    with RunFolder.open_to_correct(out) as run:
+        assert run.entry("a.jpg") is not None
+        run.correct(make_image("a.jpg"), again, state="reviewed")
+        (out / "rejected.jsonl").unlink()
+        entry = run.entry("a.jpg")
+    assert entry is not None
+    assert entry.labels is not None
+    assert [memory.category for memory in entry.labels.rejected] == ["cat", "dog", "sky"]
+
+
 @pytest.mark.parametrize("damage", ["gone", "changed"])
 def test_a_file_that_lost_a_mask_is_told_and_no_row_is_blamed(out: Path, damage: str) -> None:
     path = out / "rejected.jsonl"

@@ -5,7 +5,7 @@ again brings in what is new there, and keeps what people did and did not save ye
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -28,9 +28,9 @@ from frozenseg_label.review.app.samples import (
     shown_image,
 )
 from frozenseg_label.review.app.views import show_classes, show_queue
-from frozenseg_label.review.corrections.opened_labels import key_of, labels_by_key, read_opened
+from frozenseg_label.review.corrections.opened_labels import key_of, places_by_key, read_opened
 from frozenseg_label.review.corrections.regions import is_untouched
-from frozenseg_label.review.queue.review_queue import QueuedImage, ReviewQueue
+from frozenseg_label.review.queue.review_queue import ReviewQueue
 from frozenseg_label.runs.layout import FAILURES, OPENED
 from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary
@@ -75,17 +75,18 @@ def open_dataset(run: RunReader, *, part: Part | None = None, progress: bool = F
     Raises:
         ReviewError: no image can be shown; nothing was made then.
     """
-    queue = list(ReviewQueue(run))  # FiftyOne holds as much
+    queue = ReviewQueue(run)
     with _turn(run):
         found = find_datasets(run)
         dataset = found[0] if found else None
         opened = {} if dataset is None else opened_keys(dataset)
         left_out: dict[str, str] = {}
-        mine = [queued for queued in queue if part is None or part.has(queued.image)]
+        mine = [image for image in queue.images if part is None or part.has(image)]
         if queue and not mine:
             raise ReviewError(f"{run.path}: none of its {len(queue)} images is in this part")
-        new = [queued for queued in mine if queued.image not in opened]
-        samples = samples_of(run, shown(new, show=progress, doing="opening"), left_out)
+        new = [image for image in mine if image not in opened]
+        images = map(queue.read, shown(new, show=progress, doing="opening"))
+        samples = samples_of(run, images, left_out)
         first = next(samples, None)
         if first is None and not opened:
             raise ReviewError(_nothing_to_show(run, left_out))
@@ -100,8 +101,7 @@ def open_dataset(run: RunReader, *, part: Part | None = None, progress: bool = F
         added = len(
             dataset.add_samples(samples, validate=False, progress=False, num_samples=len(new))
         )
-        changed = [q for q in queue if opened.get(q.image, "") not in ("", key_of(q.labels))]
-        renewed, kept = _renew(run, dataset, changed, opened, left_out, progress)
+        renewed, kept = _renew(run, dataset, queue, opened, left_out, progress)
         show_classes(dataset, run.vocabulary)
         show_queue(dataset, queue, part)
     return Opened(dataset, added, renewed, kept, left_out, lost)
@@ -275,7 +275,7 @@ def _follow_images(run: RunReader, dataset: "fo.Dataset") -> None:
 def _renew(
     run: RunReader,
     dataset: "fo.Dataset",
-    changed: Sequence[QueuedImage],
+    queue: ReviewQueue,
     opened: Mapping[str, str],
     left_out: dict[str, str],
     progress: bool,
@@ -284,9 +284,12 @@ def _renew(
     from fiftyone import ViewField
 
     renewed = kept = 0
-    then = labels_by_key(run, {queued.image: opened[queued.image] for queued in changed})
-    for queued in shown(changed, show=progress, doing="renewing"):
-        old = read_opened(run, queued.image, then.get(queued.image))
+    there = (image for image in queue.images if opened.get(image))
+    changed = [i for i in there if key_of(queue.read(i).labels) != opened[i]]
+    then = places_by_key(run, {image: opened[image] for image in changed})
+    for queued in map(queue.read, shown(changed, show=progress, doing="renewing")):
+        place = then.get(queued.image)
+        old = read_opened(run, queued.image, None if place is None else run.row(place).labels)
         if old is None:
             left_out[queued.image] = "the labels that it shows are gone from the run folder"
             continue  # nobody can tell what people did from what they were shown

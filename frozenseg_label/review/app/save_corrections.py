@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frozenseg_label.errors import ReviewError
+from frozenseg_label.formats.json_rows import RowPlace
 from frozenseg_label.progress_bar import Bar, progress_bar
 from frozenseg_label.review.app.actions import SAVED
 from frozenseg_label.review.app.fiftyone_dataset import find_datasets, opened_keys
@@ -18,11 +19,11 @@ from frozenseg_label.review.corrections.correct_image import ImageReport, correc
 from frozenseg_label.review.corrections.opened_labels import (
     OpenedLabels,
     key_of,
-    labels_by_key,
+    places_by_key,
     read_opened,
 )
 from frozenseg_label.review.corrections.regions import ShownImage
-from frozenseg_label.review.queue.review_queue import QueuedImage, ReviewQueue
+from frozenseg_label.review.queue.review_queue import ReviewQueue
 from frozenseg_label.runs.journal_rows import Entry, Labels
 from frozenseg_label.runs.run_folder import RunFolder
 
@@ -83,12 +84,12 @@ def _save(
     images: set[str] = set()
     saved = []
     for dataset in datasets:
-        shown = _Shown(labels_by_key(run, opened_keys(dataset)), user)
+        shown = _Shown(places_by_key(run, opened_keys(dataset)), user)
         with progress_bar(len(dataset), show=progress, doing="saving") as bar:
             images |= _save_dataset(run, dataset, shown, reports, bar)
         saved.append((dataset, shown))
     run.finish()
-    queue = list(ReviewQueue(run))  # FiftyOne holds as much
+    queue = ReviewQueue(run)
     reshaped = any(change.kind in RESHAPING for one in reports for change in one.changes)
     for dataset, shown in saved:
         _show(run, dataset, shown, queue)
@@ -103,15 +104,20 @@ class _Shown:
     """What a dataset showed before a save.
 
     Attributes:
-        then: the labels, by image.
+        then: the journal's row of the labels, by image.
         user: who saves it; None: nobody said.
         outdated: ids of samples that have to show other labels now, and when each was changed last
             before it was saved.
     """
 
-    then: Mapping[str, Labels]
+    then: Mapping[str, RowPlace]
     user: str | None
     outdated: dict[str, datetime] = field(default_factory=dict)
+
+    def labels(self, run: RunFolder, image: str) -> Labels | None:
+        """Return the labels of an image that were shown; None where the journal has none such."""
+        place = self.then.get(image)
+        return None if place is None else run.row(place).labels
 
 
 def _save_dataset(
@@ -138,7 +144,7 @@ def _save_image(
     run: RunFolder, sample: "fo.Sample", entry: Entry, now: Labels, before: _Shown
 ) -> ImageReport | None:
     """Save the corrections of one image; None where there are none."""
-    opened = read_opened(run, entry.image, before.then.get(entry.image))
+    opened = read_opened(run, entry.image, before.labels(run, entry.image))
     if opened is None:
         return ImageReport(entry.image, now.state, problem=GONE)
     user = text_of(sample, "reviewer") or before.user
@@ -156,16 +162,14 @@ def _settled(sample: "fo.Sample", opened: OpenedLabels) -> ShownImage:
     return shown
 
 
-def _show(
-    run: RunFolder, dataset: "fo.Dataset", shown: _Shown, queue: Sequence[QueuedImage]
-) -> None:
+def _show(run: RunFolder, dataset: "fo.Dataset", shown: _Shown, queue: ReviewQueue) -> None:
     """Let FiftyOne show the present labels; edits since the save stay: the next save takes them."""
-    by_image = {queued.image: queued for queued in queue}
+    queued = frozenset(queue.images)
     for id_ in dataset.select(list(shown.outdated)).values("id"):
         sample = dataset[id_]
-        queued = by_image.get(sample["image"])
-        if queued is not None and sample.last_modified_at == shown.outdated[id_]:
-            reload_image(run, sample, queued, shown.then.get(queued.image))
+        image = sample["image"]
+        if image in queued and sample.last_modified_at == shown.outdated[id_]:
+            reload_image(run, sample, queue.read(image), shown.labels(run, image))
     show_queue(dataset, queue)
     dataset.info[SAVED] = datetime.now(UTC).isoformat()
     dataset.save()

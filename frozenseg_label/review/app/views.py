@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from frozenseg_label.part import Part, lot_of
 from frozenseg_label.review.app.samples import EDITED_TAG, SAVED_TAGS, SEGMENTS
 from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
-from frozenseg_label.review.queue.review_queue import QueuedImage
+from frozenseg_label.review.queue.review_queue import QueuedImage, ReviewQueue
 from frozenseg_label.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ UNLABELLED = "3 unlabelled area"
 PER_CLASS = "4 per class, least confident"
 CHANGED = "5 changed since last run"
 ACCEPTED_VIEW = "6 accepted and edited"
+
+RANKED_AT_ONCE = 1000  # images whose segments are in memory
 
 # Decided segments look different: their tags have colours, which go before those of classes.
 _TAG_COLORS = {
@@ -139,9 +141,7 @@ def is_open_patch() -> "ViewExpression":
     return is_open(lambda name: ViewField(f"{SEGMENTS}.{name}"))
 
 
-def show_queue(
-    dataset: "fo.Dataset", queue: Sequence[QueuedImage], part: Part | None = None
-) -> None:
+def show_queue(dataset: "fo.Dataset", queue: ReviewQueue, part: Part | None = None) -> None:
     """Bring the gains of images and segments up to date, and save the queue as views.
 
     Args:
@@ -153,9 +153,17 @@ def show_queue(
     _save_views(dataset, {None, part, *parts})
 
 
-def _rank(dataset: "fo.Dataset", queue: Sequence[QueuedImage]) -> None:
+def _rank(dataset: "fo.Dataset", queue: ReviewQueue) -> None:
     """Write the gains of images and segments where they are other ones now; edits stay."""
-    by_image = {queued.image: queued for queued in queue}
+    for start in range(0, len(queue), RANKED_AT_ONCE):
+        _rank_some(dataset, queue[start : start + RANKED_AT_ONCE])
+
+
+def _rank_some(dataset: "fo.Dataset", images: Sequence[QueuedImage]) -> None:
+    by_image = {queued.image: queued for queued in images}
+    # FiftyOne can neither have nor look for a name that is not Unicode.
+    names = [name for name in by_image if name.encode(errors="ignore").decode() == name]
+    shown = dataset.select_by("image", names)
     gains: dict[str, list[float | None]] = {}
     changed: dict[str, list[bool | None]] = {}
     facts_of_images = ("gain", "unlabelled", "state", "lot", "refused")
@@ -163,11 +171,9 @@ def _rank(dataset: "fo.Dataset", queue: Sequence[QueuedImage]) -> None:
     fields = ["segment_id", "gain", "changed"]
     columns = ["id", "image", *of_images, *(f"{SEGMENTS}.detections.{name}" for name in fields)]
     for id_, image, *facts, segments, had_gains, had_changed in zip(
-        *dataset.values(columns), strict=True
+        *shown.values(columns), strict=True
     ):
-        queued = by_image.get(image)
-        if queued is None:
-            continue
+        queued = by_image[image]
         refused = len(queued.labels.rejected)
         now = (queued.gain, queued.unlabelled, queued.state, lot_of(image), refused)
         for name, had, value in zip(of_images, facts, now, strict=True):

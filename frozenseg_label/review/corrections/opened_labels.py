@@ -15,6 +15,7 @@ from pathlib import Path
 
 from frozenseg_label.files import atomic_write, explained, make_folder, refuse_links
 from frozenseg_label.formats.coco_panoptic import decode_panoptic_png
+from frozenseg_label.formats.json_rows import RowPlace
 from frozenseg_label.panoptic import PanopticMap
 from frozenseg_label.runs.journal_rows import Labels
 from frozenseg_label.runs.layout import OPENED, opened_path
@@ -69,7 +70,7 @@ def read_opened(run: RunReader, image: str, labels: Labels | None) -> OpenedLabe
     """Return labels that a review opened; None where no file has their content any more.
 
     Args:
-        labels: that the App shows, from `labels_by_key`; None where the journal does not know them.
+        labels: that the App shows, by `places_by_key`; None where the journal does not know them.
     """
     if labels is None:
         return None
@@ -96,25 +97,19 @@ def key_of(labels: Labels) -> str:
     return hashlib.sha256((dump + labels.note).encode()).hexdigest()[:32]
 
 
-def labels_by_key(run: RunReader, wanted: Mapping[str, str]) -> dict[str, Labels]:
-    """Return the labels of images that had a certain key, from all rows of the journal.
+def places_by_key(run: RunReader, wanted: Mapping[str, str]) -> dict[str, RowPlace]:
+    """Return the journal's rows of the labels of images that have a certain key, the last of each.
 
     Args:
         wanted: the key, by image.
     """
-    found = {}
-    for image, key in wanted.items():
-        entry = run.entry(image)
-        if entry is not None and entry.labels is not None and key_of(entry.labels) == key:
-            found[image] = entry.labels
-    if len(found) < len(wanted):
-        for _, entry in run.history():
-            labels = entry.labels
-            if labels is None or entry.image not in wanted or entry.image in found:
-                continue
-            if key_of(labels) == wanted[entry.image]:
-                found[entry.image] = labels
-    return found
+    return {
+        entry.image: place
+        for place, entry in (run.history() if wanted else ())
+        if entry.image in wanted
+        and entry.labels is not None
+        and key_of(entry.labels) == wanted[entry.image]
+    }
 
 
 def _kept(run: RunReader, image: str, labels: Labels) -> Path:

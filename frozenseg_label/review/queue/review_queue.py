@@ -100,10 +100,11 @@ class ReviewQueue(Sequence[QueuedImage]):
     def __getitem__(self, place: int | slice) -> QueuedImage | list[QueuedImage]:
         """Return the image at a place, or the images at several."""
         if isinstance(place, slice):
-            return [self._read(image) for image in self.images[place]]
-        return self._read(self.images[place])
+            return [self.read(image) for image in self.images[place]]
+        return self.read(self.images[place])
 
-    def _read(self, image: str) -> QueuedImage:
+    def read(self, image: str) -> QueuedImage:
+        """Return one of `images`."""
         rows = self._rows[image]
         labels = self._run.row(rows.now).labels
         if labels is None:

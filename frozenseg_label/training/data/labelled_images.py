@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from frozenseg_label.decoding import decode_image, read_image_size
 from frozenseg_label.errors import FormatError, ImageError, TrainingError
 from frozenseg_label.files import read_regular
 from frozenseg_label.formats.coco_panoptic import decode_panoptic_png, read_label_png
-from frozenseg_label.images import ImageRecord, decode_image, read_image_size
+from frozenseg_label.images import ImageRecord
 from frozenseg_label.label_sets.label_set import LabelSet
 from frozenseg_label.label_sets.open_label_set import open_label_set
 from frozenseg_label.panoptic import OWNED_STATES, UNLABELLED, PanopticMap, State, measure

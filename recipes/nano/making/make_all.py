@@ -24,6 +24,7 @@ def make_all(work: Path, bf16: bool) -> None:
     run("making.train_sam", "--out", sam, *drawn, *fast)
     run("making.train_decoder", "--clip", clip, "--sam", sam, "--out", decoder, *drawn)
     run("making.pack", "--clip", clip, "--sam", sam, "--decoder", decoder)
+    run("making.words")
     run("studying.evaluate_nano", "--role", "validate", "--out", work / "validate.json", *drawn)
 
 

@@ -232,11 +232,12 @@ def test_segments_that_stay_where_they_are_keep_their_ids_in_fiftyone(out: Path)
 
 
 def test_the_views_have_the_order_of_the_csv(
-    out: Path, tmp_path: Path, make_manifest: MakeManifest
+    out: Path, tmp_path: Path, make_manifest: MakeManifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from frozenseg_label.review.app import views
     from frozenseg_label.review.review_run import queue_csv
 
+    monkeypatch.setattr(views, "RANKED_AT_ONCE", 2)
     sample = image_of(open_in_fiftyone(out).dataset, "b.png")
     segment_of(sample, 2).label = "dog"
     sample.save()
