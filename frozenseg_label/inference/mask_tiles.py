@@ -13,7 +13,7 @@ from torch import Tensor
 from frozenseg_label.inference.preprocess import Framing, Size
 from frozenseg_label.model.proposals import ClassifiedMasks
 
-TILE_VALUES = 2**22  # floats of one tile, 16 MiB: a few of them fit into the cache
+TILE_VALUES = 2**21  # floats of one tile, 8 MiB: a few of them fit into the cache
 
 
 class TiledResize:
