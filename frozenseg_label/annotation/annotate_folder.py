@@ -25,8 +25,9 @@ from frozenseg_label.annotation.annotate_summary import (
     paths_in,
     read_failures,
 )
-from frozenseg_label.inference.predictor_spec import Precision, PredictorSpec
+from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.inference.tiling import Tile
+from frozenseg_label.model.precision import Precision
 from frozenseg_label.part import Part
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def annotate(
             the model's own, for images that it would shrink more than four times.
         overlap: pixels that tiles share with their neighbours; None: an eighth of the side.
         device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
-        precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
+        precision: of encoders and decoder; auto is bf16 on CUDA and on CPUs that are faster with
+            it, else fp32.
         batch_size: images of one padded size that go through the model together.
         max_pixels: larger images are reported as failed; by default what Pillow takes for a bomb.
         limit: label only the first N images.
@@ -228,6 +230,7 @@ def _engine(job: AnnotateJob, spec: PredictorSpec, run: "RunFolder") -> Callable
     from frozenseg_label.annotation.label_images import label_images
 
     predictor = spec.load()
+    run.note_precision(predictor.precision)
     return partial(
         label_images, predictor=predictor, run=run, batch_size=batch_size, max_pixels=most
     )

@@ -62,6 +62,9 @@ def merge_runs(
         sources = [opened.enter_context(RunFolder.open_to_correct(run)) for run in folders.values()]
         manifest = joined_manifest(sources)
         _warn_of_missing_parts(sources)
+        if len(manifest.precisions) > 1:
+            kinds = " and ".join(manifest.precisions)
+            log.warning("the labels of these runs were made in %s, which differ a little", kinds)
         images = _images(sources)
         formats = extra_formats_of(manifest)
         with JoinedRun.open_or_create(output, manifest, formats=formats) as run:

@@ -124,6 +124,7 @@ class _Driver:
                 log.warning("%s: %s", report.machine, warning)
         if report.problem:
             raise RunError(f"the worker on {report.machine}: {report.problem}")
+        self._run.note_precision(report.precision)
         if report.machine in self._machines:
             return
         self._machines.add(report.machine)

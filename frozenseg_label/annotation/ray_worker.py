@@ -58,12 +58,14 @@ class Report:
         outcomes: what has become of the images.
         warnings: what it had to say.
         problem: why it cannot go on; empty: it can.
+        precision: in which its model computes, bf16 or fp32; empty: it has none.
     """
 
     machine: str
     outcomes: Sequence[StagedLabels | UnstagedImage]
     warnings: Sequence[str]
     problem: str
+    precision: str
 
 
 class Worker:
@@ -73,6 +75,7 @@ class Worker:
         self._work = work
         self._warnings: list[str] = []
         logging.getLogger("frozenseg_label").addHandler(_Collector(self._warnings))
+        self._precision = ""
         self._problem = _told(self._open)
 
     def __call__(self, table: "pyarrow.Table") -> dict[str, Any]:
@@ -84,7 +87,9 @@ class Worker:
             desk = StagingFolder(self._stager, orders)
             problem = _told(partial(self._label, desk, [order.record for order in orders]))
         outcomes = desk.outcomes if desk is not None else ()
-        report = Report(socket.gethostname(), outcomes, tuple(self._warnings), problem)
+        report = Report(
+            socket.gethostname(), outcomes, tuple(self._warnings), problem, self._precision
+        )
         self._warnings.clear()
         return {"report": [pickle.dumps(report)]}
 
@@ -118,6 +123,7 @@ class Worker:
             raise RunError(f"frozenseg-label {__version__} is installed there, {work.version} here")
         self._stager = LabelStager.of_worker(work.folder, work.run)
         self._predictor = work.spec.load(names=work.names)
+        self._precision = self._predictor.precision
 
 
 def _told(act: Callable[[], None]) -> str:

@@ -29,7 +29,7 @@ from frozenseg_label.cli.output import (
     print_table,
     say,
 )
-from frozenseg_label.inference.predictor_spec import PRECISIONS
+from frozenseg_label.model.precision import PRECISIONS
 
 if TYPE_CHECKING:
     from frozenseg_label.vocabulary import Vocabulary
@@ -104,7 +104,7 @@ SOURCES = ("DEFAULT", "DEFAULT_MAP", "ENVIRONMENT", "COMMANDLINE")  # of a value
     label,
     "--precision",
     type=click.Choice(PRECISIONS),
-    help="auto: bf16 on CUDA, else fp32.",
+    help="auto: bf16 on CUDA and on CPUs that are faster with it, else fp32.",
 )
 @option_of(
     label,

@@ -113,6 +113,7 @@ def _device() -> Finding:
     import torch
 
     from frozenseg_label.inference.predictor_spec import choose_device
+    from frozenseg_label.model.precision import uses_bf16
 
     device = choose_device("auto")
     if device.type == "cuda":
@@ -125,7 +126,8 @@ def _device() -> Finding:
     remedy = ""
     if device.type == "cpu" and shutil.which("nvidia-smi"):
         remedy = "an NVIDIA driver is here, but torch cannot use it: install a torch built for CUDA"
-    return Finding("device", True, f"{device.type}, fp32", remedy)
+    precision = "bf16" if uses_bf16("auto", device.type) else "fp32"
+    return Finding("device", True, f"{device.type}, {precision}", remedy)
 
 
 def _memory() -> Finding:

@@ -99,6 +99,11 @@ class Predictor:
     memory: Memory | None = None
     tiling: Tiling | None = None
 
+    @property
+    def precision(self) -> str:
+        """Return in what encoders and decoder compute, bf16 or fp32."""
+        return "bf16" if self.bf16 else "fp32"
+
     def label(self, image: GivenImage) -> PanopticMap:
         """Label one picture, as `annotate` would.
 

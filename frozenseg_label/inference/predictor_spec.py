@@ -7,10 +7,11 @@ import logging
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.inference.tiling import Tile, Tiling
+from frozenseg_label.model.precision import PRECISIONS, Precision, uses_bf16
 
 if TYPE_CHECKING:
     import torch
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from frozenseg_label.inference.predictor import Predictor
     from frozenseg_label.model.text_classifier import TextClassifier
     from frozenseg_label.vocabulary import Vocabulary
-
-Precision = Literal["auto", "fp32", "bf16"]
-PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 MOST_WORDS = 10  # that a warning spells out
 
@@ -37,7 +35,8 @@ class PredictorSpec:
         weights: a name of `frozenseg-label weights list`, or a checkpoint file.
         vocabulary: the categories of the labels.
         device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
-        precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
+        precision: of encoders and decoder; auto is bf16 on CUDA and on CPUs that are faster with
+            it, else fp32.
         min_score: segments whose class is less probable are left out, 0..1.
         sam_masks: add SAM's masks for categories that the weights have not seen.
         semantic: make semantic maps too.
@@ -129,7 +128,7 @@ class PredictorSpec:
         from frozenseg_label.inference.predictor import Predictor
 
         device = choose_device(self.device)
-        bf16 = self.precision == "bf16" or (self.precision == "auto" and device.type == "cuda")
+        bf16 = encoders and uses_bf16(self.precision, device.type)
         path = find_weights(self.weights)
         model, info = load_checkpoint(path, frozen_folder(), encoders=encoders)
         for tensor in chain(model.parameters(), model.buffers()):
@@ -181,7 +180,8 @@ def load_predictor(
         vocabulary: a YAML or text file, the name of a shipped one, or a Vocabulary.
         weights: a name of `frozenseg-label weights list`, or a checkpoint file.
         device: cpu, cuda, cuda:1 or mps; auto is cuda where there is one, else cpu.
-        precision: of encoders and decoder; auto is bf16 on CUDA, else fp32.
+        precision: of encoders and decoder; auto is bf16 on CUDA and on CPUs that are faster with
+            it, else fp32.
         min_score: segments whose class is less probable stay unlabelled, 0..1.
         sam_masks: add SAM's masks as proposals for classes that the weights have not seen.
         tile: side in pixels of the tiles that larger pictures are seen in at full resolution; auto:

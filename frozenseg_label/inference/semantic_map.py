@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -54,7 +55,7 @@ def semantic_map(votes: Sequence[Votes], framing: Framing) -> NDArray[np.uint16]
         )
     best = np.empty(framing.original, np.uint16)
     for start, scores in semantic_tiles(votes, framing):
-        # Twice as fast on CPUs as argmax.
+        # Faster on CPUs than argmax.
         winner = scores.max(dim=0).indices  # [T, W]
         best[start : start + len(winner)] = winner.cpu().numpy()
     return best
@@ -76,13 +77,16 @@ def semantic_tiles(votes: Sequence[Votes], framing: Framing) -> Iterator[tuple[i
 def _count_votes(
     votes: Sequence[Votes], resizes: Sequence[TiledResize], start: int, stop: int
 ) -> Tensor:
-    """Return the scores of rows start..stop, [K, T, W]."""
-    probs = torch.cat(
-        [
-            resize.rows(vote.mask_logits[:, resize.needed(start, stop)], start, stop)
-            for vote, resize in zip(votes, resizes, strict=True)
-        ]
-    ).sigmoid_()  # [N of all, T, W]
-    weights = torch.cat([vote.weights for vote in votes], dim=1)  # [K, N of all]
-    with torch.autocast(probs.device.type, enabled=False):
-        return (weights @ probs.flatten(1)).view(len(weights), *probs.shape[1:])
+    """Return the scores of rows start..stop, [K, T, W], of which those of a pixel lie together."""
+    width = resizes[0].output_size[1]
+    parts = [
+        _scores_of(vote, resize, start, stop) for vote, resize in zip(votes, resizes, strict=True)
+    ]
+    return reduce(torch.add, parts).T.unflatten(1, (stop - start, width))
+
+
+def _scores_of(vote: Votes, resize: TiledResize, start: int, stop: int) -> Tensor:
+    """Return what some masks add to the scores, [T W, K]."""
+    logits = resize.rows(vote.mask_logits[:, resize.needed(start, stop)], start, stop)
+    with torch.autocast(logits.device.type, enabled=False):
+        return logits.sigmoid_().flatten(1).T @ vote.weights.T

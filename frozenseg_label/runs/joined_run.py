@@ -116,8 +116,10 @@ def joined_manifest(runs: Sequence[RunReader]) -> Manifest:
         )
     arguments = {name: value for name, value in first.manifest.arguments.items() if name != "shard"}
     warnings = dict.fromkeys(warning for run in runs for warning in run.manifest.warnings)
+    precisions = dict.fromkeys(one for run in runs for one in run.manifest.precisions)
     update = {
         "arguments": arguments,
+        "precisions": tuple(precisions),
         "root": next(iter(roots), None),
         "created": min(run.manifest.created for run in runs),
         "assembled": 0,

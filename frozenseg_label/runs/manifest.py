@@ -138,6 +138,7 @@ class Manifest(_Recorded):
         seen_names: classes that the weights were trained on.
         root: folder that the images' names are relative to; None until the first plan.
         versions: of Python and of libraries, at the last command that changed anything here.
+        precisions: in which encoders and decoder have computed labels, the first one first.
         created, updated: UTC.
         assembled: bytes of the journal when `panoptic.json` was last made of it; 0 = remake it.
         totals: of that moment; None before.
@@ -153,6 +154,7 @@ class Manifest(_Recorded):
     seen_names: tuple[str, ...]
     options: dict[str, JsonValue]
     versions: dict[str, str] = Field(default_factory=dict)
+    precisions: tuple[str, ...] = ()
     root: str | None = None
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     updated: datetime = Field(default_factory=lambda: datetime.now(UTC))

@@ -203,6 +203,7 @@ def _taken_up(before: Manifest, manifest: Manifest) -> Manifest:
         "assembled": before.assembled,
         "totals": before.totals,
         "missing_images": before.missing_images,
+        "precisions": tuple(dict.fromkeys((*before.precisions, *manifest.precisions))),
     }
     taken_up = manifest.model_copy(update=kept)
     if taken_up == before:

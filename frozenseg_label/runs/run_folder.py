@@ -138,6 +138,24 @@ class RunFolder(RunWriter):
         self._skipped = len(plan.done)
         return plan
 
+    def note_precision(self, precision: str) -> None:
+        """Write down in what precision labels are made from now on; warn where it is another one.
+
+        It is no option that must agree: a run may go on where the first machine's is slow.
+        """
+        before = self.manifest.precisions
+        if precision in before:
+            return
+        if before:
+            log.warning(
+                "labels here were made in %s, and are made in %s from now on; they differ a "
+                "little. --precision chooses one of them",
+                " and ".join(before),
+                precision,
+            )
+        self.manifest = self.manifest.model_copy(update={"precisions": (*before, precision)})
+        write_manifest(self.path, self.manifest)
+
     def finish(self) -> Summary:
         """Bring up to date what is made from the journal; does nothing where that is so already.
 

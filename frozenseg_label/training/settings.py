@@ -18,6 +18,7 @@ from pydantic import (
 
 from frozenseg_label.documents import LARGEST_YAML, parse_yaml, read_text, shortened
 from frozenseg_label.errors import SettingsError
+from frozenseg_label.model.precision import Precision, uses_bf16
 
 SHOWN_FAULTS = 10
 
@@ -52,7 +53,7 @@ class TrainSettings(BaseModel):
         max_rare_weight: the largest weight that rare_class_power may give.
         edited_weight: weight of the segments that a person drew or changed; accepted ones have 1.
         precision: bf16 runs encoders and decoder under autocast; losses stay float32. auto is bf16
-            on CUDA, else fp32: few CPUs are any faster with bf16.
+            on CUDA and on CPUs that are faster with it, else fp32.
         flip: probability that an image is mirrored.
         scale: smallest and largest size of an augmented image, as a share of the crop.
         crop_size: side of the square that is cut out, in pixels; None takes that of SAM's input.
@@ -83,7 +84,7 @@ class TrainSettings(BaseModel):
     rare_class_power: float = Field(0.0, ge=0, le=1)
     max_rare_weight: float = Field(10.0, ge=1)
     edited_weight: float = Field(1.0, gt=0)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     flip: float = Field(0.5, ge=0, le=1)
     scale: tuple[float, float] = (0.1, 2.0)
     crop_size: PositiveInt | None = None
@@ -111,7 +112,7 @@ class TrainSettings(BaseModel):
 
     def uses_bf16(self, device: str) -> bool:
         """Say whether encoders and decoder run in bfloat16 on a device, for instance `cuda`."""
-        return self.precision == "bf16" or (self.precision == "auto" and device == "cuda")
+        return uses_bf16(self.precision, device)
 
     def with_steps(self, steps: int | None) -> Self:
         """Return the same schedule over more or fewer steps, with its drops at the same shares.

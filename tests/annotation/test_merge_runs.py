@@ -20,6 +20,7 @@ from frozenseg_label.cli import main
 from frozenseg_label.errors import FormatError, RunError
 from frozenseg_label.model import builders
 from frozenseg_label.part import Part
+from frozenseg_label.runs.manifest import read_manifest, write_manifest
 from frozenseg_label.runs.opening import hold_lock
 from frozenseg_label.runs.run_folder import RunFolder
 from tests.conftest import build_tiny_frozenseg
@@ -157,6 +158,17 @@ def test_the_joined_shards_are_the_run_of_one_machine(parts: None) -> None:
             assert untimed(ours.model_dump()) == untimed(theirs.model_dump())
             assert str(one.read_embeddings(ours)) == str(other.read_embeddings(theirs))
     assert label("joined", **EVERYTHING).skipped == len(NAMES)  # it goes on as a run of all images
+
+
+def test_runs_that_were_made_in_two_precisions_are_joined_and_the_run_says_so(
+    parts: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = read_manifest(Path(PARTS[0]))
+    assert manifest.precisions == ("fp32",)
+    write_manifest(Path(PARTS[0]), manifest.model_copy(update={"precisions": ("bf16",)}))
+    merge_runs(PARTS, "all")
+    assert read_manifest(Path("all")).precisions == ("bf16", "fp32")
+    assert any("made in bf16 and fp32" in message for message in caplog.messages)
 
 
 def test_reviews_come_along_with_their_history_and_what_the_model_had_said(parts: None) -> None:

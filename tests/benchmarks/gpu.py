@@ -26,9 +26,10 @@ from training_steps import OneImage, draw_sample, random_names, run
 
 from frozenseg_label import write_demo
 from frozenseg_label.inference.predictor import Predictor
-from frozenseg_label.inference.predictor_spec import Precision, PredictorSpec
+from frozenseg_label.inference.predictor_spec import PredictorSpec
 from frozenseg_label.inference.preprocess import prepare_image
 from frozenseg_label.model.builders import BUILDERS
+from frozenseg_label.model.precision import Precision
 from frozenseg_label.training.loop.learners import DecoderLearner
 from frozenseg_label.training.loop.trained_weights import trained_weights
 from frozenseg_label.training.loss.criterion import Criterion

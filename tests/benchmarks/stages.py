@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--model", default="convnext-large", choices=list(BUILDERS))
     parser.add_argument("--classes", type=int, nargs="+", default=[150, 847])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -65,7 +65,7 @@ def run(
     names: TextClassifier,
     precision: str,
 ) -> dict[str, float]:
-    """Return the seconds that each stage takes."""
+    """Return the processor's seconds that each stage takes."""
     seconds: dict[str, float] = {}
 
     def timed(stage: str, work: Callable[[], Result]) -> Result:

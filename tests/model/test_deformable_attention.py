@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from frozenseg_label.model import deformable_attention
 from frozenseg_label.model.deformable_attention import (
     DeformableAttention,
     Size,
     read_flat,
     sample,
-    sum_weighted_rows,
 )
 
 SIZES: list[Size] = [(2, 3), (4, 6)]
@@ -26,6 +26,14 @@ def random_inputs(
     locations = torch.rand(batch, queries, heads, len(SIZES), points, 2) * 2 - 0.5
     weights = torch.rand(batch, queries, heads, len(SIZES), points)
     return values, locations, weights
+
+
+def sample_at(
+    values: Tensor, locations: Tensor, weights: Tensor, sizes: list[Size] = SIZES
+) -> Tensor:
+    """Sample at x and y [..., levels, points, 2] in 0..1 of the maps."""
+    extents = torch.tensor([(w, h) for h, w in sizes])[:, None]  # [levels, 1, 2]
+    return sample(values, sizes, *(locations * extents).unbind(-1), weights)
 
 
 def sample_by_grid(values: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
@@ -46,34 +54,42 @@ def sample_by_grid(values: Tensor, locations: Tensor, weights: Tensor) -> Tensor
 def test_sampling_equals_bilinear_interpolation_with_zeros_outside() -> None:
     values, locations, weights = random_inputs()
     torch.testing.assert_close(
-        sample(values, SIZES, locations, weights), sample_by_grid(values, locations, weights)
+        sample_at(values, locations, weights), sample_by_grid(values, locations, weights)
     )
 
 
 def test_a_query_at_a_cell_centre_reads_that_cell() -> None:
     values = torch.arange(6.0).view(1, 6, 1, 1)
     centre = torch.tensor([2.5 / 3, 1.5 / 2]).view(1, 1, 1, 1, 1, 2)  # column 2, row 1
-    found = sample(values, [(2, 3)], centre, torch.ones(1, 1, 1, 1, 1))
+    found = sample_at(values, centre, torch.ones(1, 1, 1, 1, 1), [(2, 3)])
     torch.testing.assert_close(found, torch.tensor([[[5.0]]]))
 
 
 def test_nothing_is_found_far_outside() -> None:
     values, locations, weights = random_inputs()
-    found = sample(values, SIZES, locations * 0 + 7.0, weights)
+    found = sample_at(values, locations * 0 + 7.0, weights)
     assert torch.equal(found, torch.zeros_like(found))
 
 
-def test_a_place_that_is_no_number_is_no_row_of_the_table() -> None:
+def test_a_place_that_is_no_number_gives_none_and_changes_no_other() -> None:
     values, locations, weights = random_inputs()
     locations[0, 0] = float("nan")
-    found = sample(values, SIZES, locations, weights)
-    assert torch.equal(found[0, 0], torch.zeros(8))
+    found = sample_at(values, locations, weights)
+    assert found[0, 0].isnan().all()
     torch.testing.assert_close(found[:, 1:], sample_by_grid(values, locations, weights)[:, 1:])
+
+
+def test_queries_in_parts_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, locations, weights = random_inputs()
+    together = sample_at(values, locations, weights)
+    monkeypatch.setattr(deformable_attention, "QUERIES_AT_ONCE", 3)
+    with torch.no_grad():
+        assert torch.equal(sample_at(values, locations, weights), together)
 
 
 def test_gradients_equal_those_of_bilinear_interpolation() -> None:
     gradients = []
-    for function in (lambda v, x, w: sample(v, SIZES, x, w), sample_by_grid):
+    for function in (sample_at, sample_by_grid):
         inputs = [x.requires_grad_() for x in random_inputs()]
         function(*inputs).square().sum().backward()
         gradients.append([x.grad for x in inputs])
@@ -152,38 +168,3 @@ def test_wrong_numbers_are_refused_with_their_values() -> None:
         DeformableAttention(channels=8, heads=2, points=2, levels=3, slots=1)
     with pytest.raises(ValueError, match="reads 2 maps, got 1"):
         build(levels=2)(torch.randn(1, 6, 8), torch.randn(6, 8), torch.rand(6, 2), SIZES[:1])
-
-
-def test_sums_and_gradients_are_those_of_embedding_bag() -> None:
-    generator = torch.Generator().manual_seed(0)
-    table = torch.randn(50, 8, generator=generator, requires_grad=True)
-    weights = torch.randn(30, 12, generator=generator, requires_grad=True)
-    rows = torch.randint(0, 40, (30, 12), generator=generator, dtype=torch.int32)  # with repeats
-    gradient = torch.randn(30, 8, generator=generator)
-
-    ours = sum_weighted_rows(table, rows, weights)
-    theirs = F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
-
-    assert torch.equal(ours, theirs)
-    for mine, expected in zip(
-        torch.autograd.grad(ours, (table, weights), gradient),
-        torch.autograd.grad(theirs, (table, weights), gradient),
-        strict=True,
-    ):
-        torch.testing.assert_close(mine, expected)
-    assert not torch.autograd.grad(sum_weighted_rows(table, rows, weights).sum(), table)[0][
-        40:
-    ].any()
-
-
-def test_a_row_twice_in_one_bag_counts_twice() -> None:
-    table = torch.tensor([[1.0], [2.0]], requires_grad=True)
-    rows = torch.tensor([[1, 1]], dtype=torch.int32)
-    weights = torch.tensor([[3.0, 4.0]], requires_grad=True)
-    total = sum_weighted_rows(table, rows, weights)
-    total.backward()
-    assert total.item() == 14.0
-    assert table.grad is not None
-    assert weights.grad is not None
-    assert table.grad.tolist() == [[0.0], [7.0]]
-    assert weights.grad.tolist() == [[2.0, 2.0]]

@@ -20,12 +20,17 @@ def read(golden: Golden, case: str) -> tuple[Tensor, list[Size], Tensor, Tensor,
     )
 
 
+def in_cells(locations: Tensor, sizes: list[Size]) -> tuple[Tensor, ...]:
+    """Return x and y of places [..., levels, points, 2] in 0..1, in cells of their maps."""
+    extents = torch.tensor([(w, h) for h, w in sizes])[:, None]  # [levels, 1, 2]
+    return (locations * extents).unbind(-1)
+
+
 @pytest.mark.golden("msda_*")
 def test_three_maps_read_through_three_slots_meet_the_kernel(golden: Golden) -> None:
     values, sizes, locations, weights, expected = read(golden, "match3")
-    torch.testing.assert_close(
-        sample(values, sizes, locations, weights), expected, **golden.bounds()
-    )
+    found = sample(values, sizes, *in_cells(locations, sizes), weights)
+    torch.testing.assert_close(found, expected, **golden.bounds())
 
 
 @pytest.mark.golden("msda_*")
@@ -35,7 +40,7 @@ def test_one_map_read_flat_through_three_slots_meets_the_kernel(golden: Golden) 
     found = sample(
         values,
         sizes,
-        read_flat(locations, queries, levels=1),
+        *in_cells(read_flat(locations, queries, levels=1), sizes),
         read_flat(weights, queries, levels=1),
     )
     torch.testing.assert_close(found, expected, **golden.bounds())
@@ -50,16 +55,17 @@ def test_the_kernel_mixes_a_batch_where_the_flat_reading_keeps_each_image_to_its
     apart = sample(
         values,
         sizes,
-        read_flat(locations, queries, levels=1),
+        *in_cells(read_flat(locations, queries, levels=1), sizes),
         read_flat(weights, queries, levels=1),
     )
     torch.testing.assert_close(apart[0], expected[0], **golden.bounds())
     assert (apart[1] - expected[1]).abs().max() > 0.1
     # Read as one long image, the batch's memory gives what the kernel made of the second one too.
-    joined = [
+    places, shares = (
         read_flat(x.flatten(0, 1)[None], batch * queries, levels=1)[0].unflatten(
             0, (batch, queries)
         )
         for x in (locations, weights)
-    ]
-    torch.testing.assert_close(sample(values, sizes, *joined), expected, **golden.bounds())
+    )
+    found = sample(values, sizes, *in_cells(places, sizes), shares)
+    torch.testing.assert_close(found, expected, **golden.bounds())

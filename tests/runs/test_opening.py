@@ -12,7 +12,7 @@ import pytest
 from frozenseg_label.errors import RunError
 from frozenseg_label.images import ImageRecord
 from frozenseg_label.panoptic import PanopticMap
-from frozenseg_label.runs.manifest import Manifest
+from frozenseg_label.runs.manifest import Manifest, read_manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary
 
@@ -178,3 +178,19 @@ def test_a_folder_can_be_read_while_it_is_written(
 def test_a_folder_without_a_run_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no run folder"), RunFolder.read(tmp_path):
         pass
+
+
+def test_a_run_that_goes_on_in_another_precision_says_so_and_keeps_both(
+    labelled: Path, make_manifest: MakeManifest, caplog: pytest.LogCaptureFixture
+) -> None:
+    warnings = []
+    for precision in ("bf16", "bf16", "fp32", "bf16"):
+        caplog.clear()
+        with RunFolder.open_or_create(labelled, make_manifest()) as run:
+            run.note_precision(precision)
+            run.finish()
+        warnings.append(caplog.messages)
+    assert read_manifest(labelled).precisions == ("bf16", "fp32")
+    (warning,) = warnings[2]
+    assert "made in bf16, and are made in fp32 from now on" in warning
+    assert not warnings[0] + warnings[1] + warnings[3]
