@@ -60,7 +60,8 @@ def main() -> None:
     large = on(random_predictor(builder), device)
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     for precision in ("fp32", "bf16"):
-        time_images(replace(large, bf16=precision == "bf16"), pixels, precision)
+        timed = replace(large, bf16=precision == "bf16")
+        time_images(timed, pixels, BATCHES[: 1 if given.tiny else None])
     profile(replace(large, bf16=device.type == "cuda"), pixels)
     take_steps(builder, height, width, device)
 
@@ -108,13 +109,15 @@ def compare_scenes(device: torch.device, count: int) -> None:
             say(f"| {device}, {precision} | {100 * np.mean(differ):.3f} |")
 
 
-def time_images(predictor: Predictor, pixels: np.ndarray, precision: str) -> None:
+def time_images(predictor: Predictor, pixels: np.ndarray, batches: Sequence[int]) -> None:
     """Print images a second of the whole way and of the encoders only, and the peak memory."""
     size = predictor.model.input_size
     image = prepare_image(pixels, size.shortest, size.longest, size.divisor)
-    say(f"\n| {precision}, images at once | a second | encoders only | ratio | peak, GiB |")
+    say(
+        f"\n| {predictor.precision}, images at once | a second | encoders only | ratio | peak, GiB |"
+    )
     say("|---|---|---|---|---|")
-    for batch in BATCHES:
+    for batch in batches:
         images = [image] * batch
         stacked = torch.stack([one.pixels for one in images])
         sizes = [one.framing.image for one in images]
