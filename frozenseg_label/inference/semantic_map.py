@@ -82,7 +82,7 @@ def _count_votes(
     parts = [
         _scores_of(vote, resize, start, stop) for vote, resize in zip(votes, resizes, strict=True)
     ]
-    return reduce(torch.add, parts).T.unflatten(1, (stop - start, width))
+    return reduce(torch.add, parts).T.view(-1, stop - start, width)
 
 
 def _scores_of(vote: Votes, resize: TiledResize, start: int, stop: int) -> Tensor:

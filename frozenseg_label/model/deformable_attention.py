@@ -113,7 +113,8 @@ class DeformableAttention(nn.Module):
             axis: 0 for x, 1 for y.
         """
         # The layer's outputs are x and y in turn; apart, each is one block of memory.
-        weight, bias = (part[axis::2] for part in self.sampling_offsets.parameters())
+        linear = self.sampling_offsets
+        weight, bias = linear.weight[axis::2], linear.bias[axis::2]
         extents = torch.tensor([size[1 - axis] for size in sizes], device=queries.device)
         extents = extents.repeat_interleave(self.points)
         extents = extents.repeat(self.heads * self.slots // self.levels)  # [heads slots points]
@@ -140,7 +141,7 @@ def sample(values: Tensor, sizes: Sequence[Size], x: Tensor, y: Tensor, weights:
     """Return [B, Q, heads d]: the weighted sum of bilinear samples of the maps, zero outside them.
 
     A bilinear sample is a weighted sum of four cells, so all of it is one weighted sum of table
-    rows. On CPUs that takes a tenth of the time of `grid_sample` and never holds the samples.
+    rows. On CPUs that takes less than a sixth of the time of `grid_sample`.
 
     Args:
         values: [B, N, heads, d], the cells of all maps, one map after the other, row by row.
@@ -190,7 +191,7 @@ def _sample_some(
     bags = slots.per_bag(first, first + 1, below, below + 1)
     shares = slots.per_bag(upper - upper_right, upper_right, lower - lower_right, lower_right)
     sums = sum_weighted_rows(table, bags, shares)  # [heads n, d]
-    return sums.unflatten(0, (slots.heads, -1)).transpose(0, 1).flatten(1)
+    return sums.view(slots.heads, len(x), -1).transpose(0, 1).flatten(1)
 
 
 @dataclass(frozen=True)
