@@ -113,9 +113,8 @@ def time_images(predictor: Predictor, pixels: np.ndarray, batches: Sequence[int]
     """Print images a second of the whole way and of the encoders only, and the peak memory."""
     size = predictor.model.input_size
     image = prepare_image(pixels, size.shortest, size.longest, size.divisor)
-    say(
-        f"\n| {predictor.precision}, images at once | a second | encoders only | ratio | peak, GiB |"
-    )
+    head = "images at once | a second | encoders only | ratio | peak, GiB |"
+    say(f"\n| {predictor.precision}, {head}")
     say("|---|---|---|---|---|")
     for batch in batches:
         images = [image] * batch
