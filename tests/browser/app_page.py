@@ -187,8 +187,12 @@ class App:
         for count, point in enumerate(points, start=1):
             self.page.mouse.click(*self.at(point))
             self.steps += 1
-            chosen = self.page.locator('[data-cy="action-manage-selected"]').last
-            expect(chosen).to_have_text(f"{count}")
+            self.has_selected(count)
+
+    def has_selected(self, count: int) -> None:
+        """Wait until as many segments are selected."""
+        chosen = self.page.locator('[data-cy="action-manage-selected"]').last
+        expect(chosen).to_have_text(f"{count}")
 
     def operate(self, name: str, typed: str | None = None) -> None:
         """Start an operator from the keyboard.

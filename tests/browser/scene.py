@@ -11,10 +11,11 @@ from frozenseg_label.runs.manifest import Manifest
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.vocabulary import Category, Vocabulary
 
-CAT, DOG, BIRD, SKY, GRASS = 1, 2, 3, 4, 5
+CAT, DOG, BIRD, SKY, GRASS, BOBCAT = 1, 2, 3, 4, 5, 6
 VOCABULARY = Vocabulary(
     "animals",
     (
+        Category("bobcat", BOBCAT),  # before the one whose name is in its name
         Category("cat", CAT, ("kitten",)),
         Category("dog", DOG),
         Category("bird", BIRD),

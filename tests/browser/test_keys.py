@@ -27,13 +27,18 @@ def test_one_key_judges_and_goes_on(app: App) -> None:
     app.press("Enter")
     app.says("1 segment noted")
     assert [one.note for one in app.segments().values() if one.note] == ["seen twice"]
-    app.select(DISCS[5][:2])
+    app.select(DISCS[4][:2])
     start = app.steps
     app.press("c")
-    app.type("kit")
+    app.type("cat")  # a bobcat comes before it in the list
     app.press("Enter")
+    app.press("d")  # the next one, even before the form is gone
     app.says("1 segment changed to cat")
-    assert app.steps - start == len("kit") + 2
+    assert app.steps - start == len("cat") + 3
+    app.until(lambda: verdicts(app).count("rejected") == 2)
+    assert app.segments()[4].label == "cat"
+    app.press("Escape")  # what waits is not judged one by one
+    app.has_selected(0)
     start = app.steps
     app.press("a")
     app.says("1 image accepted")
@@ -50,6 +55,41 @@ def test_a_quick_key_acts_on_what_the_key_before_it_selected(app: App) -> None:
     app.select(DISCS[4][:2])
     for key in "aad":
         app.press(key)
-    app.until(lambda: [one.tags for one in app.segments().values()].count(["rejected"]) == 1)
-    assert [one.tags for one in app.segments().values()].count(["accepted"]) == 2
+    app.until(lambda: verdicts(app).count("rejected") == 1)
+    assert verdicts(app).count("accepted") == 2
     assert app.sample.tags == []
+
+
+def test_a_click_chooses_only_what_is_clicked(app: App) -> None:
+    app.press("n")
+    app.has_selected(1)
+    app.page.mouse.click(*app.at(DISCS[5][:2]))  # FiftyOne would add it to what n selected
+    app.press("d")
+    app.until(lambda: app.segments()[5].tags == ["rejected"])
+    assert verdicts(app) == ["rejected"]
+
+
+@pytest.mark.parametrize("out", [(SIZES[0], 2)], ids=["two images"], indirect=True)
+def test_an_image_is_reviewed_from_the_grid_to_its_last_segment(app: App) -> None:
+    app.page.goto(app.page.url.partition("?")[0])  # to the grid
+    app.page.locator('[data-cy="looker"]').first.wait_for()
+    app.press("n")
+    app.until(lambda: f"id={app.sample.id}" in app.page.url)
+    app.press("n")
+    for _ in app.segments():
+        app.has_selected(1)
+        count = len(verdicts(app))
+        app.press("a")
+        app.until(lambda count=count: len(verdicts(app)) > count)
+    app.says("key a accepts the image")
+    app.press("a")
+    app.until(lambda: f"id={app.sample.id}" not in app.page.url)
+    app.sample.reload()
+    assert app.sample.tags == ["accepted"]
+    assert verdicts(app) == ["accepted"] * 8
+
+
+def verdicts(app: App) -> list[str]:
+    """Return the verdicts on segments."""
+    tags = (tag for one in app.segments().values() for tag in one.tags or ())
+    return [tag for tag in tags if tag in ("accepted", "rejected")]

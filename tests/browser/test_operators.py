@@ -16,6 +16,8 @@ def test_our_operators_are_reached_from_the_keyboard(app: App) -> None:
     app.operate("relabel")
     app.pick("kit", "kitten = cat")
     app.says("1 segment changed to cat")
+    app.press("Escape")  # the next one was selected
+    app.has_selected(0)
     app.select(DISCS[6][:2], DISCS[7][:2])
     app.operate("merge")
     app.says("merged into 1 segment")

@@ -90,21 +90,22 @@ def next_segment(dataset: "fo.Dataset", image: str) -> str | None:
     return max(segments)[1] if segments else None
 
 
-def next_shown(view: "fo.DatasetView", current: str) -> str | None:
+def next_shown(view: "fo.DatasetView", current: str | None) -> str | None:
     """Return what a view shows after an image or patch and still waits for a verdict.
 
     After the last one comes the first one; None: nothing else waits.
 
     Args:
         view: the one that is in the App, of images or of patches.
-        current: id of the image or patch.
+        current: id of the image or patch; None: the grid is shown, and the first one comes next.
     """
     from bson import ObjectId
     from fiftyone import ViewField
 
-    here = ViewField("_id") == ObjectId(current)
     waits = is_open_patch() if view._is_patches else is_open_image()
-    ids = view.match(waits | here).values("id")
+    if current is not None:
+        waits |= ViewField("_id") == ObjectId(current)
+    ids = view.match(waits).values("id")
     at = ids.index(current) if current in ids else -1
     return next((id_ for id_ in [*ids[at + 1 :], *ids[: max(at, 0)]]), None)
 

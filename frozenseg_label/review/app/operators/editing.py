@@ -21,10 +21,12 @@ from frozenseg_label.review.app.buttons import (
     split_segments,
     take_second,
 )
+from frozenseg_label.review.app.operators.judging import ClassNext
 from frozenseg_label.review.app.operators.review_operator import (
     ReviewOperator,
     chosen_images,
     chosen_segments,
+    selected_in_image,
 )
 from frozenseg_label.review.corrections.correct_image import ImageReport
 
@@ -42,7 +44,7 @@ class Note(ReviewOperator):
 
     def act(self, ctx: foo.ExecutionContext) -> str:
         note = (ctx.params.get("note") or "").strip()
-        if ctx.selected_labels or ctx.view._is_patches:
+        if selected_in_image(ctx) or ctx.view._is_patches:
             count = note_segments(ctx.dataset, chosen_segments(ctx), note)
             return f"{counted(count, 'segment')} noted"
         count = note_images(ctx.dataset, chosen_images(ctx), note)
@@ -74,8 +76,8 @@ class Undo(ReviewOperator):
         return said + f"; {undone.kept} of it is another person's now" * bool(undone.kept)
 
 
-class Relabel(ReviewOperator):
-    """The selected segments are of another class."""
+class Relabel(ClassNext):
+    """The selected segments are of a class that is asked for; the next one comes."""
 
     operator, title, asks = "relabel", "change the class of selected segments", True
 
@@ -99,11 +101,10 @@ class Relabel(ReviewOperator):
         )
         return types.Property(form, view=types.View(label=self.title))
 
-    def act(self, ctx: foo.ExecutionContext) -> str:
+    def judge(self, ctx: foo.ExecutionContext, ids: list[str]) -> str:
         given = ctx.params["label"]
         name = self.choices(ctx).get(given, given)
-        count = relabel_segments(ctx.dataset, chosen_segments(ctx), name)
-        return f"{counted(count, 'segment')} changed to {name}"
+        return f"{counted(relabel_segments(ctx.dataset, ids, name), 'segment')} changed to {name}"
 
 
 class TakeSecond(ReviewOperator):

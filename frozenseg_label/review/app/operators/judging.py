@@ -19,9 +19,9 @@ from frozenseg_label.review.app.operators.review_operator import (
     chosen_images,
     chosen_segments,
     open_id,
+    select_next,
     selected_in_image,
 )
-from frozenseg_label.review.app.samples import SEGMENTS
 from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
 
 
@@ -29,7 +29,8 @@ class Judge(ReviewOperator):
     """The selected segments, or else the open or ticked images, have this verdict; what is next?
 
     With segments of an open image, the next one is the most doubtful one of that image that waits
-    for a verdict; after the last one, and otherwise, what comes next in the view is opened.
+    for a verdict; after the last one, the image itself waits for one. Otherwise, what comes next in
+    the view is opened.
     """
 
     verdict = ACCEPTED
@@ -39,29 +40,23 @@ class Judge(ReviewOperator):
         self.following = next_shown(ctx.view, current) if current else None
         self.was_segment = bool(selected_in_image(ctx)) and not ctx.view._is_patches
         if ctx.view._is_patches or self.was_segment:
-            count = self.judge(ctx, chosen_segments(ctx))
-            return f"{counted(count, 'segment')} {self.said}"
+            return self.judge(ctx, chosen_segments(ctx))
         return self.judge_images(ctx)
 
-    @property
-    def said(self) -> str:
-        """Return what happened to segments."""
-        return self.verdict
-
-    def judge(self, ctx: foo.ExecutionContext, ids: list[str]) -> int:
-        """Give segments the verdict; return how many there are."""
-        return tag_segments(ctx.dataset, ids, self.verdict)
+    def judge(self, ctx: foo.ExecutionContext, ids: list[str]) -> str:
+        """Give segments the verdict; return a sentence that says what was done."""
+        return f"{counted(tag_segments(ctx.dataset, ids, self.verdict), 'segment')} {self.verdict}"
 
     def judge_images(self, ctx: foo.ExecutionContext) -> str:
-        """Give images the verdict."""
+        """Give images the verdict; return such a sentence."""
         count = tag_images(ctx.dataset, chosen_images(ctx), self.verdict)
         return f"{counted(count, 'image')} {self.verdict}"
 
     def go_on(self, ctx: foo.ExecutionContext) -> Shown:
         if not open_id(ctx):
             return {}
-        if self.was_segment and (selected := select_next(ctx)):
-            return selected
+        if self.was_segment:
+            return select_next(ctx)
         if self.following:
             ctx.ops.open_sample(id=self.following)
         else:
@@ -82,34 +77,46 @@ class RejectNext(Judge):
     operator, title, verdict = "reject_next", "reject and go on (key d)", REJECTED
 
 
-class SecondNext(Judge):
-    """The selected segments have their second class; the next one comes."""
-
-    operator, title = "second_next", "2nd class and go on (key 2)"
-    said = "changed to the second class"
-
-    def judge(self, ctx: foo.ExecutionContext, ids: list[str]) -> int:
-        return take_second(ctx.dataset, ids)
+class ClassNext(Judge):
+    """The selected segments have another class; the next one comes."""
 
     def judge_images(self, ctx: foo.ExecutionContext) -> str:
         raise FrozenSegLabelError("select a segment first: click it, or press n")
 
 
+class SecondNext(ClassNext):
+    """The selected segments have their second class; the next one comes."""
+
+    operator, title = "second_next", "2nd class and go on (key 2)"
+
+    def judge(self, ctx: foo.ExecutionContext, ids: list[str]) -> str:
+        count = take_second(ctx.dataset, ids)
+        return f"{counted(count, 'segment')} changed to the second class"
+
+
 class NextSegment(ReviewOperator):
-    """The most doubtful segment of the open image is selected."""
+    """The most doubtful segment of the open image is selected; in the grid, an image is opened."""
 
     operator, title = "next_segment", "select the most doubtful segment (key n)"
 
     def act(self, ctx: foo.ExecutionContext) -> str:
         here = open_id(ctx)
-        if not here or ctx.view._is_patches:
-            raise FrozenSegLabelError("open an image first")
+        if not here:
+            self.first = next_shown(ctx.view, None)
+            if self.first is None:
+                raise FrozenSegLabelError("nothing in this view waits for a verdict")
+            return "the first one that waits for a verdict is open"
+        if ctx.view._is_patches:
+            raise FrozenSegLabelError("a patch is one segment: judge it")
         if next_segment(ctx.dataset, here) is None:
             raise FrozenSegLabelError("no segment of this image waits for a verdict")
         return "the most doubtful segment is selected"
 
     def go_on(self, ctx: foo.ExecutionContext) -> Shown:
-        return select_next(ctx)
+        if open_id(ctx):
+            return select_next(ctx)
+        ctx.ops.open_sample(id=self.first)
+        return {"open": self.first}
 
 
 class TagSegments(ReviewOperator):
@@ -187,13 +194,3 @@ class AcceptAbove(ReviewOperator):
     def act(self, ctx: foo.ExecutionContext) -> str:
         ids = sure_segments(ctx.view, float(ctx.params["score"]))
         return f"{counted(tag_segments(ctx.dataset, ids, ACCEPTED), 'segment')} accepted"
-
-
-def select_next(ctx: foo.ExecutionContext) -> Shown:
-    """Select the most doubtful segment of the open image that waits; return it, if there is one."""
-    image = open_id(ctx)
-    id_ = next_segment(ctx.dataset, image) if image else None
-    if id_ is None:
-        return {}
-    ctx.ops.set_selected_labels([{"label_id": id_, "sample_id": image, "field": SEGMENTS}])
-    return {"segment": id_, "open": image}

@@ -13,11 +13,12 @@ from fiftyone.operators import types
 
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.review.app.actions import others_before, reviewer
+from frozenseg_label.review.app.buttons import next_segment
 from frozenseg_label.review.app.samples import SEGMENTS
 
 IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GRID_ACTIONS
 SHOW_ANEW = "@frozenseg-label/review/show_anew"  # in show_anew.js
-READY = "@frozenseg-label/review/ready"  # likewise; the next key may act
+READY = "@frozenseg-label/review/ready"  # in keys.js; the next key may act
 Shown = dict[str, str | None]  # ids: `segment`, the selected one; `open`, the image or patch
 BUTTONS = {  # icon and place of operators with a button; people find the others with `
     "accept_next": ("check", IN_IMAGE),
@@ -87,7 +88,8 @@ class ReviewOperator(foo.Operator):
         changed = ctx.dataset.match(ViewField("last_modified_at") >= before).values("id")
         if user:
             ctx.dataset.set_values("reviewer", dict.fromkeys(changed, user), key_field="id")
-        ctx.trigger(SHOW_ANEW, {"changed": changed, "open": open_id(ctx)})
+        if changed:
+            ctx.trigger(SHOW_ANEW, {"changed": changed, "open": open_id(ctx)})
         return message, self.go_on(ctx)
 
     def go_on(self, ctx: foo.ExecutionContext) -> Shown:
@@ -108,7 +110,7 @@ def open_id(ctx: foo.ExecutionContext) -> str | None:
 def selected_in_image(ctx: foo.ExecutionContext) -> list[str]:
     """Return ids of the segments that are selected in the open image.
 
-    A key of ours names what it is about, for the App's own answer may be late (show_anew.js).
+    A key of ours names what it is about, for the App's own answer may be late (keys.js).
     """
     if ctx.params.get("open"):
         return [ctx.params["segment"]] if ctx.params.get("segment") else []
@@ -137,3 +139,14 @@ def chosen_images(ctx: foo.ExecutionContext) -> Sequence[str]:
     if not ids:
         raise FrozenSegLabelError("open an image, or tick images in the grid first")
     return ids
+
+
+def select_next(ctx: foo.ExecutionContext) -> Shown:
+    """Select the most doubtful segment of the open image that waits; return what the page shows."""
+    image = open_id(ctx)
+    id_ = next_segment(ctx.dataset, image) if image else None
+    if id_ is not None:
+        ctx.ops.set_selected_labels([{"label_id": id_, "sample_id": image, "field": SEGMENTS}])
+    elif image:
+        ctx.ops.notify("All segments here are judged; key a accepts the image", variant="info")
+    return {"segment": id_, "open": image}
