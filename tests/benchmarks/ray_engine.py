@@ -110,17 +110,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--scenes", type=int, default=64)
+    parser.add_argument("--turns", type=int, default=1, help="of the engines, one after the other")
     parser.add_argument("--images", type=int, nargs=2, default=(500, 2500))
     options = parser.parse_args()
     scenes, tiny = options.folder / "scenes", options.folder / "tiny"
     if options.scenes:
         write_demo(scenes, count=options.scenes)
         print("engine, images a second")  # noqa: T201
-        print("local", round(throughput(options.folder / "local", scenes), 2))  # noqa: T201
-        for actors in (1, 2):
-            ray = {"engine": "ray", "ray_actors": actors}
-            found = throughput(options.folder / f"ray-{actors}", scenes, **ray)
-            print("ray", actors, round(found, 2), flush=True)  # noqa: T201
+        engines = {f"ray {actors}": {"engine": "ray", "ray_actors": actors} for actors in (1, 2)}
+        for _ in range(options.turns):
+            for name, engine in {"local": {}, **engines}.items():
+                found = throughput(options.folder / name, scenes, **engine)
+                print(name, round(found, 2), flush=True)  # noqa: T201
+    if not max(options.images):
+        return
     first, *_ = write_demo(tiny / "0", count=1, size=64)
     for number in range(max(options.images)):
         path = tiny / f"{number % 100}" / f"{number}.png"

@@ -23,7 +23,7 @@ PER_CLASS = "4 per class, least confident"
 CHANGED = "5 changed since last run"
 ACCEPTED_VIEW = "6 accepted and edited"
 
-RANKED_AT_ONCE = 1000  # images whose segments are in memory
+RANKED_AT_ONCE = 200  # images whose segments are in memory
 
 # Decided segments look different: their tags have colours, which go before those of classes.
 _TAG_COLORS = {
