@@ -23,6 +23,7 @@ from frozenseg_label.inference.mask_tiles import TiledResize, row_tiles
 BLOCK = 32  # pixels, both sides; 48 was slower where masks are enlarged 4 times, by a half
 BOUND_COST = 1.5  # of a value that tells what is highest or lowest in a block, beside a pixel's
 ONE_BLOCK_COST = 3  # of a value computed for one block only, beside one computed with all others
+PAUSE = 3  # strips that are not cut into blocks after one where that did not pay
 # What rounding may add to a resized mask, as a share of its range: places in the input are rounded
 # to 1/8000 of a pixel in inputs of 1000.
 _ROUNDING = 1e-3
@@ -77,26 +78,29 @@ def _strips(
     blocks = columns.shape[1]
     spread = logits.amax(dim=(1, 2)) - logits.amin(dim=(1, 2))
     spare = (spread * _ROUNDING + 1e-6)[:, None]  # [N, 1]
-    used, stretched, edges, padded = slice(0, 0), logits, logits, None
+    used, stretched, edges, padded, pause = slice(0, 0), logits, logits, None, 0
     for start in range(0, height, BLOCK):
         stop = min(start + BLOCK, height)
         needed = resize.needed(start, stop)
         if needed != used:
-            used, stretched = needed, resize.stretched(logits[:, needed])  # [N, r, W]
-            edges, padded = stretched.index_select(-1, columns.flatten()), None  # [N, r, m C]
+            used, stretched, padded = needed, resize.stretched(logits[:, needed]), None  # [N, r, W]
         weights = resize.weights[start:stop, needed].to(logits.device)  # [T, r]
         rows = _extremes(weights, stop - start)[:, 0]
-        if BOUND_COST * len(rows) * len(columns) < BLOCK * BLOCK:
+        if pause:
+            pause -= 1
+        elif BOUND_COST * len(rows) * len(columns) < BLOCK * BLOCK:
+            if padded is None:  # the last block may be narrower: its rest is not counted
+                edges = stretched.index_select(-1, columns.flatten())  # [N, r, m C]
+                padded = F.pad(stretched, (0, blocks * BLOCK - width))
+                padded = padded.unflatten(-1, (blocks, BLOCK))  # [N, r, C, S]
             with torch.autocast(logits.device.type, enabled=False):
                 ends = (weights[rows] @ edges).unflatten(-1, columns.shape)  # [N, v, m, C]
             low, high = ends.amin(dim=(1, 2)) - spare, ends.amax(dim=(1, 2)) + spare
-            if padded is None:  # the last block may be narrower: its rest is not counted
-                padded = F.pad(stretched, (0, blocks * BLOCK - width))
-                padded = padded.unflatten(-1, (blocks, BLOCK))  # [N, r, C, S]
             strip = _Strip(padded, weights, width, scores, low, high)
             if ONE_BLOCK_COST * strip.asked.sum() < strip.asked.numel():
                 yield start, strip.winner(), strip.covered
                 continue
+            pause = PAUSE
         yield start, *_every_pixel(stretched, weights, scores)
 
 
