@@ -41,7 +41,7 @@ def test_our_operators_are_reached_from_the_keyboard(app: App) -> None:
     app.says("3 segments accepted")
     app.operate("accept_image")
     app.says("1 image accepted")
-    app.operate("save_corrections")
+    app.operate("save_corrections", typed="sa")  # as "propo-sa-l" has, too
     app.says("of 1 image saved")
     with RunFolder.read(app.out) as run:
         [entry] = run.entries()

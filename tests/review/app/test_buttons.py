@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,3 +97,17 @@ def test_what_people_did_to_many_segments_costs_little_more_than_fiftyones_own_t
     ours = seconds(lambda tag: buttons.tag_segments(dataset, ids, tag), ["accepted", "rejected"])
     assert ours < 3 * own + 0.01
     assert dataset.count_label_tags() == {"one": 60, "two": 60, "rejected": 60}
+
+
+def test_two_letters_find_the_operator_whose_title_begins_with_them(mongod: str) -> None:
+    from frozenseg_label.review.app.operators.review_operator import ReviewOperator
+    from frozenseg_label.review.app.plugin import register
+
+    found: list[Any] = []
+    register(SimpleNamespace(register=found.append))
+    configs = [one().config for one in found if issubclass(one, ReviewOperator)]
+    listed = [(one.label.strip(), one.name) for one in sorted(configs, key=lambda one: one.label)]
+    for title, _ in listed:
+        letters = title[:2]
+        first = next(shown for shown, name in listed if letters in shown or letters in name)
+        assert first.startswith(letters), f"{letters} finds {first!r} before {title!r}"

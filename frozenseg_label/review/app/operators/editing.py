@@ -54,7 +54,7 @@ class Note(ReviewOperator):
 class Undo(ReviewOperator):
     """The last actions of our buttons, back to one of them, did not happen."""
 
-    operator, title, asks = "undo", "undo the last actions", True
+    operator, title, asks = "undo", "undo the last steps", True
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         """Ask how far back; the last action comes first."""
@@ -120,7 +120,7 @@ class TakeSecond(ReviewOperator):
 class Convert(Relabel):
     """The selected things are stuff, or the selected stuff is a thing."""
 
-    operator, title = "change_kind", "make selected things stuff, or selected stuff things"
+    operator, title = "change_kind", "turn selected things into stuff, or stuff into things"
 
     def choices(self, ctx: foo.ExecutionContext) -> dict[str, str]:
         """Return the classes of the other kind."""

@@ -97,7 +97,7 @@ class SecondNext(ClassNext):
 class NextSegment(ReviewOperator):
     """The most doubtful segment of the open image is selected; in the grid, an image is opened."""
 
-    operator, title = "next_segment", "select the most doubtful segment (key n)"
+    operator, title = "next_segment", "next: select the most doubtful segment (key n)"
 
     def act(self, ctx: foo.ExecutionContext) -> str:
         here = open_id(ctx)
@@ -149,7 +149,7 @@ class RejectSegments(TagSegments):
 class ProposeAgain(TagSegments):
     """The selected segments wait for a verdict again, also those accepted before a save."""
 
-    operator, title = "propose_again", "take back the verdict on selected segments"
+    operator, title = "propose_again", "withdraw the verdict on selected segments"
     verdict, said = PROPOSED, "proposed again"
 
 
@@ -172,7 +172,7 @@ class AcceptImage(TagImages):
 class RejectImage(TagImages):
     """All that the model proposed in the selected images is wrong."""
 
-    operator, title, verdict = "reject_image", "reject all proposals of the image", REJECTED
+    operator, title, verdict = "reject_image", "reject whole image", REJECTED
 
 
 class AcceptAbove(ReviewOperator):

@@ -20,6 +20,28 @@ IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GR
 SHOW_ANEW = "@frozenseg-label/review/show_anew"  # in show_anew.js
 READY = "@frozenseg-label/review/ready"  # in keys.js; the next key may act
 Shown = dict[str, str | None]  # ids: `segment`, the selected one; `open`, the image or patch
+# As the list of operators shows them: the first two letters of a title find it before all others
+# that have these letters somewhere, so that nobody rejects an image by the beginning of "save".
+LISTED = (
+    "undo",
+    "merge",
+    "next_segment",
+    "accept_next",
+    "reject_next",
+    "second_next",
+    "note",
+    "accept_segments",
+    "reject_segments",
+    "propose_again",
+    "second_class",
+    "split",
+    "accept_image",
+    "reject_image",
+    "relabel",
+    "accept_above",
+    "change_kind",
+    "save_corrections",
+)
 BUTTONS = {  # icon and place of operators with a button; people find the others with `
     "accept_next": ("check", IN_IMAGE),
     "reject_next": ("block", IN_IMAGE),
@@ -50,9 +72,9 @@ class ReviewOperator(foo.Operator):
         """Return how FiftyOne lists it."""
         return foo.OperatorConfig(
             name=self.operator,
-            # The browser of operators sorts by the first character: a space, which no page shows,
-            # puts ours before FiftyOne's own. What was used last is always on top.
-            label=f" {self.title}",
+            # The list sorts by characters: spaces, which no page shows, put ours before FiftyOne's
+            # own, and in our order. What was used last is always on top.
+            label=" " * (len(LISTED) - LISTED.index(self.operator)) + self.title,
             icon=BUTTONS.get(self.operator, ("auto_fix_high", None))[0],
             dynamic=self.asks,
         )
