@@ -35,8 +35,8 @@ def open_accelerator(device: str) -> Accelerator:
     accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[patience])
     if several and accelerator.num_processes == 1:
         raise TrainingError(
-            "`accelerate launch` was asked for several processes and started only this one; give "
-            "it --multi_gpu, or start them with torchrun"
+            "`accelerate launch` was asked for several processes and started only this one; start "
+            "them with torchrun, or as recipes/many_machines.md says"
         )
     return accelerator
 
