@@ -81,6 +81,6 @@ def enough_memory(image: object, size: str, place: str = "this machine") -> Iter
         if not in_words and not isinstance(error, MemoryError):
             raise
         raise TooLargeError(
-            f"{image}: {size} need more memory than {place} has left; scale the image down, label "
-            "it with --tile, or take a machine with more memory"
+            f"{image}: {size} need more memory than {place} has left; scale the image down, cut "
+            "it into several files, or take a machine with more memory"
         ) from None
