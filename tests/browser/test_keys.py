@@ -73,8 +73,14 @@ def test_a_click_chooses_only_what_is_clicked(app: App) -> None:
 def test_an_image_is_reviewed_from_the_grid_to_its_last_segment(app: App) -> None:
     app.page.goto(app.page.url.partition("?")[0])  # to the grid
     app.page.locator('[data-cy="looker"]').first.wait_for()
-    app.press("n")
-    app.until(lambda: f"id={app.sample.id}" in app.page.url)
+
+    def is_open() -> bool:
+        """Press the key again where it came before the page had our plugin."""
+        app.press("n")
+        app.page.wait_for_timeout(4000)
+        return f"id={app.sample.id}" in app.page.url
+
+    app.until(is_open)
     app.press("n")
     for _ in app.segments():
         app.has_selected(1)
