@@ -218,7 +218,10 @@ def test_a_batch_too_large_for_the_memory_is_halved_and_so_are_later_ones(
     ],
 )
 def test_every_way_to_say_that_memory_ran_out_is_understood(told: Exception) -> None:
-    with pytest.raises(TooLargeError, match="--tile"), enough_memory(Path("a.png"), "2 x 2 pixels"):
+    with (
+        pytest.raises(TooLargeError, match="scale the image"),
+        enough_memory(Path("a.png"), "2 x 2 pixels"),
+    ):
         raise told
 
 
