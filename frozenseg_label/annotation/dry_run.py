@@ -8,7 +8,6 @@ from pathlib import Path
 
 from frozenseg_label.annotation.annotate_summary import Estimate
 from frozenseg_label.annotation.label_images import (
-    MOST_BATCHES_WAITING,
     LoadedImage,
     load,
     predict,
@@ -81,7 +80,7 @@ def _bytes_beside(image: LoadedImage, images: int, batch_size: int) -> int:
     Args:
         images: of the run.
     """
-    maps = 0 if image.is_large else min(most_waiting(MOST_BATCHES_WAITING, batch_size), images - 1)
+    maps = 0 if image.is_large else min(most_waiting(batch_size), images - 1)
     each = DECODED_BYTES * (images > 1) + MAP_BYTES * maps
     return math.prod(image.prepared.framing.original) * each
 

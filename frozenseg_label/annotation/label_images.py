@@ -32,7 +32,6 @@ from frozenseg_label.runs.staging import StagedLabels, WriteOrder
 
 DECODERS = 2  # threads; Pillow lets the interpreter go while it decodes
 LARGE = 2**25  # pixels; such pictures are decoded and written one after the other, for memory
-MOST_BATCHES_WAITING = 2  # to be written; their maps are as large as the photographs
 
 _one_large = Lock()
 
@@ -185,7 +184,7 @@ def label_images(
     size, tiling = predictor.model.input_size, predictor.tiling
     load_one = partial(load, size=size, max_pixels=max_pixels, tiling=tiling)
     predict_some, room = partial(predict, predictor=predictor), Room(batch_size)
-    most, scaled, thumbnails = most_waiting(MOST_BATCHES_WAITING, batch_size), 0, 0
+    most, scaled, thumbnails = most_waiting(batch_size), 0, 0
 
     def on_failed(record: ImageRecord, message: str) -> None:
         writes.fail(record, message)

@@ -13,6 +13,7 @@ from frozenseg_label.runs.staging import LabelFacts, StagedLabels, WriteOrder
 
 # Threads that pack label maps; zlib lets the interpreter go meanwhile. Each holds a map in memory.
 MOST_ENCODERS = 4
+MOST_BATCHES_WAITING = 2  # to be written; their maps are as large as the photographs
 
 Stage = Callable[[WriteOrder], StagedLabels]
 OnWritten = Callable[[ImageRecord, ImageError | None], None]
@@ -44,9 +45,9 @@ def encoders() -> int:
     return min(MOST_ENCODERS, os.cpu_count() or 1)
 
 
-def most_waiting(batches: int, batch_size: int) -> int:
+def most_waiting(batch_size: int) -> int:
     """Return how many images may wait to be written: some batches, but work for every encoder."""
-    return max(batches * batch_size, encoders())
+    return max(MOST_BATCHES_WAITING * batch_size, encoders())
 
 
 class WriteBehind:

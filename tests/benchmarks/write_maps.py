@@ -63,7 +63,7 @@ def written(folder: Path, panoptic: PanopticMap, images: int, encoders: int) -> 
         with WriteBehind(run, lambda *_: None) as writes:
             for record in records:
                 writes.write(record, partial(staged, panoptic=panoptic, run=run))
-                writes.finish(most_waiting(2, 1))
+                writes.finish(most_waiting(1))
             writes.finish(0)
         took = time.perf_counter() - start, time.process_time() - worked
     shutil.rmtree(folder)
