@@ -1,12 +1,14 @@
 """A tiny predictor, pictures of two shapes on disk, and the manifest of a run over them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from moto.server import ThreadedMotoServer
 from PIL import Image
 
 from frozenseg_label.annotation.label_images import load, predict, stage
@@ -68,3 +70,19 @@ def manifest(vocabulary: Vocabulary) -> Manifest:
         seen_names=["cat"],
         options={},
     )
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[fsspec.AbstractFileSystem]:
+    """An S3 on this machine, to which the environment points; also that of programs started now."""
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield fsspec.filesystem("s3")
+    moto.stop()

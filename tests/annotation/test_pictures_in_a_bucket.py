@@ -8,7 +8,6 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 from PIL import Image
 
 from frozenseg_label import (
@@ -33,28 +32,11 @@ NAMES = ("a.png", "below/b.png", "c.jpg")
 PHOTOS = "s3://bucket/photos"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[None]:
-    """An S3 on this machine, to which the environment points."""
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        yield
-    moto.stop()
-
-
 @pytest.fixture
 def bucket(
-    server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[fsspec.AbstractFileSystem]:
     """A bucket with three pictures and a broken one; `images` has the same files."""
-    s3 = fsspec.filesystem("s3")
     rng = np.random.default_rng(0)
     for name in NAMES:
         path = tmp_path / "images" / name

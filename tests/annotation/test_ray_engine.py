@@ -17,7 +17,6 @@ import fsspec
 import psutil
 import pytest
 import torch
-from moto.server import ThreadedMotoServer
 
 from frozenseg_label import RunFolder, annotate, write_demo
 from frozenseg_label.errors import RunError
@@ -33,23 +32,7 @@ NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 10
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[fsspec.AbstractFileSystem]:
-    """An S3 on this machine, to which the environment of the cluster's machines points."""
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        yield fsspec.filesystem("s3")
-    moto.stop()
-
-
-@pytest.fixture(scope="module")
-def cluster(bucket: fsspec.AbstractFileSystem) -> Iterator["Cluster"]:
+def cluster(s3: fsspec.AbstractFileSystem) -> Iterator["Cluster"]:
     """Three nodes with one core each; the first has a GPU, as far as Ray knows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # stay on 127.0.0.1
@@ -163,10 +146,10 @@ def test_the_labels_are_those_of_one_machine(
 
 
 def test_pictures_in_a_bucket_get_the_labels_of_those_on_a_disk(
-    cluster: "Cluster", bucket: fsspec.AbstractFileSystem, pictures: Path, tmp_path: Path
+    cluster: "Cluster", s3: fsspec.AbstractFileSystem, pictures: Path, tmp_path: Path
 ) -> None:
-    bucket.mkdir("bucket")
-    bucket.put(f"{pictures}/", "bucket/photos/", recursive=True)
+    s3.mkdir("bucket")
+    s3.put(f"{pictures}/", "bucket/photos/", recursive=True)
     annotate(pictures, tmp_path / "here", "stickers")
     ray = {"engine": "ray", "ray_address": cluster.address}
     summary = annotate("s3://bucket/photos", tmp_path / "there", "stickers", **ray)
