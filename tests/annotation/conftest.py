@@ -84,5 +84,8 @@ def s3() -> Iterator[fsspec.AbstractFileSystem]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        files = fsspec.get_filesystem_class("s3")
+        files.clear_instance_cache()  # fsspec keeps the file system of another module's server
         yield fsspec.filesystem("s3")
+        files.clear_instance_cache()
     moto.stop()
