@@ -9,7 +9,8 @@ from scipy.ndimage import find_objects, label
 
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.review.app.actions import before_images, before_segments
-from frozenseg_label.review.app.samples import EDITED_TAG, SEGMENTS, region_of
+from frozenseg_label.review.app.samples import EDITED_TAG, region_of
+from frozenseg_label.review.app.segment_documents import SEGMENTS
 from frozenseg_label.review.app.segment_fields import (
     change_tags,
     forget,

@@ -27,6 +27,7 @@ from frozenseg_label.review.app.samples import (
     samples_of,
     shown_image,
 )
+from frozenseg_label.review.app.segment_documents import insert_samples
 from frozenseg_label.review.app.views import show_classes, show_queue
 from frozenseg_label.review.corrections.opened_labels import key_of, places_by_key, read_opened
 from frozenseg_label.review.corrections.regions import is_untouched
@@ -97,10 +98,7 @@ def open_dataset(run: RunReader, *, part: Part | None = None, progress: bool = F
         _describe(dataset, run)
         _follow_images(run, dataset)
         lost = _pictures_away(run, dataset)
-        samples = samples if first is None else chain([first], samples)
-        added = len(
-            dataset.add_samples(samples, validate=False, progress=False, num_samples=len(new))
-        )
+        added = insert_samples(dataset, samples if first is None else chain([first], samples))
         renewed, kept = _renew(run, dataset, queue, opened, left_out, progress)
         show_classes(dataset, run.vocabulary)
         show_queue(dataset, queue, part)

@@ -15,7 +15,13 @@ from frozenseg_label.files import PREFIX
 from frozenseg_label.formats.export_image import ExportImage
 from frozenseg_label.review.app.database import connected
 from frozenseg_label.review.app.fiftyone_dataset import described_classes
-from frozenseg_label.review.app.samples import SEGMENTS, declare_segments, detection_of
+from frozenseg_label.review.app.samples import declare_segments
+from frozenseg_label.review.app.segment_documents import (
+    SEGMENTS,
+    Document,
+    insert_samples,
+    segment_document,
+)
 from frozenseg_label.review.app.views import show_classes
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -49,7 +55,7 @@ def _write(path: Path, vocabulary: Vocabulary, images: Iterable[ExportImage]) ->
         dataset.add_sample_field(f"{SEGMENTS}.detections.iscrowd", fo.BooleanField)
         dataset.info = {"vocabulary": described_classes(vocabulary)}
         dataset.default_classes = [category.name for category in vocabulary.categories]
-        dataset.add_samples(_samples(folder, vocabulary, images), validate=False, progress=False)
+        insert_samples(dataset, _samples(folder, vocabulary, images))
         show_classes(dataset, vocabulary)
         with tempfile.TemporaryDirectory(prefix=PREFIX, suffix=".tmp", dir=folder) as temporary:
             written = Path(temporary, "dataset")  # FiftyOne warns of a folder that is there
@@ -81,23 +87,23 @@ def _quiet() -> Iterator[None]:
 
 def _samples(
     folder: Path, vocabulary: Vocabulary, images: Iterable[ExportImage]
-) -> Iterator["fo.Sample"]:
+) -> Iterator[tuple["fo.Sample", list[Document]]]:
     import fiftyone as fo
 
     for image in images:
         ids = image.panoptic_map.ids
-        detections = [
-            detection_of(segment, ids, vocabulary, iscrowd=segment.is_crowd)
+        segments = [
+            segment_document(segment, ids, vocabulary, iscrowd=segment.is_crowd)
             for segment in sorted(image.panoptic_map.segments, key=lambda segment: segment.area)
         ]
-        yield fo.Sample(
+        sample = fo.Sample(
             filepath=_picture(folder, image),
             tags=[image.place.part] if image.place.part else [],
             metadata=fo.ImageMetadata(width=image.width, height=image.height),
             image=image.place.name,
             state=image.state,
-            **{SEGMENTS: fo.Detections(detections=detections)},
         )
+        yield sample, segments
 
 
 def _picture(folder: Path, image: ExportImage) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from frozenseg_label.review.app.actions import reviewer
 from frozenseg_label.review.app.pace import Pace, pace_today
-from frozenseg_label.review.app.samples import SEGMENTS
+from frozenseg_label.review.app.segment_documents import SEGMENTS
 from frozenseg_label.review.app.views import is_open
 from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
 

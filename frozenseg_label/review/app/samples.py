@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from frozenseg_label.panoptic import Segment, State
+from frozenseg_label.panoptic import State
 from frozenseg_label.part import lot_of
+from frozenseg_label.review.app.segment_documents import (
+    SEGMENTS,
+    Document,
+    segment_document,
+    segments_document,
+)
 from frozenseg_label.review.corrections.opened_labels import (
     OpenedLabels,
     forget_opened,
@@ -21,12 +24,10 @@ from frozenseg_label.review.corrections.regions import TAGS, Region, ShownImage
 from frozenseg_label.review.queue.review_queue import QueuedImage, QueuedSegment
 from frozenseg_label.runs.journal_rows import Labels
 from frozenseg_label.runs.run_reader import RunReader
-from frozenseg_label.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import fiftyone as fo
 
-SEGMENTS = "segments"  # the one field that people edit
 # Shown in colours of their own; a save passes over them, as over all tags but `regions.TAGS`.
 EDITED_TAG = "edited"  # by one of our buttons, and not saved yet
 SAVED_TAGS: dict[State, str] = {"accepted": "saved-accepted", "edited": "saved-edited"}
@@ -85,8 +86,12 @@ def _order(name: str) -> int:
 
 def samples_of(
     run: RunReader, queue: Iterable[QueuedImage], left_out: dict[str, str]
-) -> Iterator["fo.Sample"]:
-    """Yield samples of images; those that cannot be shown go to `left_out`, with the reason."""
+) -> Iterator[tuple["fo.Sample", list[Document]]]:
+    """Yield samples of images, and the segments of each.
+
+    Args:
+        left_out: gets the images that cannot be shown, with the reason.
+    """
     import fiftyone as fo
 
     for queued in queue:
@@ -106,7 +111,8 @@ def samples_of(
         if opened is None:
             left_out[queued.image] = CHANGING
             continue
-        yield fo.Sample(filepath=f"{path}", **_fields(queued, opened, path))
+        sample = fo.Sample(filepath=f"{path}", **_fields(queued, opened, path))
+        yield sample, _segments(queued, opened)
 
 
 def reload_image(
@@ -120,18 +126,21 @@ def reload_image(
     Args:
         then: the labels that it shows; None where the journal does not know them.
     """
+    import fiftyone as fo
+
     opened = keep_opened(run, queued.image, queued.labels)
     if opened is None:
         return False
     shown = sample[SEGMENTS].detections if sample[SEGMENTS] else []
     ids = {_place(detection): detection.id for detection in shown}
-    fields = _fields(queued, opened, run.picture(queued.image))
-    for detection in fields[SEGMENTS].detections:
+    segments = fo.Detections.from_dict(segments_document(_segments(queued, opened)))
+    for detection in segments.detections:
         detection.id = ids.pop(_place(detection), detection.id)
     # A new box without a mask says nothing about pixels, so we leave it to the person who drew it.
     boxes = [one for one in shown if one.mask is None and _segment_id(one) is None]
-    fields[SEGMENTS].detections.extend(boxes)
-    for name, value in fields.items():
+    segments.detections.extend(boxes)
+    sample[SEGMENTS] = segments
+    for name, value in _fields(queued, opened, run.picture(queued.image)).items():
         sample[name] = value
     sample.tags = [tag for tag in sample.tags if tag not in TAGS]
     sample.save()
@@ -183,7 +192,7 @@ def _place(detection: "fo.Detection") -> tuple[int | None, tuple[float, ...]]:
 
 
 def _fields(queued: QueuedImage, opened: OpenedLabels, picture: Path | None) -> dict[str, Any]:
-    """Return all fields of a sample that come from the run folder."""
+    """Return what a sample has from the run folder, but for its segments."""
     import fiftyone as fo
 
     metadata = fo.ImageMetadata(
@@ -193,10 +202,6 @@ def _fields(queued: QueuedImage, opened: OpenedLabels, picture: Path | None) -> 
         height=opened.labels.height,
         num_channels=3,  # as it is labelled: RGB
     )
-    detections = [
-        _detection(item, opened)
-        for item in sorted(queued.segments, key=lambda item: item.segment.area)  # small ones on top
-    ]
     return {
         "metadata": metadata,
         "image": queued.image,
@@ -208,46 +213,16 @@ def _fields(queued: QueuedImage, opened: OpenedLabels, picture: Path | None) -> 
         "reviewer": None,
         "lot": lot_of(queued.image),
         "refused": len(opened.labels.rejected),
-        SEGMENTS: fo.Detections(detections=detections),
     }
 
 
-def detection_of(
-    segment: Segment,
-    ids: NDArray[np.int32],
-    vocabulary: Vocabulary,
-    **more: float | bool | str | list[str] | None,
-) -> "fo.Detection":
-    """Return a segment as FiftyOne has it.
-
-    Args:
-        ids: of the map that it is in [H, W].
-        more: attributes that say more of it.
-    """
-    import fiftyone as fo
-
-    down, across = ids.shape
-    x, y, width, height = segment.bbox
-    return fo.Detection(
-        label=vocabulary.by_id(segment.category_id).name,
-        bounding_box=[x / across, y / down, width / across, height / down],
-        mask=ids[y : y + height, x : x + width] == segment.id,
-        confidence=segment.score,
-        segment_id=segment.id,
-        state=segment.state,
-        source=segment.source,
-        area=segment.area,
-        second=None if segment.second is None else vocabulary.by_id(segment.second).name,
-        margin=segment.margin,
-        disagreement=segment.disagreement,
-        contested=segment.contested,
-        sam_disagreement=segment.sam_disagreement,
-        note=segment.note,
-        **more,
-    )
+def _segments(queued: QueuedImage, opened: OpenedLabels) -> list[Document]:
+    """Return the segments of an image as FiftyOne keeps them, the small ones on top."""
+    ordered = sorted(queued.segments, key=lambda item: item.segment.area)
+    return [_segment(item, opened) for item in ordered]
 
 
-def _detection(item: QueuedSegment, opened: OpenedLabels) -> "fo.Detection":
+def _segment(item: QueuedSegment, opened: OpenedLabels) -> Document:
     segment = item.segment
     shown = replace(
         segment,
@@ -257,7 +232,7 @@ def _detection(item: QueuedSegment, opened: OpenedLabels) -> "fo.Detection":
         contested=_rounded(segment.contested),
         sam_disagreement=_rounded(segment.sam_disagreement),
     )
-    return detection_of(
+    return segment_document(
         shown,
         opened.panoptic.ids,
         opened.vocabulary,

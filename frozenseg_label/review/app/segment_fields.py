@@ -7,7 +7,7 @@ here changes there, too, so that decided segments leave these views at once.
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from frozenseg_label.review.app.samples import SEGMENTS
+from frozenseg_label.review.app.segment_documents import SEGMENTS
 from frozenseg_label.review.app.views import DOUBTFUL_SEGMENTS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frozenseg_label.errors import ReviewError
-from frozenseg_label.review.app.samples import SEGMENTS
+from frozenseg_label.review.app.segment_documents import SEGMENTS
 from frozenseg_label.runs.run_reader import RunReader
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from frozenseg_label.part import Part, lot_of
-from frozenseg_label.review.app.samples import EDITED_TAG, SAVED_TAGS, SEGMENTS
+from frozenseg_label.review.app.samples import EDITED_TAG, SAVED_TAGS
+from frozenseg_label.review.app.segment_documents import SEGMENTS
 from frozenseg_label.review.corrections.regions import ACCEPTED, PROPOSED, REJECTED
 from frozenseg_label.review.queue.review_queue import QueuedImage, ReviewQueue
 from frozenseg_label.vocabulary import Vocabulary

@@ -14,7 +14,7 @@ from fiftyone.operators import types
 from frozenseg_label.errors import FrozenSegLabelError
 from frozenseg_label.review.app.actions import others_before, reviewer
 from frozenseg_label.review.app.buttons import next_segment
-from frozenseg_label.review.app.samples import SEGMENTS
+from frozenseg_label.review.app.segment_documents import SEGMENTS
 
 IN_IMAGE, IN_GRID = types.Places.SAMPLES_VIEWER_ACTIONS, types.Places.SAMPLES_GRID_ACTIONS
 SHOW_ANEW = "@frozenseg-label/review/show_anew"  # in show_anew.js
