@@ -10,6 +10,7 @@ last number of images, what each further image costs.
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -101,6 +102,7 @@ def plan_relabel(run: Path) -> None:
 
 def load_review(run: Path) -> None:
     """Load it into FiftyOne; FIFTYONE_DATABASE_URI names the server."""
+    os.environ["FIFTYONE_DATABASE_VALIDATION"] = "false"
     from frozenseg_label.review.app.fiftyone_dataset import open_dataset
     from frozenseg_label.runs.run_folder import RunFolder
 
@@ -110,8 +112,6 @@ def load_review(run: Path) -> None:
 
 def fail_again(run: Path) -> None:
     """Try as many torn JPEGs of 6 million pixels again, which failed before."""
-    import os
-
     from PIL import Image
 
     from frozenseg_label.annotation.annotate_folder import _still_unreadable
