@@ -110,10 +110,8 @@ def review_server(
     refuse_no_run(Path(output))
     require_free_port(port, address)
     with connected(), _recovered(Path(output)) as run:
-        from frozenseg_label.review.app.fiftyone_dataset import (
-            open_dataset,
-            remedy_for_pictures,
-        )
+        from frozenseg_label.review.app.fiftyone_dataset import open_dataset
+        from frozenseg_label.review.app.pictures import remedy_for_pictures
 
         opened = open_dataset(run, part=part, progress=progress)
         _add_similarity(run, opened.dataset)

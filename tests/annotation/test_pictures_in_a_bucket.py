@@ -23,7 +23,7 @@ from frozenseg_label.checkpoints.header import TrainingCategory
 from frozenseg_label.cli import main
 from frozenseg_label.errors import ImageError, RunError, TrainingError
 from frozenseg_label.model import builders
-from frozenseg_label.review.app.fiftyone_dataset import remedy_for_pictures
+from frozenseg_label.review.app.pictures import remedy_for_pictures
 from frozenseg_label.runs.run_folder import RunFolder
 from frozenseg_label.training.data.labelled_images import read_labelled_images
 from tests.conftest import build_tiny_frozenseg

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from frozenseg_label.addresses import Address
 from frozenseg_label.errors import ReviewError
 from frozenseg_label.files import explained, make_folder, refuse_links
 from frozenseg_label.part import Part
 from frozenseg_label.progress_bar import shown
 from frozenseg_label.review.app.actions import SAVED
+from frozenseg_label.review.app.pictures import (
+    follow_pictures,
+    nothing_to_show,
+    pictures_away,
+)
 from frozenseg_label.review.app.samples import (
     CHANGING,
     declare_fields,
@@ -29,10 +33,15 @@ from frozenseg_label.review.app.samples import (
 )
 from frozenseg_label.review.app.segment_documents import insert_samples
 from frozenseg_label.review.app.views import show_classes, show_queue
-from frozenseg_label.review.corrections.opened_labels import key_of, places_by_key, read_opened
+from frozenseg_label.review.corrections.opened_labels import (
+    key_of,
+    labels_at,
+    places_by_key,
+    read_opened,
+)
 from frozenseg_label.review.corrections.regions import is_untouched
 from frozenseg_label.review.queue.review_queue import ReviewQueue
-from frozenseg_label.runs.layout import FAILURES, OPENED
+from frozenseg_label.runs.layout import OPENED
 from frozenseg_label.runs.run_reader import RunReader
 from frozenseg_label.vocabulary import Vocabulary
 
@@ -90,14 +99,14 @@ def open_dataset(run: RunReader, *, part: Part | None = None, progress: bool = F
         samples = samples_of(run, images, left_out)
         first = next(samples, None)
         if first is None and not opened:
-            raise ReviewError(_nothing_to_show(run, left_out))
+            raise ReviewError(nothing_to_show(run, left_out))
         if dataset is None:
             dataset = _new_dataset(run)
         else:
             declare_fields(dataset)  # an earlier version of ours had fewer
         _describe(dataset, run)
-        _follow_images(run, dataset)
-        lost = _pictures_away(run, dataset)
+        follow_pictures(run, dataset)
+        lost = pictures_away(run, dataset)
         added = insert_samples(dataset, samples if first is None else chain([first], samples))
         renewed, kept = _renew(run, dataset, queue, opened, left_out, progress)
         show_classes(dataset, run.vocabulary)
@@ -149,55 +158,6 @@ def _turn(run: RunReader) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def remedy_for_pictures(run: RunReader) -> str:
-    """Return what a person can do about pictures that are not where the run looks for them."""
-    if isinstance(run.root, Address):
-        return (
-            f"the App shows files: copy the pictures from {run.root} to a folder, and give the "
-            f"`annotate` command again with that folder and -o {run.path}: no image is labelled "
-            "twice"
-        )
-    return (
-        "if they are on a drive, connect it; if they were moved, give the `annotate` command again "
-        f"with their new folder and -o {run.path}: no image is labelled twice"
-    )
-
-
-def _nothing_to_show(run: RunReader, left_out: Mapping[str, str]) -> str:
-    """Return why no image of a run can be shown, and what to do."""
-    if not left_out:
-        return (
-            f"{run.path}: no image has labels that could be shown; label some with `annotate` "
-            f"(why images failed is in {run.path / FAILURES})"
-        )
-    image, reason = next(iter(left_out.items()))
-    return (
-        f"{run.path}: none of its {len(left_out)} images can be shown ({ascii(image)[1:-1]}: "
-        f"{reason}); {remedy_for_pictures(run)}"
-    )
-
-
-def _pictures_away(run: RunReader, dataset: "fo.Dataset") -> dict[str, str]:
-    """Return the places of shown images at which there is no picture, by image.
-
-    Raises:
-        ReviewError: there is none at any place.
-    """
-    images, paths = dataset.values(["image", "filepath"])
-    lost = {
-        image: path
-        for image, path in zip(images, paths, strict=True)
-        if image is not None and not Path(path).exists()
-    }
-    if lost and len(lost) == len(images):
-        first = next(iter(lost.values()))
-        raise ReviewError(
-            f"{run.path}: none of the {len(lost)} pictures is where it was (there is no {first}); "
-            f"{remedy_for_pictures(run)}. Your corrections are kept"
-        )
-    return lost
 
 
 def _new_dataset(run: RunReader) -> "fo.Dataset":
@@ -258,18 +218,6 @@ def described_classes(vocabulary: Vocabulary) -> list[dict[str, Any]]:
     ]
 
 
-def _follow_images(run: RunReader, dataset: "fo.Dataset") -> None:
-    """Let samples point to where the images are now."""
-    images, paths = dataset.values(["image", "filepath"])
-    now = [
-        # A sample without an image is not ours: a person added it.
-        path if image is None else f"{run.picture(image) or path}"
-        for image, path in zip(images, paths, strict=True)
-    ]
-    if now != paths:
-        dataset.set_values("filepath", now)
-
-
 def _renew(
     run: RunReader,
     dataset: "fo.Dataset",
@@ -286,8 +234,7 @@ def _renew(
     changed = [i for i in there if key_of(queue.read(i).labels) != opened[i]]
     then = places_by_key(run, {image: opened[image] for image in changed})
     for queued in map(queue.read, shown(changed, show=progress, doing="renewing")):
-        place = then.get(queued.image)
-        old = read_opened(run, queued.image, None if place is None else run.row(place).labels)
+        old = read_opened(run, queued.image, labels_at(run, then, queued.image))
         if old is None:
             left_out[queued.image] = "the labels that it shows are gone from the run folder"
             continue  # nobody can tell what people did from what they were shown

@@ -19,6 +19,7 @@ from frozenseg_label.review.corrections.correct_image import ImageReport, correc
 from frozenseg_label.review.corrections.opened_labels import (
     OpenedLabels,
     key_of,
+    labels_at,
     places_by_key,
     read_opened,
 )
@@ -114,11 +115,6 @@ class _Shown:
     user: str | None
     outdated: dict[str, datetime] = field(default_factory=dict)
 
-    def labels(self, run: RunFolder, image: str) -> Labels | None:
-        """Return the labels of an image that were shown; None where the journal has none such."""
-        place = self.then.get(image)
-        return None if place is None else run.row(place).labels
-
 
 def _save_dataset(
     run: RunFolder, dataset: "fo.Dataset", shown: _Shown, reports: list[ImageReport], bar: Bar
@@ -144,7 +140,7 @@ def _save_image(
     run: RunFolder, sample: "fo.Sample", entry: Entry, now: Labels, before: _Shown
 ) -> ImageReport | None:
     """Save the corrections of one image; None where there are none."""
-    opened = read_opened(run, entry.image, before.labels(run, entry.image))
+    opened = read_opened(run, entry.image, labels_at(run, before.then, entry.image))
     if opened is None:
         return ImageReport(entry.image, now.state, problem=GONE)
     user = text_of(sample, "reviewer") or before.user
@@ -169,7 +165,7 @@ def _show(run: RunFolder, dataset: "fo.Dataset", shown: _Shown, queue: ReviewQue
         sample = dataset[id_]
         image = sample["image"]
         if image in queued and sample.last_modified_at == shown.outdated[id_]:
-            reload_image(run, sample, queue.read(image), shown.labels(run, image))
+            reload_image(run, sample, queue.read(image), labels_at(run, shown.then, image))
     show_queue(dataset, queue)
     dataset.info[SAVED] = datetime.now(UTC).isoformat()
     dataset.save()

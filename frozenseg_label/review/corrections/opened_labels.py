@@ -112,6 +112,12 @@ def places_by_key(run: RunReader, wanted: Mapping[str, str]) -> dict[str, RowPla
     }
 
 
+def labels_at(run: RunReader, places: Mapping[str, RowPlace], image: str) -> Labels | None:
+    """Return the labels that `places_by_key` found of an image; None where it found none."""
+    place = places.get(image)
+    return None if place is None else run.row(place).labels
+
+
 def _kept(run: RunReader, image: str, labels: Labels) -> Path:
     return run.path / opened_path(image, labels.current.png)
 

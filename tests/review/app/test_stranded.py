@@ -68,7 +68,7 @@ def test_ctrl_c_in_the_first_moment_leaves_nothing_that_hides_corrections(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    for moment in ("declare_fields", "_follow_images", "show_classes"):
+    for moment in ("declare_fields", "follow_pictures", "show_classes"):
         with monkeypatch.context() as patch:
             patch.setattr(fiftyone_dataset, moment, interrupt)
             with pytest.raises(KeyboardInterrupt):
