@@ -15,7 +15,7 @@ from frozenseg_label.model.weighted_rows import sum_weighted_rows
 
 Size = tuple[int, int]  # h, w of one map
 
-QUERIES_AT_ONCE = 2048  # 1024 and 4096 were slower, by a few percent
+CELLS_AT_ONCE = 2048  # 1024 and 4096 were slower, by a few percent
 
 
 class DeformableAttention(nn.Module):
@@ -156,12 +156,19 @@ def sample(values: Tensor, sizes: Sequence[Size], x: Tensor, y: Tensor, weights:
     images = images.repeat_interleave(queries)[:, None]  # [B Q, 1], an image's first row
     slots = _Slots.of(sizes, heads, x.shape[-1], table)
     entries = [*(entry.flatten(2).flatten(0, 1) for entry in (x, y, weights)), images]
-    inferring = values.device.type == "cpu" and not torch.is_grad_enabled()
-    # What is computed of a part stays in the processor's cache.
-    step = QUERIES_AT_ONCE if inferring else max(1, len(images))
+    step = cells_at_once(x, of=len(images))
     parts = zip(*(entry.split(step) for entry in entries), strict=True)
     found = [_sample_some(table.view(-1, table.shape[-1]), slots, *part) for part in parts]
     return torch.cat(found).view(batch, queries, -1)
+
+
+def cells_at_once(x: Tensor, *, of: int) -> int:
+    """Return how many of so many cells to compute at once, at least one.
+
+    On a CPU, what is computed of a part stays in the processor's cache; gradients need all of it.
+    """
+    infers_on_cpu = x.device.type == "cpu" and not torch.is_grad_enabled()
+    return CELLS_AT_ONCE if infers_on_cpu else max(1, of)
 
 
 def _sample_some(

@@ -8,12 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from frozenseg_label.model.attention import FeedForward
-from frozenseg_label.model.deformable_attention import DeformableAttention, Size
+from frozenseg_label.model.deformable_attention import DeformableAttention, Size, cells_at_once
 from frozenseg_label.model.position_encoding import sine_position_encoding
 from frozenseg_label.model.proposals import Features
 
 NORM_GROUPS = 32
-CELLS_AT_ONCE = 2048  # 1024 and 4096 were slower, by a few percent
 
 
 @dataclass(frozen=True)
@@ -167,10 +166,7 @@ class DeformableLayer(nn.Module):
     ) -> Tensor:
         """Return [B, N, C]; see `DeformableAttention.forward`."""
         found = self.attention(x, positions, places, sizes)
-        # What is computed of a part stays in the processor's cache.
-        step = (
-            CELLS_AT_ONCE if x.device.type == "cpu" and not torch.is_grad_enabled() else len(x[0])
-        )
+        step = cells_at_once(x, of=x.shape[1])
         parts = zip(x.split(step, dim=1), found.split(step, dim=1), strict=True)
         return torch.cat([self.feed_forward(self.norm(a + b)) for a, b in parts], dim=1)
 

@@ -82,7 +82,7 @@ def test_a_place_that_is_no_number_gives_none_and_changes_no_other() -> None:
 def test_queries_in_parts_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     values, locations, weights = random_inputs()
     together = sample_at(values, locations, weights)
-    monkeypatch.setattr(deformable_attention, "QUERIES_AT_ONCE", 3)
+    monkeypatch.setattr(deformable_attention, "CELLS_AT_ONCE", 3)
     with torch.no_grad():
         assert torch.equal(sample_at(values, locations, weights), together)
 

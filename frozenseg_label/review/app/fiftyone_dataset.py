@@ -19,11 +19,7 @@ from frozenseg_label.files import explained, make_folder, refuse_links
 from frozenseg_label.part import Part
 from frozenseg_label.progress_bar import shown
 from frozenseg_label.review.app.actions import SAVED
-from frozenseg_label.review.app.pictures import (
-    follow_pictures,
-    nothing_to_show,
-    pictures_away,
-)
+from frozenseg_label.review.app.pictures import follow_pictures, nothing_to_show, pictures_away
 from frozenseg_label.review.app.samples import (
     CHANGING,
     declare_fields,
