@@ -131,5 +131,6 @@ def app(context: "BrowserContext", place: str, out: Path) -> Iterator[App]:
     app = App(page, out, sample)
     app.wait_for_picture()
     yield app
+    page.evaluate("localStorage.clear()")  # in it the App keeps which operators were used last
     page.goto("about:blank")  # a server waits for those who listen
     page.close()
