@@ -1,5 +1,6 @@
 """What several tests need: a model so small that everything runs, with random but fixed weights."""
 
+import atexit
 import importlib.util
 import logging
 import os
@@ -119,6 +120,9 @@ def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 importlib.import_module("fiftyone.brain")
                 importlib.import_module("fiftyone").list_datasets()
             yield uri
+            # At the end of Python, FiftyOne would look half a minute for the server that is gone.
+            database = importlib.import_module("fiftyone.core.odm.database")
+            atexit.unregister(database._delete_non_persistent_datasets_if_allowed)
         finally:
             server.terminate()
 
