@@ -35,9 +35,9 @@ FLAGS = [
     "--disable-sync",
 ]
 # The App redraws its canvas all the time; without a GPU that leaves little time for anything else.
-EIGHT_PICTURES_A_SECOND = """
+TWO_PICTURES_A_SECOND = """
     const soon = window.requestAnimationFrame.bind(window);
-    window.requestAnimationFrame = (draw) => window.setTimeout(() => soon(draw), 125);
+    window.requestAnimationFrame = (draw) => window.setTimeout(() => soon(draw), 500);
     window.cancelAnimationFrame = window.clearTimeout.bind(window);
 """
 
@@ -95,7 +95,7 @@ def context(browser: "Browser") -> Iterator["BrowserContext"]:
     """Yield one window for all tests: it loads the App's program only once."""
     context = browser.new_context(viewport={"width": 1180, "height": 700})
     context.set_default_timeout(1000 * PATIENCE)
-    context.add_init_script(EIGHT_PICTURES_A_SECOND)
+    context.add_init_script(TWO_PICTURES_A_SECOND)
     yield context
     context.close()
 
