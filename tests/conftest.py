@@ -10,13 +10,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from xdist.remote import Producer
-    from xdist.scheduler import LoadScopeScheduling
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a worker a core: its torch, and its children's, has one
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,23 +24,6 @@ from frozenseg_label.model.pixel_decoder import PixelDecoder
 from frozenseg_label.model.sam import DecoderSizes, vit_sam
 from frozenseg_label.model.settings import EverythingSettings, InputSize
 from frozenseg_label.model.transformer_decoder import TransformerDecoder
-
-
-@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
-def pytest_xdist_make_scheduler(
-    config: pytest.Config, log: "Producer"
-) -> "LoadScopeScheduling | None":
-    """Let one worker have all tests in a browser: Chromium and the App start once for them."""
-    if config.getvalue("dist") != "loadfile":
-        return None
-    from xdist.scheduler import LoadFileScheduling
-
-    class OneBrowser(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            browser = "tests/browser/"
-            return browser if nodeid.startswith(browser) else super()._split_scope(nodeid)
-
-    return OneBrowser(config, log)
 
 
 @pytest.fixture(autouse=True)
