@@ -19,7 +19,7 @@ from frozenseg_label.files import explained, make_folder, refuse_links
 from frozenseg_label.part import Part
 from frozenseg_label.progress_bar import shown
 from frozenseg_label.review.app.actions import SAVED
-from frozenseg_label.review.app.pictures import follow_pictures, nothing_to_show, pictures_away
+from frozenseg_label.review.app.pictures import follow_pictures, nothing_to_show
 from frozenseg_label.review.app.samples import (
     CHANGING,
     declare_fields,
@@ -101,8 +101,7 @@ def open_dataset(run: RunReader, *, part: Part | None = None, progress: bool = F
         else:
             declare_fields(dataset)  # an earlier version of ours had fewer
         _describe(dataset, run)
-        follow_pictures(run, dataset)
-        lost = pictures_away(run, dataset)
+        lost = follow_pictures(run, dataset)
         added = insert_samples(dataset, samples if first is None else chain([first], samples))
         renewed, kept = _renew(run, dataset, queue, opened, left_out, progress)
         show_classes(dataset, run.vocabulary)

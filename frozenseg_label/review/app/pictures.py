@@ -41,16 +41,26 @@ def nothing_to_show(run: RunReader, left_out: Mapping[str, str]) -> str:
     )
 
 
-def pictures_away(run: RunReader, dataset: "fo.Dataset") -> dict[str, str]:
-    """Return the places of shown images at which there is no picture, by image.
+def follow_pictures(run: RunReader, dataset: "fo.Dataset") -> dict[str, str]:
+    """Let samples point to where the pictures are now.
+
+    Returns:
+        The places at which there is no picture, by image.
 
     Raises:
         ReviewError: there is none at any place.
     """
     images, paths = dataset.values(["image", "filepath"])
+    now = [
+        # A sample without an image is not ours: a person added it.
+        path if image is None else f"{run.picture(image) or path}"
+        for image, path in zip(images, paths, strict=True)
+    ]
+    if now != paths:
+        dataset.set_values("filepath", now)
     lost = {
         image: path
-        for image, path in zip(images, paths, strict=True)
+        for image, path in zip(images, now, strict=True)
         if image is not None and not Path(path).exists()
     }
     if lost and len(lost) == len(images):
@@ -60,15 +70,3 @@ def pictures_away(run: RunReader, dataset: "fo.Dataset") -> dict[str, str]:
             f"{remedy_for_pictures(run)}. Your corrections are kept"
         )
     return lost
-
-
-def follow_pictures(run: RunReader, dataset: "fo.Dataset") -> None:
-    """Let samples point to where the pictures are now."""
-    images, paths = dataset.values(["image", "filepath"])
-    now = [
-        # A sample without an image is not ours: a person added it.
-        path if image is None else f"{run.picture(image) or path}"
-        for image, path in zip(images, paths, strict=True)
-    ]
-    if now != paths:
-        dataset.set_values("filepath", now)
