@@ -84,12 +84,21 @@ class App:
         """Wait until the sky is drawn; before, the page is dark."""
         expect(self.canvas()).to_be_visible()
 
-        def is_light() -> bool:
-            x, y = self.at((320, 60))
-            picture = self.page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1})
-            return max(Image.open(io.BytesIO(picture)).convert("RGB").getpixel((0, 0))) > 100
+        self.until(lambda: max(self._page_color(*self.at((320, 60)))) > 100)
 
-        self.until(is_light)
+    def color(self, point: Point) -> tuple[int, ...]:
+        """Return the colour of a point of the scene in the open image, coarsely.
+
+        While another image opens: nothing.
+        """
+        if not self.canvas().is_visible():
+            return ()
+        return tuple(value // 8 for value in self._page_color(*self.at(point)))
+
+    def _page_color(self, x: float, y: float) -> tuple[int, ...]:
+        picture = self.page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1})
+        color: tuple[int, ...] = Image.open(io.BytesIO(picture)).convert("RGB").getpixel((0, 0))
+        return color
 
     def tile_color(self, point: Point) -> tuple[int, ...]:
         """Return the colour of a point of the scene in the first tile of the grid, coarsely.
@@ -102,8 +111,7 @@ class App:
             return ()
         x = box["x"] + box["width"] * point[0] / 640
         y = box["y"] + box["height"] * point[1] / 480
-        picture = self.page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1})
-        color = Image.open(io.BytesIO(picture)).convert("RGB").getpixel((0, 0))
+        color = self._page_color(x, y)
         return tuple(value // 8 for value in color) if max(color) > 50 else ()
 
     def picture_color(self, point: Point) -> tuple[int, ...]:

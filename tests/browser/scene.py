@@ -62,7 +62,7 @@ def make_run(folder: Path, size: tuple[int, int], images: int = 1) -> Path:
     labels = scene(size)
     (folder / "photos").mkdir()
     colors = np.random.default_rng(0).integers(60, 200, (9, 3), dtype=np.uint8)
-    for name in "abc"[:images]:
+    for name in "abcdef"[:images]:
         Image.fromarray(colors[labels.ids]).save(folder / "photos" / f"{name}.png")
     manifest = Manifest.of(
         tool_version="0.1",

@@ -5,6 +5,8 @@ import pytest
 from tests.browser.app_page import App
 from tests.browser.scene import DISCS, SIZES
 
+BIRD = DISCS[5][:2]
+
 
 @pytest.mark.parametrize("out", [(SIZES[0], 2)], ids=["two images"], indirect=True)
 def test_one_key_judges_and_goes_on(app: App) -> None:
@@ -58,6 +60,21 @@ def test_a_quick_key_acts_on_what_the_key_before_it_selected(app: App) -> None:
     app.until(lambda: verdicts(app).count("rejected") == 1)
     assert verdicts(app).count("accepted") == 2
     assert app.sample.tags == []
+
+
+@pytest.mark.parametrize("out", [(SIZES[0], 5)], ids=["five images"], indirect=True)
+def test_every_image_that_comes_shows_its_labels(app: App) -> None:
+    said: list[str] = []
+    app.page.on("console", lambda message: said.append(message.text))
+    app.until(lambda: app.color(BIRD) != app.picture_color(BIRD))
+    labelled = app.color(BIRD)
+    for accepted in range(5):
+        app.until(lambda: app.color(BIRD) == labelled)
+        before = app.page.url
+        app.press("a")
+        app.until(lambda before=before: app.page.url != before)
+        assert len(app.sample.dataset.match_tags("accepted")) == accepted + 1
+    assert not [text for text in said if "posting message to worker" in text]
 
 
 def test_a_click_chooses_only_what_is_clicked(app: App) -> None:
